@@ -1,7 +1,7 @@
 """Configuration: frozen dataclasses read from YAML with strict keys, and their canonical form.
 
-There is one configuration system: a component owns a frozen dataclass, a YAML file or a command-line
-override fills it, and anything that does not fit raises `ConfigError` with the YAML path of the
+There is one configuration system: a component owns a frozen dataclass, a YAML file or a command
+line override fills it; anything that does not fit raises `ConfigError` with the YAML path of the
 offending key.
 """
 
@@ -128,9 +128,7 @@ def from_dict(cls: type[T], data: Any, where: str = "config") -> T:
     for name, field in fields.items():
         if name in data:
             values[name] = _convert(hints[name], data[name], f"{where}: {name}")
-        elif (
-            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        ):
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise ConfigError(f"{where}: missing key {name!r}")
     try:
         return cls(**values)

@@ -1,8 +1,9 @@
 """`HeadSpec`: everything that decides one rendered head, as frozen dataclasses and JSON.
 
 The spec is the truth; the seed is only where it came from. Two equal specs give equal pixels, so a
-user may edit any value by hand, render again and know what changed. Colours are linear RGB in [0, 1]
-unless a name says otherwise; lengths are metres on the model and scene units for cameras and lights.
+user may edit any value by hand, render again and know what changed. Colours are linear RGB in
+[0, 1] unless a name says otherwise; lengths are metres on the model, scene units for cameras and
+lights.
 """
 
 from __future__ import annotations
