@@ -1,8 +1,8 @@
 """Cameras: the one convention of Headloom, and the only file that flips an axis.
 
 Camera frame: OpenCV (x right, y down, z forward). World: right-handed, +Z up, the head stands at
-the origin and looks along -Y, so a camera in front of it is at azimuth -90 degrees, measured from +X
-towards +Y. Pixel (0, 0) has its centre at (0.5, 0.5).
+the origin and looks along -Y, so a camera in front of it is at azimuth -90 degrees, measured from
++X towards +Y. Pixel (0, 0) has its centre at (0.5, 0.5).
 """
 
 from __future__ import annotations

@@ -1,0 +1,221 @@
+"""The `headloom` command: one verb per stage, the same flags everywhere.
+
+Results go to stdout, progress and logs to stderr. A known error is one sentence and exit code 1;
+`--verbose` adds the traceback. Heavy packages are imported by the verb that needs them, so that
+`headloom --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from ray_jobs import commands
+from synth.errors import HeadloomError
+
+_DESCRIPTION = """\
+Synthetic human heads from Blender at scale, and the models that lift one photo
+to a 360-degree head of 3D Gaussians.
+
+  headloom render --out heads --heads 100        render a dataset
+  headloom train gslrm --data heads --out run    train the reconstructor on it
+  headloom lift photo.jpg --out lifted           one photo, a folder or a video
+  headloom doctor                                what works on this machine
+
+Any command may be stopped and run again: it finishes what is missing.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: arguments without the program name; None reads `sys.argv`.
+
+    Returns:
+        0 on success, 1 on a known error or a failed item, 130 when interrupted.
+    """
+    arguments = build_parser().parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except HeadloomError as error:
+        if arguments.verbose:
+            traceback.print_exc()
+        print(f"headloom: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("headloom: interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line; its surface is frozen by a test."""
+    parser = argparse.ArgumentParser(
+        prog="headloom",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=commands.version_text())
+    verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_render(verbs)
+    _add_dataset(verbs)
+    _add_train(verbs)
+    _add_lift(verbs)
+    _add_gallery(verbs)
+    _add_doctor(verbs)
+    return parser
+
+
+def _verb(verbs, name: str, run, summary: str, description: str) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.\n\n{description}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--verbose", action="store_true", help="show the traceback of an error")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_config_flags(parser: argparse.ArgumentParser, presets: str) -> None:
+    parser.add_argument(
+        "--config", metavar="NAME_OR_FILE", help=f"preset ({presets}) or a .yaml file"
+    )
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        metavar="A.B=VALUE",
+        action="append",
+        default=[],
+        help="change one value of the configuration; may be given several times",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the configuration and the plan, do nothing"
+    )
+
+
+def _add_cluster_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--address", help="Ray cluster to use ('auto' or ray://HOST:PORT); default: this machine"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _add_render(verbs) -> None:
+    parser = _verb(
+        verbs,
+        "render",
+        commands.render,
+        "render a dataset of synthetic heads with Blender",
+        "Heads are sampled from the configuration and the seed, rendered by one Blender process\n"
+        "per shard, and written as DIR/shards/shard-*.tar (WebDataset). The same seed gives the\n"
+        "same pixels on any machine. A larger --heads adds to an existing dataset.\n\n"
+        "  headloom render --out heads --heads 200 --size 256 --seed 7\n"
+        "  headloom render --out heads --config demo --dry-run\n"
+        "  headloom render --out heads --heads 1000 --set render.samples=16 --set views.random=10",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="dataset folder")
+    parser.add_argument("--heads", type=int, metavar="N", help="number of heads")
+    parser.add_argument("--size", type=int, metavar="PX", help="width and height in pixels")
+    parser.add_argument("--seed", type=int, metavar="S", help="seed of the dataset (0 is a seed)")
+    parser.add_argument("--workers", type=int, metavar="N", help="Blender processes at a time")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads for each")
+    _add_config_flags(parser, "default, demo")
+    _add_cluster_flags(parser)
+
+
+def _add_dataset(verbs) -> None:
+    parser = _verb(
+        verbs,
+        "dataset",
+        commands.dataset,
+        "check or describe a dataset",
+        "  verify   every expected head is there once and every digest holds (exit code 0)\n"
+        "  info     what the dataset holds\n"
+        "  sheet    contact sheet of the front views, DIR/contact.png",
+    )
+    parser.add_argument("action", choices=("verify", "info", "sheet"))
+    parser.add_argument("dataset", type=Path, metavar="DIR")
+
+
+def _add_train(verbs) -> None:
+    parser = _verb(
+        verbs,
+        "train",
+        commands.train,
+        "train one of the models on a dataset",
+        "  vae         the image autoencoder of the diffusion model\n"
+        "  diffusion   one photo in, six views out (needs a trained vae: --vae RUN)\n"
+        "  gslrm       posed views in, 3D Gaussians out\n\n"
+        "Running the same command again resumes exactly where it stopped.\n\n"
+        "  headloom train gslrm --config tiny --data heads --out runs/gslrm",
+    )
+    parser.add_argument("kind", choices=("vae", "diffusion", "gslrm"))
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="dataset folder")
+    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
+    parser.add_argument("--vae", type=Path, metavar="RUN", help="trained vae, for diffusion")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="training processes")
+    parser.add_argument("--gpu", action="store_true", help="one GPU for each process")
+    _add_config_flags(parser, "tiny, mini, ...")
+    _add_cluster_flags(parser)
+
+
+def _add_lift(verbs) -> None:
+    parser = _verb(
+        verbs,
+        "lift",
+        commands.lift,
+        "lift photos or a video to heads of 3D Gaussians",
+        "For each photo: input.png, views.png, head.ply (any 3DGS viewer opens it),\n"
+        "turntable.mp4 and lift.json. A folder is lifted photo by photo; one that fails (no face,\n"
+        "not an image) is named, the rest is done and the exit code is 1. A video becomes a\n"
+        "sequence of PLY files and one MP4.\n\n"
+        "  headloom lift portrait.jpg --out lifted\n"
+        "  headloom lift photos/ --out lifted --diffusion runs/diff --vae runs/vae --gslrm runs/g",
+    )
+    parser.add_argument("inputs", type=Path, nargs="+", metavar="PHOTO_OR_DIR_OR_VIDEO")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--seed", type=int, metavar="S", help="seed of the diffusion noise")
+    for name in ("diffusion", "vae", "gslrm"):
+        parser.add_argument(f"--{name}", type=Path, metavar="RUN", help=f"trained {name} to use")
+    parser.add_argument(
+        "--fallback-weights",
+        type=Path,
+        metavar="DIR",
+        help="runs vae/, diffusion/ and gslrm/ to use if no default weights ship",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace results that differ")
+    _add_config_flags(parser, "default")
+    _add_cluster_flags(parser)
+
+
+def _add_gallery(verbs) -> None:
+    parser = _verb(
+        verbs,
+        "gallery",
+        commands.gallery,
+        "write index.html over a folder of results",
+        "Collects the dataset's contact sheet, the loss curves and the lifted photos below DIR\n"
+        "into DIR/index.html, with relative links only.",
+    )
+    parser.add_argument("out", type=Path, metavar="DIR")
+
+
+def _add_doctor(verbs) -> None:
+    parser = _verb(
+        verbs,
+        "doctor",
+        commands.doctor,
+        "say what works on this machine and what does not",
+        "Checks Python, system libraries, packages, devices, Blender, the face models and the\n"
+        "video encoder; each problem comes with its remedy. Exit code 1 if anything failed.",
+    )
+    parser.add_argument("--quick", action="store_true", help="skip what starts other processes")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+"""The verbs of the command line: arguments in, exit code out.
+
+Each turns the flags a person types into a configuration, calls the one function that does the work
+and prints its result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import sys
+from pathlib import Path
+
+import yaml
+
+from synth.config import load_config, to_dict
+from synth.errors import ConfigError, InputError
+
+SYNTH_PRESETS = Path(__file__).parents[1] / "synth" / "configs"
+INFER_PRESETS = Path(__file__).parents[1] / "infer" / "configs"
+
+
+def version_text() -> str:
+    """Name and version of the installed distribution."""
+    return f"headloom {importlib.metadata.version('headloom')}"
+
+
+def render(arguments: argparse.Namespace) -> int:
+    """`headloom render`: sample, render, commit shards, index, contact sheet."""
+    from synth.dataset import Dataset
+    from synth.sample import DatasetConfig, sample_head
+
+    overrides = list(arguments.overrides)
+    for key in ("heads", "size", "seed"):
+        value = getattr(arguments, key)
+        if value is not None:
+            overrides.append(f"{key}={value}")
+    config = load_config(
+        DatasetConfig, arguments.config or "default", overrides, presets=SYNTH_PRESETS
+    )
+    if arguments.dry_run:
+        _print_yaml("configuration", config)
+        if (arguments.out / "dataset.yaml").is_file():
+            dataset = Dataset.open(arguments.out)
+            dataset.require_config(config)
+            missing = len(dataset.plan(config.heads))
+        else:
+            missing = -(-config.heads // config.heads_per_shard)
+        print(f"# plan: {config.heads} heads, {missing} shard(s) to render into {arguments.out}")
+        _print_yaml("head 0", sample_head(config, 0))
+        return 0
+
+    from ray_jobs.render import render_dataset
+
+    summary = render_dataset(
+        config,
+        arguments.out,
+        workers=arguments.workers,
+        threads=arguments.threads,
+        address=arguments.address,
+        progress=not arguments.quiet,
+    )
+    print(summary)
+    return 1 if summary.failed else 0
+
+
+def dataset(arguments: argparse.Namespace) -> int:
+    """`headloom dataset`: verify, describe or picture a dataset."""
+    from synth.dataset import Dataset
+
+    data = Dataset.open(arguments.dataset)
+    if arguments.action == "verify":
+        report = data.verify()
+        print(report)
+        return 0 if report.ok else 1
+    if arguments.action == "info":
+        print(data.info())
+        return 0
+    from synth.report import contact_sheet
+
+    print(contact_sheet(data, arguments.dataset / "contact.png"))
+    return 0
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """`headloom train`: one of the three models, resumable."""
+    overrides = list(arguments.overrides)
+    if arguments.vae is not None:
+        if arguments.kind != "diffusion":
+            raise ConfigError(
+                f"--vae belongs to `train diffusion`, not to `train {arguments.kind}`"
+            )
+        overrides.append(f"vae={arguments.vae}")
+
+    from ray_jobs import train as training
+
+    if arguments.dry_run:
+        config = training.resolve_config(arguments.kind, arguments.config or "tiny", overrides)
+        _print_yaml("configuration", config)
+        return 0
+    result = training.train(
+        arguments.kind,
+        arguments.config or "tiny",
+        overrides,
+        arguments.data,
+        arguments.out,
+        num_workers=arguments.workers,
+        use_gpu=arguments.gpu,
+        address=arguments.address,
+    )
+    print(result)
+    return 0
+
+
+def lift(arguments: argparse.Namespace) -> int:
+    """`headloom lift`: photos, folders and videos to Gaussians."""
+    from infer.config import LiftConfig
+
+    overrides = list(arguments.overrides)
+    if arguments.seed is not None:
+        overrides.append(f"seed={arguments.seed}")
+    for kind in ("diffusion", "vae", "gslrm"):
+        if getattr(arguments, kind) is not None:
+            overrides.append(f"weights.{kind}={getattr(arguments, kind)}")
+    if arguments.fallback_weights is not None:
+        overrides.append(f"weights.fallback={arguments.fallback_weights}")
+    config = load_config(LiftConfig, arguments.config, overrides, presets=INFER_PRESETS)
+    missing = [str(path) for path in arguments.inputs if not path.exists()]
+    if missing:
+        raise InputError(f"no such file or folder: {', '.join(missing)}")
+    if arguments.dry_run:
+        _print_yaml("configuration", config)
+        print(f"# plan: lift {', '.join(map(str, arguments.inputs))} into {arguments.out}")
+        return 0
+
+    from ray_jobs.infer import lift as run_lift
+
+    summary = run_lift(
+        arguments.inputs,
+        arguments.out,
+        config=config,
+        address=arguments.address,
+        overwrite=arguments.overwrite,
+        progress=not arguments.quiet,
+    )
+    print(summary)
+    return 1 if summary.failed else 0
+
+
+def gallery(arguments: argparse.Namespace) -> int:
+    """`headloom gallery`: index.html over a folder of results."""
+    from infer.gallery import collect_and_write
+
+    print(collect_and_write(arguments.out))
+    return 0
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """`headloom doctor`: the checks of this machine."""
+    from ray_jobs.doctor import report, run_checks
+
+    checks = run_checks(quick=arguments.quick)
+    print(report(checks))
+    return 1 if any(check.status == "failed" for check in checks) else 0
+
+
+def _print_yaml(title: str, obj: object) -> None:
+    text = yaml.safe_dump(to_dict(obj), sort_keys=False, allow_unicode=True, width=100)
+    try:
+        print(f"# {title}\n{text}")
+    except BrokenPipeError:  # `headloom render --dry-run | head`
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - Python flushes it at exit

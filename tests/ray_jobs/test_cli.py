@@ -1,0 +1,111 @@
+"""The command line: its surface is a contract, its errors are one sentence."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+
+import pytest
+
+from ray_jobs import cli, commands
+
+SURFACE = {
+    "render": "--address --config --dry-run --heads --out --quiet --seed --set --size --threads"
+    " --verbose --workers",
+    "dataset": "--verbose action dataset",
+    "train": "--address --config --data --dry-run --gpu --out --quiet --set --vae --verbose"
+    " --workers kind",
+    "lift": "--address --config --diffusion --dry-run --fallback-weights --gslrm --out --overwrite"
+    " --quiet --seed --set --vae --verbose inputs",
+    "gallery": "--verbose out",
+    "doctor": "--quick --verbose",
+}
+
+
+def surface() -> dict[str, str]:
+    parser = cli.build_parser()
+    verbs = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    return {
+        name: " ".join(
+            sorted(
+                a.option_strings[-1] if a.option_strings else a.dest
+                for a in verb._actions
+                if a.dest != "help"
+            )
+        )
+        for name, verb in verbs.choices.items()
+    }
+
+
+def test_the_surface_changes_only_on_purpose():
+    assert surface() == SURFACE
+
+
+@pytest.mark.parametrize("verb", sorted(SURFACE))
+def test_every_verb_explains_itself(verb, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([verb, "--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert len(text.splitlines()) > 8
+
+
+def test_help_is_fast_and_imports_nothing_heavy():
+    code = (
+        "import sys, ray_jobs.cli\n"
+        "try: ray_jobs.cli.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('torch', 'ray', 'bpy', 'diffusers', 'numba') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_known_error_is_one_sentence_and_exit_code_1(tmp_path, capsys):
+    code = cli.main(["render", "--out", str(tmp_path), "--set", "haeds=3"])
+    captured = capsys.readouterr()
+    assert code == 1 and captured.out == ""
+    assert captured.err.count("\n") == 1 and "did you mean 'heads'" in captured.err
+
+
+def test_verbose_adds_the_traceback(tmp_path, capsys):
+    assert cli.main(["lift", str(tmp_path / "no.jpg"), "--out", str(tmp_path), "--verbose"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_missing_photo_is_named(tmp_path, capsys):
+    assert cli.main(["lift", str(tmp_path / "no.jpg"), "--out", str(tmp_path / "o")]) == 1
+    assert "no.jpg" in capsys.readouterr().err
+
+
+def test_interruption_tells_how_to_go_on(monkeypatch, tmp_path, capsys):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "doctor", interrupted)
+    assert cli.main(["doctor"]) == 130
+    assert "run the same command again" in capsys.readouterr().err
+
+
+def test_bugs_are_not_hidden(monkeypatch):
+    def broken(_):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(commands, "doctor", broken)
+    with pytest.raises(RuntimeError):
+        cli.main(["doctor"])
+
+
+def test_vae_flag_belongs_to_diffusion(tmp_path, capsys):
+    arguments = ["train", "gslrm", "--data", str(tmp_path), "--out", str(tmp_path), "--vae", "x"]
+    assert cli.main(arguments) == 1
+    assert "train diffusion" in capsys.readouterr().err
+
+
+def test_dry_run_prints_the_plan_and_one_head(tmp_path, capsys):
+    out = tmp_path / "heads"
+    assert cli.main(["render", "--out", str(out), "--heads", "5", "--dry-run"]) == 0
+    text = capsys.readouterr().out
+    assert "5 heads" in text and "identity_id" in text
+    assert not out.exists()

@@ -1,0 +1,54 @@
+"""The doctor names what is missing, and how to get it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+from ray_jobs import doctor
+
+
+def test_a_missing_library_becomes_an_apt_line(monkeypatch):
+    def load(name):
+        if name in ("libSM.so.6", "libXi.so.6"):
+            raise OSError(name)
+
+    monkeypatch.setattr(doctor.ctypes, "CDLL", load)
+    check = doctor._libraries("Blender", doctor.BLENDER_LIBRARIES, "render")
+    assert check.status == "failed" and "libsm6, libxi6" in check.detail
+    assert check.remedy == "sudo apt-get install -y libsm6 libxi6"
+
+
+def test_this_machine_passes_the_quick_checks():
+    checks = doctor.run_checks(quick=True)
+    assert [c.name for c in checks if c.status == "failed"] == []
+    assert "Everything Headloom needs is here." in doctor.report(checks)
+
+
+def test_a_probe_that_dies_is_reported_with_its_last_words():
+    def run(*_, **__):
+        return SimpleNamespace(returncode=-11, stdout="", stderr="ImportError: libGL.so.1\n")
+
+    check = doctor._probe("Blender starts", "import bpy", "render", run)
+    assert check.status == "failed" and check.detail == "ImportError: libGL.so.1"
+    text = doctor.report([check])
+    assert "FAIL  Blender starts" in text and "affected: render" in text
+
+
+def test_a_probe_that_hangs_is_reported():
+    def run(*_, **__):
+        raise subprocess.TimeoutExpired("x", 1)
+
+    assert doctor._probe("x", "", "render", run).status == "failed"
+
+
+def test_a_missing_package_names_the_repair(monkeypatch):
+    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None)
+    check = doctor._package("bpy", "bpy", "render")
+    assert check.status == "failed" and "make setup" in check.remedy
+
+
+def test_the_wrong_python_is_refused(monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 12, 0))
+    assert doctor._python().status == "failed"
