@@ -1,0 +1,47 @@
+"""What Blender prints from C, which Python's own redirection does not see."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass
+class CapturedOutput:
+    """Text printed to stdout and stderr by the process; complete when the block has ended."""
+
+    text: str = ""
+
+
+@contextmanager
+def captured_output() -> Iterator[CapturedOutput]:
+    """Divert the file descriptors 1 and 2 while the block runs.
+
+    Blender prints a line for every step of a render, and errors of Cycles only there. When the
+    block raises, what was printed goes to the real stderr, so that no message is lost.
+    """
+    captured = CapturedOutput()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    with tempfile.TemporaryFile() as sink:
+        os.dup2(sink.fileno(), 1)
+        os.dup2(sink.fileno(), 2)
+        failed = True
+        try:
+            yield captured
+            failed = False
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, original in zip((1, 2), saved):
+                os.dup2(original, number)
+                os.close(original)
+            sink.seek(0)
+            captured.text = sink.read().decode("utf-8", "replace")
+            if failed:
+                sys.stderr.write(captured.text)

@@ -1,0 +1,209 @@
+"""Pixels: all views of a head back to back, denoised, read back exactly, display-referred.
+
+Order of operations, and why (docs/decisions.md has the numbers):
+
+1. Cycles renders premultiplied scene-linear colour over nothing; OpenImageDenoise denoises it.
+2. Cycles does not denoise alpha, and clean colour over noisy alpha is what makes specks around
+   hair. The compositor therefore denoises alpha as a picture of its own.
+3. The colour is divided by alpha *before* the view transform: a tone curve of a half covered pixel
+   is not half the tone curve, so transforming premultiplied colour darkens every soft edge.
+4. Blender applies the view transform of the spec to the opaque straight colour; alpha is put back
+   untouched. Compositing on any background happens after that, in display space, in training.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import bpy
+import imageio.v3 as imageio
+import numpy as np
+
+from synth.blender_scenes import passes, rig
+from synth.blender_scenes.exr import read_exr
+from synth.blender_scenes.log import captured_output
+from synth.camera import Camera
+from synth.color import rgba8_from_float, unpremultiply
+from synth.errors import RenderError
+from synth.spec import HeadSpec, RenderSettings
+
+if TYPE_CHECKING:
+    from synth.blender_scenes.build import BuiltHead
+
+_MEMORY_DISK = Path("/dev/shm")
+_CYCLES_ERROR = re.compile(r"^\s*error\b|out of memory|failed to|svm stack", re.IGNORECASE)
+_INVISIBLE = 0.5 / 255
+"""Alpha that becomes 0 in eight bits; the colour there is noise divided by nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class RenderedView:
+    """One picture of a head.
+
+    Attributes:
+        camera: where it was taken from.
+        rgba: [H, W, 4] uint8, display-referred sRGB, straight alpha.
+        passes: name -> array as `passes.PASSES` describes it.
+        seconds: wall time.
+    """
+
+    camera: Camera
+    rgba: np.ndarray
+    passes: dict[str, np.ndarray] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def render_views(spec: HeadSpec, built: BuiltHead) -> Iterator[RenderedView]:
+    """Render every camera of the spec; only the camera moves, so Cycles keeps its scene.
+
+    Args:
+        spec: the head; `session.reset` was called with it.
+        built: the head in the current scene (its objects are already linked).
+
+    Raises:
+        RenderError: Cycles reported an error, or wrote values that are not finite.
+        SpecError: a pass or camera that cannot be rendered.
+    """
+    with Renderer(spec.render) as renderer:
+        for camera in spec.resolved_cameras():
+            start = time.perf_counter()
+            linear, extra = renderer.render(camera)
+            rgba = renderer.display(linear)
+            yield RenderedView(camera, rgba, extra, time.perf_counter() - start)
+
+
+class Renderer:
+    """Renders the current scene; a context manager that owns the temporary files.
+
+    Args:
+        settings: the spec's render settings, as given to `session.reset`.
+    """
+
+    def __init__(self, settings: RenderSettings):
+        self._settings = settings
+        passes.enable_passes(settings.passes)
+
+    def __enter__(self) -> Renderer:
+        root = _MEMORY_DISK if _MEMORY_DISK.is_dir() else None
+        self._directory = tempfile.TemporaryDirectory(prefix="headloom-", dir=root)
+        self._exr = Path(self._directory.name) / "view.exr"
+        self._png = Path(self._directory.name) / "view.png"
+        self._set_output(bpy.context.scene)
+        if self._settings.denoise:
+            _denoise_alpha(bpy.context.scene)
+        self._display_scene = _display_scene(bpy.context.scene)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._directory.cleanup()
+
+    def _set_output(self, scene: bpy.types.Scene) -> None:
+        scene.render.filepath = str(self._exr)
+        scene.render.use_file_extension = False
+        image = scene.render.image_settings
+        image.file_format = "OPEN_EXR_MULTILAYER"
+        image.color_mode = "RGBA"
+        image.color_depth = "32"
+        image.exr_codec = "NONE"
+
+    def render(self, camera: Camera) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Render one view.
+
+        Returns:
+            [H, W, 4] float32 scene-linear premultiplied colour and alpha, and the passes.
+
+        Raises:
+            RenderError: Cycles reported an error, or wrote values that are not finite.
+        """
+        rig.place_camera(camera)
+        with captured_output() as output:
+            try:
+                bpy.ops.render.render(write_still=True)
+            except RuntimeError as error:
+                raise RenderError(f"Cycles, view {camera.name!r}: {error}") from error
+        _raise_reported(output.text, camera)
+        channels = read_exr(self._exr)
+        layer = bpy.context.view_layer.name
+        combined = [channels[f"{layer}.Combined.{c}"] for c in "RGBA"]
+        if self._settings.denoise:
+            combined[3] = channels["Composite.Combined.A"]
+        linear = np.stack(combined, axis=-1).astype(np.float32)
+        if not np.isfinite(linear).all():
+            bad = int((~np.isfinite(linear)).any(-1).sum())
+            raise RenderError(f"view {camera.name!r}: {bad} pixels are not finite")
+        linear = np.maximum(linear, 0.0)  # the denoiser may undershoot
+        linear[..., 3] = np.minimum(linear[..., 3], 1.0)
+        return linear, passes.read_passes(self._settings.passes, channels, layer)
+
+    def display(self, linear: np.ndarray) -> np.ndarray:
+        """Scene-linear premultiplied colour to what a file holds.
+
+        Args:
+            linear: [H, W, 4] float32 as from `render`.
+
+        Returns:
+            [H, W, 4] uint8, the spec's view transform applied to the straight colour.
+        """
+        height, width = linear.shape[:2]
+        straight = unpremultiply(np.where(linear[..., 3:] < _INVISIBLE, 0.0, linear))
+        opaque = np.concatenate([straight[..., :3], np.ones_like(straight[..., :1])], axis=-1)
+        image = bpy.data.images.new("display", width, height, alpha=True, float_buffer=True)
+        try:
+            # Blender's first row is the lowest.
+            image.pixels.foreach_set(np.ascontiguousarray(opaque[::-1], np.float32).ravel())
+            image.save_render(str(self._png), scene=self._display_scene)
+        finally:
+            bpy.data.images.remove(image)
+        colour = imageio.imread(self._png)[..., :3]
+        alpha = rgba8_from_float(linear[..., 3:])
+        return np.concatenate([np.where(alpha > 0, colour, 0), alpha], axis=-1).astype(np.uint8)
+
+
+def _denoise_alpha(scene: bpy.types.Scene) -> None:
+    """Let the compositor denoise alpha; colour stays what Cycles' own denoiser made of it."""
+    scene.use_nodes = True
+    scene.render.use_compositing = True
+    tree = scene.node_tree
+    tree.nodes.clear()
+    layers = tree.nodes.new("CompositorNodeRLayers")
+    grey = tree.nodes.new("CompositorNodeCombineColor")
+    for channel in range(3):
+        tree.links.new(layers.outputs["Alpha"], grey.inputs[channel])
+    denoise = tree.nodes.new("CompositorNodeDenoise")
+    denoise.use_hdr = False
+    tree.links.new(grey.outputs[0], denoise.inputs["Image"])
+    clean = tree.nodes.new("CompositorNodeSeparateColor")
+    tree.links.new(denoise.outputs[0], clean.inputs[0])
+    join = tree.nodes.new("CompositorNodeSetAlpha")
+    join.mode = "REPLACE_ALPHA"
+    tree.links.new(layers.outputs["Image"], join.inputs["Image"])
+    tree.links.new(clean.outputs[0], join.inputs["Alpha"])
+    composite = tree.nodes.new("CompositorNodeComposite")
+    tree.links.new(join.outputs[0], composite.inputs[0])
+
+
+def _display_scene(scene: bpy.types.Scene) -> bpy.types.Scene:
+    """A scene that only holds the view transform and a lossless eight-bit output."""
+    display = bpy.data.scenes.new("headloom_display")
+    for name in ("view_transform", "look", "exposure", "gamma"):
+        setattr(display.view_settings, name, getattr(scene.view_settings, name))
+    display.render.dither_intensity = 0.0
+    image = display.render.image_settings
+    image.file_format = "PNG"
+    image.color_mode = "RGB"
+    image.color_depth = "8"
+    image.compression = 0
+    return display
+
+
+def _raise_reported(log: str, camera: Camera) -> None:
+    """Cycles prints its errors and goes on; a picture made after one is not to be trusted."""
+    errors = [line.strip() for line in log.splitlines() if _CYCLES_ERROR.search(line)]
+    if errors:
+        raise RenderError(f"Cycles, view {camera.name!r}: " + "; ".join(errors[:3]))

@@ -1,0 +1,124 @@
+"""One Blender scene per head: factory reset, render settings, devices.
+
+Everything that Cycles reads is set here from the spec, so that the same spec gives the same pixels
+in any process and with any number of threads.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import bpy
+
+from synth.errors import DeviceError, SpecError
+from synth.spec import HeadSpec, RenderSettings
+
+Device = Literal["CPU", "OPTIX", "CUDA", "HIP", "ONEAPI", "METAL"]
+
+DENOISED_DATA = "RGB_ALBEDO_NORMAL"
+"""Guides of OpenImageDenoise; they keep the hair and the lashes apart from the skin."""
+
+
+def reset(spec: HeadSpec, threads: int, device: Device = "CPU") -> None:
+    """Start from Blender's factory state with an empty scene that is ready to render `spec`.
+
+    Every Python reference to data of an earlier head is dead afterwards.
+
+    Args:
+        spec: the head whose render settings and light exposure apply.
+        threads: number of CPU threads for Cycles, at least 1; the pixels do not depend on it.
+        device: "CPU", or a Cycles device type; a GPU must be there, it is never replaced silently.
+
+    Raises:
+        SpecError: a value of `spec.render` that Blender does not know.
+        DeviceError: `device` is not available.
+    """
+    if threads < 1:
+        raise ValueError(f"threads must be at least 1, got {threads}")
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    scene = bpy.context.scene
+    scene.render.engine = "CYCLES"
+    scene.render.threads_mode = "FIXED"
+    scene.render.threads = threads
+    scene.render.use_persistent_data = True
+    scene.render.use_compositing = False
+    scene.render.use_sequencer = False
+    scene.render.film_transparent = True
+    scene.render.resolution_percentage = 100
+    scene.render.dither_intensity = 0.0  # dither is noise in the data
+    _set_sampling(scene, spec.render)
+    _set_colour(scene, spec.render, spec.light.exposure_ev)
+    use_device(device)
+
+
+def _set_sampling(scene: bpy.types.Scene, settings: RenderSettings) -> None:
+    """Cycles as measured in docs/decisions.md; adaptive sampling would break determinism."""
+    cycles = scene.cycles
+    cycles.samples = settings.samples
+    cycles.seed = settings.noise_seed
+    cycles.use_animated_seed = False
+    cycles.use_adaptive_sampling = False
+    cycles.use_denoising = settings.denoise
+    if settings.denoise:
+        cycles.denoiser = "OPENIMAGEDENOISE"
+        cycles.denoising_input_passes = DENOISED_DATA
+        cycles.denoising_prefilter = "FAST"
+        cycles.denoising_use_gpu = False
+    cycles.max_bounces = 8
+    cycles.diffuse_bounces = 3
+    cycles.glossy_bounces = 3
+    cycles.transmission_bounces = 4
+    cycles.transparent_max_bounces = 8
+    cycles.caustics_reflective = False
+    cycles.caustics_refractive = False
+    cycles.sample_clamp_indirect = 5.0
+    cycles.blur_glossy = 0.5
+    scene.cycles_curves.shape = "RIBBONS"
+    scene.cycles_curves.subdivisions = 2
+
+
+def _set_colour(scene: bpy.types.Scene, settings: RenderSettings, exposure_ev: float) -> None:
+    view = scene.view_settings
+    scene.display_settings.display_device = "sRGB"
+    for field, value in (("view_transform", settings.view_transform), ("look", settings.look)):
+        try:
+            setattr(view, field, value)
+        except TypeError as error:  # an enum of Blender; its message lists the legal names
+            raise SpecError(f"spec.render.{field}: {error}") from error
+    view.exposure = exposure_ev
+    view.gamma = 1.0
+    view.use_curve_mapping = False
+
+
+def use_device(device: Device) -> str:
+    """Make Cycles render on `device` and nothing else; returns the names of the devices used.
+
+    Raises:
+        DeviceError: no such device on this machine, or this build of Blender cannot drive it.
+    """
+    scene = bpy.context.scene
+    if device == "CPU":
+        scene.cycles.device = "CPU"
+        return "CPU"
+    # The GPU path below: see docs/decisions.md for where it was run.
+    preferences = bpy.context.preferences.addons["cycles"].preferences
+    try:
+        preferences.compute_device_type = device
+    except TypeError as error:
+        raise DeviceError(f"Blender cannot render on {device!r} here: {error}") from error
+    preferences.refresh_devices()
+    names = []
+    for entry in preferences.devices:
+        entry.use = entry.type == device
+        if entry.use:
+            names.append(entry.name)
+    if not names:
+        found = sorted({f"{entry.type} {entry.name}" for entry in preferences.devices})
+        raise DeviceError(
+            f"no {device} device for Cycles; Blender sees: {', '.join(found) or 'nothing'}. "
+            "Check the driver and CUDA_VISIBLE_DEVICES, or render on the CPU"
+        )
+    scene.cycles.device = "GPU"
+    if not preferences.has_active_device():
+        raise DeviceError(f"Cycles lists {', '.join(names)} but none is active for {device}")
+    return ", ".join(names)
