@@ -20,7 +20,7 @@ $(VENV)/.installed: constraints.txt pyproject.toml
 	@touch $@
 
 demo: setup     ## render heads, train both models a little, lift a photo; then open $(OUT)/index.html
-	$(BIN)/headloom doctor --quick
+	$(BIN)/headloom doctor
 	$(BIN)/headloom render --config demo --out $(OUT)/dataset
 	$(BIN)/headloom dataset verify $(OUT)/dataset
 	$(BIN)/headloom train vae       --config tiny --data $(OUT)/dataset --out $(OUT)/vae

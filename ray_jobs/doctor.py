@@ -1,7 +1,7 @@
 """`headloom doctor`: what works on this machine, what does not, and the remedy.
 
-Every check is cheap and changes nothing. Packages that could take the interpreter down (Blender with
-a missing system library, for one) are tried in a process of their own.
+Every check is cheap and changes nothing. Packages that could take the interpreter down
+(Blender with a missing system library, for one) are tried in a process of their own.
 """
 
 from __future__ import annotations
