@@ -1,0 +1,346 @@
+"""Shards: several rendered heads in one tar file, written in one step and checked to the last byte.
+
+A shard is an uncompressed tar that WebDataset reads as it is; the sample key is the spec id:
+
+    <spec_id>.spec.json      the `HeadSpec`
+    <spec_id>.cameras.json   one camera per view (`Camera.to_json`)
+    <spec_id>.rgba_000.png   ...; RGBA8, display-referred sRGB, straight alpha
+    <spec_id>.<pass>_000.png or .npy   optional ground truth
+    <spec_id>.meta.json      timings, versions, device, SHA-256 of the raw pixels of each view
+    __headloom__/members.json   name, offset, size and SHA-256 of every member above
+    __headloom__/shard.json     which heads, and the SHA-256 of members.json; small, always last
+
+WebDataset skips the two members in `__headloom__/`. Planning reads the last one only, so a dataset
+of a million heads is listed without touching pixels; training reads members by offset.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+import imageio.v3 as iio
+import numpy as np
+
+from synth.camera import Camera
+from synth.config import canonical_json, sync_directory
+from synth.errors import RecordCorrupt, RecordError
+from synth.shardlayout import (
+    BLOCK,
+    END_OF_ARCHIVE,
+    FOOTER_NAME,
+    MEMBERS_NAME,
+    HeadEntry,
+    Member,
+    check_envelope,
+    footer_bytes,
+    locate_footer,
+    read_member,
+    read_members,
+    tar_header,
+)
+from synth.spec import HeadSpec
+from synth.unfinished import temporary_name
+
+PNG_COMPRESSION = 4
+"""zlib level of the pictures."""
+
+_PNG_MAGIC, _NPY_MAGIC = b"\x89PNG\r\n\x1a\n", b"\x93NUMPY"
+
+
+# ---------------------------------------------------------------------------------------- writing
+
+
+class ShardWriter:
+    """Writes a shard to a temporary file and puts it in place in one step.
+
+    Use it as a context manager: leaving the block commits, an exception leaves nothing behind. A
+    process killed in the middle leaves a temporary file that `remove_stale_temporaries` recognises
+    by the dead process in its name.
+
+    Args:
+        path: final name of the shard; its directory must exist.
+        dataset_id: id of the dataset, kept in the footer.
+    """
+
+    def __init__(self, path: str | Path, *, dataset_id: str = ""):
+        self.path = Path(path)
+        self._dataset_id = dataset_id
+        self._members: list[Member] = []
+        self._heads: list[HeadEntry] = []
+        self.temporary = self.path.parent / temporary_name(self.path.name)
+        self._file: IO[bytes] | None = self.temporary.open("xb")
+
+    def add_head(
+        self,
+        spec: HeadSpec,
+        cameras: Sequence[Camera],
+        rgba: Sequence[np.ndarray],  # per view [H, W, 4] uint8, sRGB, straight alpha
+        passes: Mapping[str, Sequence[bytes | np.ndarray]] | None = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Append one head.
+
+        Args:
+            spec: the spec that was rendered.
+            cameras: one camera per view, in the order of `rgba`.
+            rgba: the pictures.
+            passes: per name one array (uint8 or uint16 becomes PNG, float becomes NPY) or one
+                encoded PNG or NPY per view.
+            meta: plain data; `view_count` and `pixel_sha256` are added.
+
+        Raises:
+            RecordError: counts, shapes or dtypes that do not fit, or a head added twice.
+        """
+        key = spec.spec_id
+        _check_head(spec, self._heads, cameras, rgba, passes or {})
+        pixel_sha256 = [hashlib.sha256(np.ascontiguousarray(v).tobytes()).hexdigest() for v in rgba]
+        self._append_json(f"{key}.spec.json", spec.to_json_dict())
+        self._append_json(f"{key}.cameras.json", [camera.to_json() for camera in cameras])
+        for i, view in enumerate(rgba):
+            self._append(f"{key}.rgba_{i:03d}.png", encode_png(view))
+        for name, values in (passes or {}).items():
+            for i, value in enumerate(values):
+                data, extension = _encode_pass(value, f"{key}.{name}_{i:03d}")
+                self._append(f"{key}.{name}_{i:03d}.{extension}", data)
+        added = {"view_count": len(rgba), "pixel_sha256": pixel_sha256}
+        self._append_json(f"{key}.meta.json", {**(meta or {}), **added})
+        self._heads.append(HeadEntry(key, spec.index))
+
+    def commit(self) -> None:
+        """Write the closing members, flush to the disk, rename into place."""
+        file = self._open_file()
+        index = canonical_json(self._members).encode()
+        self._append(MEMBERS_NAME, index)
+        self._append(FOOTER_NAME, footer_bytes(self._dataset_id, self._heads, index))
+        file.write(END_OF_ARCHIVE)
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()
+        self._file = None
+        os.replace(self.temporary, self.path)  # noqa: PTH105 - the house rule names os.replace
+        sync_directory(self.path.parent)
+
+    def abort(self) -> None:
+        """Remove everything written so far."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        self.temporary.unlink(missing_ok=True)
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self.abort()
+            return
+        try:
+            self.commit()
+        except BaseException:
+            self.abort()
+            raise
+
+    def _append_json(self, name: str, value: Any) -> None:
+        self._append(name, canonical_json(value).encode())
+
+    def _append(self, name: str, data: bytes) -> None:
+        file = self._open_file()
+        file.write(tar_header(name, len(data)))
+        self._members.append(Member(name, file.tell(), len(data), hashlib.sha256(data).hexdigest()))
+        file.write(data + b"\0" * (-len(data) % BLOCK))
+
+    def _open_file(self) -> IO[bytes]:
+        if self._file is None:
+            raise RecordError(f"{self.path}: this writer is closed")
+        return self._file
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """Encode [H, W], [H, W, 3] or [H, W, 4] uint8, or [H, W] uint16, without metadata."""
+    return iio.imwrite(
+        "<bytes>", image, extension=".png", plugin="pillow", compress_level=PNG_COMPRESSION
+    )
+
+
+def _check_head(
+    spec: HeadSpec,
+    heads: Sequence[HeadEntry],
+    cameras: Sequence[Camera],
+    rgba: Sequence[np.ndarray],
+    passes: Mapping[str, Sequence[bytes | np.ndarray]],
+) -> None:
+    key = spec.spec_id
+    if HeadSpec.from_json_dict(spec.to_json_dict()).spec_id != key:
+        raise RecordError(
+            f"head {key}: its spec changes on the way through JSON; "
+            "a field holds a value of another type than declared (an int for a float?)"
+        )
+    if any(head.spec_id == key for head in heads):
+        raise RecordError(f"head {key} is already in this shard")
+    if not rgba or len(rgba) != len(cameras):
+        raise RecordError(f"head {key}: {len(rgba)} pictures for {len(cameras)} cameras")
+    for i, (view, camera) in enumerate(zip(rgba, cameras)):
+        expected = (camera.height, camera.width, 4)
+        if view.shape != expected or view.dtype != np.uint8:
+            raise RecordError(
+                f"head {key}, view {i}: expected uint8 {list(expected)}, "
+                f"got {view.dtype} {list(view.shape)}"
+            )
+    for name, values in passes.items():
+        if name == "rgba" or not name.isidentifier():
+            raise RecordError(f"head {key}: {name!r} cannot be the name of a pass")
+        if len(values) != len(rgba):
+            raise RecordError(f"head {key}: pass {name!r} has {len(values)} of {len(rgba)} views")
+
+
+def _encode_pass(value: bytes | np.ndarray, where: str) -> tuple[bytes, str]:
+    if isinstance(value, bytes):
+        for magic, extension in ((_PNG_MAGIC, "png"), (_NPY_MAGIC, "npy")):
+            if value.startswith(magic):
+                return value, extension
+        raise RecordError(f"{where}: encoded passes must be PNG or NPY")
+    if value.dtype in (np.uint8, np.uint16):
+        return encode_png(value), "png"
+    if value.dtype in (np.float16, np.float32, np.float64):
+        buffer = io.BytesIO()
+        np.save(buffer, value, allow_pickle=False)
+        return buffer.getvalue(), "npy"
+    raise RecordError(f"{where}: no file format for arrays of {value.dtype}")
+
+
+# ---------------------------------------------------------------------------------------- reading
+
+
+@dataclass(frozen=True)
+class HeadRecord:
+    """One head of a shard; nothing but the JSON index is read until it is asked for.
+
+    It holds a path, not an open file: it may be pickled and used from any process.
+    """
+
+    shard: Path
+    spec_id: str
+    index: int
+    members: dict[str, Member] = field(repr=False)
+
+    @cached_property
+    def spec(self) -> HeadSpec:
+        """The spec that was rendered."""
+        return HeadSpec.from_json_dict(self._json("spec.json"))
+
+    @cached_property
+    def cameras(self) -> tuple[Camera, ...]:
+        """One camera per view."""
+        return tuple(Camera.from_json(data) for data in self._json("cameras.json"))
+
+    @cached_property
+    def meta(self) -> dict[str, Any]:
+        """Timings, versions, device and `pixel_sha256` of each view."""
+        return self._json("meta.json")
+
+    @property
+    def view_count(self) -> int:
+        return sum(name.startswith("rgba_") for name in self.members)
+
+    @property
+    def passes(self) -> tuple[str, ...]:
+        """Names of the passes stored beside RGBA."""
+        stems = (name.partition(".")[0] for name in self.members)
+        return tuple(sorted({s.rpartition("_")[0] for s in stems if "_" in s} - {"rgba"}))
+
+    def rgba(self, view: int) -> np.ndarray:
+        """Picture of one view: [H, W, 4] uint8, display-referred sRGB, straight alpha.
+
+        Raises:
+            IndexError: no such view.
+            RecordCorrupt: the bytes do not match their digest.
+        """
+        return self._picture(f"rgba_{view:03d}", view)
+
+    def pass_image(self, name: str, view: int) -> np.ndarray:
+        """One view of a pass: [H, W] or [H, W, C], uint8, uint16 or float."""
+        return self._picture(f"{name}_{view:03d}", view)
+
+    def read(self, suffix: str) -> bytes:
+        """Bytes of the member `<spec_id>.<suffix>`, checked against its digest."""
+        if suffix not in self.members:
+            raise RecordCorrupt(f"{self.shard}: member {self.spec_id}.{suffix} is missing")
+        with self.shard.open("rb") as file:
+            return read_member(file, self.members[suffix], self.shard)
+
+    def _picture(self, stem: str, view: int) -> np.ndarray:
+        if not 0 <= view < self.view_count:
+            raise IndexError(f"head {self.spec_id} has views 0 ... {self.view_count - 1}: {view}")
+        if f"{stem}.npy" in self.members:
+            return np.load(io.BytesIO(self.read(f"{stem}.npy")), allow_pickle=False)
+        image = iio.imread(self.read(f"{stem}.png"), extension=".png", plugin="pillow")
+        return np.asarray(image)
+
+    def _json(self, suffix: str) -> Any:
+        return json.loads(self.read(suffix))
+
+
+class ShardReader:
+    """Reads a committed shard; opening it reads the footer and the index of the members.
+
+    Raises:
+        RecordCorrupt: truncated or damaged; names shard and member.
+        SchemaMismatch: written by an incompatible version.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        with self.path.open("rb") as file:
+            self.footer, footer_offset = locate_footer(file, self.path)
+            self._members = read_members(file, self.path, self.footer, footer_offset)
+
+    def heads(self) -> list[HeadRecord]:
+        """The heads in the order of the file."""
+        groups: dict[str, dict[str, Member]] = {}
+        for member in self._members:
+            key, _, suffix = member.name.partition(".")
+            groups.setdefault(key, {})[suffix] = member
+        if tuple(groups) != self.footer.spec_ids:
+            raise RecordCorrupt(f"{self.path}: the members do not match the listed heads")
+        return [
+            HeadRecord(self.path, head.spec_id, head.index, groups[head.spec_id])
+            for head in self.footer.heads
+        ]
+
+    def verify(self) -> None:
+        """Check every byte of the file, and that every head decodes to what it claims to be.
+
+        Raises:
+            RecordCorrupt: names the shard and the first member that is wrong.
+        """
+        with self.path.open("rb") as file:
+            for member in self._members:
+                read_member(file, member, self.path)
+                check_envelope(file, member, self.path)
+        for head in self.heads():
+            _verify_head(head)
+
+
+def _verify_head(head: HeadRecord) -> None:
+    where = f"{head.shard}: head {head.spec_id}"
+    if head.spec.spec_id != head.spec_id:
+        raise RecordCorrupt(f"{where}: its spec.json hashes to {head.spec.spec_id}")
+    if head.spec.index != head.index:
+        raise RecordCorrupt(f"{where}: listed as index {head.index}, spec says {head.spec.index}")
+    count = head.meta["view_count"]
+    if not count == head.view_count == len(head.cameras) == len(head.meta["pixel_sha256"]):
+        raise RecordCorrupt(f"{where}: {head.view_count} pictures, {len(head.cameras)} cameras")
+    for view, camera in enumerate(head.cameras):
+        pixels = head.rgba(view)
+        if pixels.shape != (camera.height, camera.width, 4) or pixels.dtype != np.uint8:
+            raise RecordCorrupt(f"{where}: view {view} is {pixels.dtype} {list(pixels.shape)}")
+        if hashlib.sha256(pixels.tobytes()).hexdigest() != head.meta["pixel_sha256"][view]:
+            raise RecordCorrupt(f"{where}: pixels of view {view} do not match meta.json")

@@ -1,0 +1,191 @@
+"""The tar layout of a shard, byte by byte: headers, closing members and their checks.
+
+Headers carry no times or owners, members follow each other without a gap and the padding is zero,
+so every byte of a shard has exactly one right value and any damage is found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from synth.config import canonical_json, digest
+from synth.errors import RecordCorrupt, SchemaMismatch
+
+SCHEMA = 1
+"""Version of the shard layout."""
+MEMBERS_NAME = "__headloom__/members.json"
+FOOTER_NAME = "__headloom__/shard.json"
+BLOCK = tarfile.BLOCKSIZE
+END_OF_ARCHIVE = b"\0" * (2 * BLOCK)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file in a shard: where its bytes are and what they must hash to."""
+
+    name: str
+    offset: int
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class HeadEntry:
+    """A head as the footer lists it: its spec id and its index in the dataset."""
+
+    spec_id: str
+    index: int
+
+
+@dataclass(frozen=True)
+class Footer:
+    """The closing member of a shard.
+
+    Attributes:
+        dataset_id: id of the dataset that the shard was rendered for, or "".
+        heads: the heads in the order of the file.
+        members_size: bytes of `__headloom__/members.json`.
+        members_sha256: its SHA-256.
+    """
+
+    dataset_id: str
+    heads: tuple[HeadEntry, ...]
+    members_size: int
+    members_sha256: str
+
+    @property
+    def spec_ids(self) -> tuple[str, ...]:
+        return tuple(head.spec_id for head in self.heads)
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        return tuple(head.index for head in self.heads)
+
+
+def tar_header(name: str, size: int) -> bytes:
+    """The one header of a member: no times or owners, so equal content gives equal bytes."""
+    info = tarfile.TarInfo(name)
+    info.size = size
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def footer_bytes(dataset_id: str, heads: Sequence[HeadEntry], members: bytes) -> bytes:
+    """The text of the closing member; `members` is the text of `__headloom__/members.json`."""
+    body = {
+        "schema": SCHEMA,
+        "dataset_id": dataset_id,
+        "heads": [[head.spec_id, head.index] for head in heads],
+        "members_size": len(members),
+        "members_sha256": hashlib.sha256(members).hexdigest(),
+    }
+    return canonical_json({**body, "footer_sha256": digest(body)}).encode()
+
+
+def read_footer(path: str | Path) -> Footer:
+    """The closing member of a shard: which heads it holds. Reads the end of the file only.
+
+    Raises:
+        RecordCorrupt: truncated or damaged.
+        SchemaMismatch: written by an incompatible version.
+    """
+    with Path(path).open("rb") as file:
+        return locate_footer(file, Path(path))[0]
+
+
+def locate_footer(file: IO[bytes], path: Path) -> tuple[Footer, int]:
+    """The footer and the offset of its tar header."""
+    size = file.seek(0, os.SEEK_END)
+    tail, start = b"", -1
+    for length in (64 * 1024, 16 * 1024 * 1024):  # a thousand heads fit into the first
+        file.seek(max(0, size - length))
+        tail = file.read()
+        start = tail.rfind(FOOTER_NAME.encode() + b"\0")
+        if start >= 0 or len(tail) == size:
+            break
+    remedy = "delete the shard and render again"
+    if start < 0:
+        raise RecordCorrupt(f"{path}: no {FOOTER_NAME} at the end; truncated? {remedy}")
+    header = tail[start : start + BLOCK]
+    try:
+        length = tarfile.TarInfo.frombuf(header, "utf-8", "strict").size
+    except tarfile.HeaderError as error:
+        raise RecordCorrupt(f"{path}: header of {FOOTER_NAME} is damaged; {remedy}") from error
+    body = tail[start + BLOCK : start + BLOCK + length]
+    closing = b"\0" * (-length % BLOCK) + END_OF_ARCHIVE
+    if tail[start:] != tar_header(FOOTER_NAME, length) + body + closing:
+        raise RecordCorrupt(f"{path}: {FOOTER_NAME} is not the clean end of the file; {remedy}")
+    return _parse_footer(body, path), size - len(tail) + start
+
+
+def _parse_footer(body: bytes, path: Path) -> Footer:
+    try:
+        data = json.loads(body)
+        expected = data.pop("footer_sha256")
+    except (ValueError, KeyError, AttributeError) as error:
+        raise RecordCorrupt(f"{path}: {FOOTER_NAME} is damaged: {error}") from error
+    if digest(data) != expected:
+        raise RecordCorrupt(f"{path}: {FOOTER_NAME} does not match its own digest")
+    if data["schema"] != SCHEMA:
+        raise SchemaMismatch(
+            f"{path}: shard schema {data['schema']}, this version of Headloom reads {SCHEMA}; "
+            "read it with the version that wrote it"
+        )
+    heads = tuple(HeadEntry(spec_id, index) for spec_id, index in data["heads"])
+    return Footer(data["dataset_id"], heads, data["members_size"], data["members_sha256"])
+
+
+def read_members(
+    file: IO[bytes], path: Path, footer: Footer, footer_offset: int
+) -> tuple[Member, ...]:
+    """The index of the members; it must describe the file without a gap."""
+    offset = footer_offset - footer.members_size - (-footer.members_size % BLOCK)
+    index = Member(MEMBERS_NAME, offset, footer.members_size, footer.members_sha256)
+    if offset < BLOCK:
+        raise RecordCorrupt(f"{path}: {MEMBERS_NAME} does not fit into the file; truncated?")
+    data = json.loads(read_member(file, index, path))
+    check_envelope(file, index, path)
+    members = tuple(Member(**member) for member in data)
+    expected = 0
+    for member in (*members, index):
+        expected += BLOCK
+        if member.offset != expected:
+            raise RecordCorrupt(
+                f"{path}: member {member.name} starts at byte {member.offset}, "
+                f"expected {expected}; truncated?"
+            )
+        expected += member.size + (-member.size % BLOCK)
+    return members
+
+
+def read_member(file: IO[bytes], member: Member, path: Path) -> bytes:
+    """The bytes of a member, checked against its digest.
+
+    Raises:
+        RecordCorrupt: they do not match.
+    """
+    file.seek(member.offset)
+    data = file.read(member.size)
+    actual = hashlib.sha256(data).hexdigest()
+    if actual != member.sha256:
+        raise RecordCorrupt(
+            f"{path}: member {member.name} has SHA-256 {actual[:16]}..., expected "
+            f"{member.sha256[:16]}...; delete the shard and render again"
+        )
+    return data
+
+
+def check_envelope(file: IO[bytes], member: Member, path: Path) -> None:
+    """The tar header before a member and the padding after it."""
+    file.seek(member.offset - BLOCK)
+    header = file.read(BLOCK)
+    file.seek(member.offset + member.size)
+    padding = file.read(-member.size % BLOCK)
+    if header != tar_header(member.name, member.size) or padding.strip(b"\0"):
+        raise RecordCorrupt(f"{path}: tar header or padding of member {member.name} is damaged")
