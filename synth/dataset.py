@@ -1,0 +1,390 @@
+"""A dataset on disk: a configuration, the shards rendered from it, and what is still missing.
+
+    dataset.yaml          configuration, id, versions, digests of the assets
+    shards/shard-000000.tar ...   shard i holds the heads [i * heads_per_shard, (i + 1) * ...)
+    failures.jsonl        one line per shard that could not be rendered, with the reason
+    index.parquet         one row per head, for queries; never needed to open the dataset
+
+The shards themselves are the record of progress: a shard is committed when its file is in place and
+its closing member lists exactly the heads of its range, and `plan` is what remains.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from synth.config import digest, from_dict, save_yaml, to_dict
+from synth.dataset_report import DatasetInfo, VerifyReport
+from synth.errors import DatasetMismatch, HeadloomError, RecordCorrupt, RecordError, SchemaMismatch
+from synth.record import HeadRecord, ShardReader
+from synth.sample import DatasetConfig, sample_head
+from synth.shardlayout import read_footer
+from synth.spec import AssetRef, HeadSpec
+
+SCHEMA = 1
+"""Version of the dataset layout."""
+VAL_FRACTION = 0.05
+TEST_FRACTION = 0.05
+_GROWING = "heads"
+"""The only part of the configuration that may change: a dataset can be extended."""
+_VERSIONED_PACKAGES = ("headloom", "bpy", "anny", "numpy", "imageio", "pillow")
+
+Split = Literal["train", "val", "test"]
+
+
+def split_of(identity_id: str) -> Split:
+    """The split of an identity: 5 % val, 5 % test, by hash, so that it never changes.
+
+    All heads of one identity are in one split, whatever the order or size of the dataset.
+    """
+    word = hashlib.sha256(f"split/{identity_id}".encode()).digest()[:8]
+    position = int.from_bytes(word, "big") / 2**64
+    if position < TEST_FRACTION:
+        return "test"
+    return "val" if position < TEST_FRACTION + VAL_FRACTION else "train"
+
+
+def dataset_id(config: DatasetConfig) -> str:
+    """Id of all datasets of a configuration, whatever their number of heads: 16 hex digits."""
+    data = to_dict(config)
+    del data[_GROWING]
+    return digest(data)[:16]
+
+
+def shard_name(shard: int) -> str:
+    """File name of a shard, for example `shard-000123.tar`."""
+    return f"shard-{shard:06d}.tar"
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """One shard to be rendered: the heads [start, stop)."""
+
+    shard: int
+    start: int
+    stop: int
+    path: Path
+    reason: str = "not rendered yet"
+    damaged: bool = False
+
+    @property
+    def head_count(self) -> int:
+        return self.stop - self.start
+
+    def specs(self, config: DatasetConfig) -> list[HeadSpec]:
+        """Sample the specs of the shard."""
+        return [sample_head(config, index) for index in range(self.start, self.stop)]
+
+
+class Dataset:
+    """A dataset directory. Get one from `Dataset.create` or `Dataset.open`."""
+
+    def __init__(self, root: Path, config: DatasetConfig, header: dict[str, Any]):
+        self.root = root
+        self.config = config
+        self._header = header
+
+    # ------------------------------------------------------------------------------ life cycle
+
+    @classmethod
+    def create(cls, root: str | Path, config: DatasetConfig) -> Dataset:
+        """Make a dataset, or open the one that is there, extended to `config.heads` heads.
+
+        Raises:
+            DatasetMismatch: the existing dataset was made with another configuration or by a
+                sampler that draws other heads from it; lists every difference.
+        """
+        root = Path(root)
+        if not (root / "dataset.yaml").exists():
+            header = {
+                "schema": SCHEMA,
+                "dataset_id": dataset_id(config),
+                "first_spec_id": sample_head(config, 0).spec_id,
+                "versions": _versions(),
+                "assets": [],
+            }
+            dataset = cls(root, config, header)
+            dataset.shard_directory.mkdir(parents=True, exist_ok=True)
+            dataset._save()
+            return dataset
+        dataset = cls.open(root)
+        dataset._check_config(config)
+        dataset.check_sampler()
+        if config.heads > dataset.config.heads:
+            dataset.config = config
+            dataset._save()
+        return dataset
+
+    @classmethod
+    def open(cls, root: str | Path) -> Dataset:
+        """Open a dataset.
+
+        Raises:
+            RecordError: there is none.
+            RecordCorrupt: `dataset.yaml` cannot be read.
+            SchemaMismatch: written by an incompatible version.
+        """
+        root = Path(root)
+        path = root / "dataset.yaml"
+        try:
+            data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise RecordError(
+                f"{root} is not a dataset (no dataset.yaml); make one with: "
+                f"headloom render --out {root}"
+            ) from None
+        except (UnicodeDecodeError, yaml.YAMLError) as error:
+            raise RecordCorrupt(f"{path}: not readable as YAML: {error}") from error
+        schema = data.get("schema") if isinstance(data, dict) else None
+        if schema != SCHEMA:
+            raise SchemaMismatch(
+                f"{path}: dataset schema {schema!r}, this version of Headloom reads {SCHEMA}"
+            )
+        config = from_dict(DatasetConfig, data.pop("config", None), f"{path}: config")
+        return cls(root, config, data)
+
+    @property
+    def shard_directory(self) -> Path:
+        return self.root / "shards"
+
+    @property
+    def dataset_id(self) -> str:
+        """Id of the configuration that the dataset was created with."""
+        return self._header["dataset_id"]
+
+    @property
+    def assets(self) -> tuple[AssetRef, ...]:
+        """The assets that the rendered heads are made of."""
+        return tuple(AssetRef(**asset) for asset in self._header["assets"])
+
+    def record_assets(self, assets: Iterable[AssetRef]) -> None:
+        """Add assets to `dataset.yaml`.
+
+        Raises:
+            DatasetMismatch: one id, two digests: the asset changed between two runs.
+        """
+        known = {asset.asset_id: asset for asset in self.assets}
+        for asset in assets:
+            if known.setdefault(asset.asset_id, asset) != asset:
+                before = known[asset.asset_id]
+                raise DatasetMismatch(
+                    f"{self.root}: asset {asset.asset_id!r} changed from SHA-256 {before.sha256} "
+                    f"to {asset.sha256} while the dataset was rendered; render into a new --out"
+                )
+        listed = [to_dict(known[key]) for key in sorted(known)]
+        if listed != self._header["assets"]:
+            self._header["assets"] = listed
+            self._save()
+
+    def _save(self) -> None:
+        save_yaml({**self._header, "config": self.config}, self.root / "dataset.yaml")
+
+    def _check_config(self, config: DatasetConfig) -> None:
+        old, new = dict(_flatten(to_dict(self.config))), dict(_flatten(to_dict(config)))
+        lines = [
+            f"  {key}: {old.get(key)!r} in the dataset, {new.get(key)!r} given"
+            for key in sorted(old.keys() | new.keys())
+            if key != _GROWING and old.get(key) != new.get(key)
+        ]
+        if lines:
+            raise DatasetMismatch(
+                f"{self.root} was made with another configuration (id {self.dataset_id}, given "
+                f"{dataset_id(config)}):\n" + "\n".join(lines) + "\n"
+                "Give the same configuration, or render into another --out"
+            )
+        if config.heads < self.config.heads:
+            raise DatasetMismatch(
+                f"{self.root} was made for {self.config.heads} heads and does not shrink to "
+                f"{config.heads}; ask for at least {self.config.heads}, or use another --out"
+            )
+
+    def check_sampler(self) -> None:
+        """Check that this version draws the same heads from the configuration.
+
+        Raises:
+            DatasetMismatch: it does not; the dataset cannot be continued with it.
+        """
+        now, then = sample_head(self.config, 0).spec_id, self._header["first_spec_id"]
+        if now != then:
+            raise DatasetMismatch(
+                f"{self.root}: head 0 of the same configuration is {now} now and was {then} when "
+                f"the dataset was made (versions then: {self._header['versions']}); the sampler or "
+                "an asset changed. Render into another --out, or use the version that made it"
+            )
+
+    # ------------------------------------------------------------------------------------ plan
+
+    def expected(self) -> list[ShardPlan]:
+        """All shards of the configuration, rendered or not."""
+        size, heads = self.config.heads_per_shard, self.config.heads
+        return [
+            ShardPlan(
+                shard, start, min(start + size, heads), self.shard_directory / shard_name(shard)
+            )
+            for shard, start in enumerate(range(0, heads, size))
+        ]
+
+    def plan(self) -> list[ShardPlan]:
+        """The shards that are still to be rendered: expected minus committed.
+
+        Reads the end of each shard file, no pixels. A shard with fewer heads than its range (the
+        last one, before the dataset was extended) is to be rendered again as a whole.
+
+        Raises:
+            DatasetMismatch: a shard of another dataset is in the way.
+        """
+        return [plan for plan in map(self._inspect, self.expected()) if plan.reason]
+
+    def _inspect(self, plan: ShardPlan) -> ShardPlan:
+        """The plan with the reason why it must be rendered, or with none."""
+        try:
+            footer = read_footer(plan.path)
+        except FileNotFoundError:
+            return plan
+        except RecordCorrupt as error:
+            return dataclasses.replace(plan, reason=str(error), damaged=True)
+        wanted = tuple(range(plan.start, plan.stop))
+        if footer.dataset_id != self.dataset_id or not set(footer.indices) <= set(
+            range(plan.start, plan.start + self.config.heads_per_shard)
+        ):
+            raise DatasetMismatch(
+                f"{plan.path} holds heads {_span(footer.indices)} of dataset "
+                f"{footer.dataset_id or 'unknown'}, expected heads {_span(wanted)} of "
+                f"{self.dataset_id}; move the file away and run again"
+            )
+        if footer.indices == wanted:
+            return dataclasses.replace(plan, reason="")
+        return dataclasses.replace(
+            plan, reason=f"has heads {_span(footer.indices)} of {_span(wanted)}"
+        )
+
+    # ----------------------------------------------------------------------------------- reading
+
+    def shards(self) -> list[ShardReader]:
+        """Readers of all shards that are in place, in order.
+
+        Raises:
+            RecordCorrupt: one is damaged.
+        """
+        return [ShardReader(path) for path in self._shard_paths()]
+
+    def heads(self) -> Iterator[HeadRecord]:
+        """All rendered heads, in the order of their index."""
+        for shard in self.shards():
+            yield from shard.heads()
+
+    def _shard_paths(self) -> list[Path]:
+        return sorted(self.shard_directory.glob("shard-*.tar"))
+
+    # -------------------------------------------------------------------------------- checking
+
+    def verify(self, on_shard: Callable[[Path], None] | None = None) -> VerifyReport:
+        """Check that every expected head is there exactly once and that every digest holds.
+
+        Args:
+            on_shard: called after each shard, for a progress bar.
+        """
+        problems: list[str] = []
+        seen: dict[int, Path] = {}
+        heads = shards = 0
+        try:
+            self.check_sampler()
+        except DatasetMismatch as error:
+            problems.append(str(error))
+        expected = {plan.path: plan for plan in self.expected()}
+        for path in sorted({*expected, *self._shard_paths()}):
+            found, shard_problems = _verify_shard(path, expected.get(path), self, seen)
+            problems += shard_problems
+            heads += found
+            shards += not shard_problems
+            if on_shard is not None:
+                on_shard(path)
+        unfinished = sorted(path.name for path in self.shard_directory.glob(".*.tmp"))
+        notes = (f"unfinished: {', '.join(unfinished)}",) if unfinished else ()
+        return VerifyReport(self.root, heads, shards, self.config.heads, tuple(problems), notes)
+
+    def info(self) -> DatasetInfo:
+        """Count heads, identities, views, splits and bytes."""
+        identities, splits = set(), dict.fromkeys(("train", "val", "test"), 0)
+        views = heads = 0
+        for record in self.heads():
+            identity = record.spec.identity.identity_id
+            identities.add(identity)
+            splits[split_of(identity)] += 1
+            views, heads = record.view_count, heads + 1
+        failures = self.root / "failures.jsonl"
+        return DatasetInfo(
+            root=self.root,
+            dataset_id=self.dataset_id,
+            heads=heads,
+            expected_heads=self.config.heads,
+            shards=len(self._shard_paths()),
+            size_bytes=sum(path.stat().st_size for path in self._shard_paths()),
+            image_size=self.config.size,
+            views_per_head=views,
+            identities=len(identities),
+            splits=splits,
+            failures=len(failures.read_text().splitlines()) if failures.exists() else 0,
+        )
+
+
+def _verify_shard(
+    path: Path, plan: ShardPlan | None, dataset: Dataset, seen: dict[int, Path]
+) -> tuple[int, list[str]]:
+    """Number of whole heads in a shard, and what is wrong with it; `seen` collects the indices."""
+    try:
+        reader = ShardReader(path)
+        reader.verify()
+    except FileNotFoundError:
+        return 0, [f"{path}: missing; run headloom render again"]
+    except HeadloomError as error:
+        return 0, [str(error)]
+    problems = []
+    for head in reader.footer.heads:
+        if head.index in seen:
+            problems.append(f"{path}: head {head.index} is also in {seen[head.index]}")
+        seen.setdefault(head.index, path)
+    if plan is None:
+        problems.append(f"{path}: not part of this dataset of {dataset.config.heads} heads")
+        return 0, problems
+    expected = [spec.spec_id for spec in plan.specs(dataset.config)]
+    if list(reader.footer.spec_ids) != expected:
+        problems.append(
+            f"{path}: holds heads {', '.join(reader.footer.spec_ids)}, "
+            f"expected {', '.join(expected)}"
+        )
+    return len(reader.footer.heads), problems
+
+
+def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _flatten(item, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, value
+
+
+def _span(indices: Sequence[int]) -> str:
+    if not indices:
+        return "none"
+    if list(indices) == list(range(indices[0], indices[-1] + 1)) and len(indices) > 1:
+        return f"{indices[0]}-{indices[-1]}"
+    return ", ".join(map(str, indices))
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in _VERSIONED_PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions

@@ -1,0 +1,68 @@
+"""What `headloom dataset verify` and `headloom dataset info` answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What `Dataset.verify` found; `str` prints it for a person.
+
+    Attributes:
+        root: the dataset.
+        heads, shards: how many are there and whole.
+        expected_heads: how many the configuration asks for.
+        problems: one sentence each; empty means everything holds.
+        notes: remarkable, but harmless.
+    """
+
+    root: Path
+    heads: int
+    shards: int
+    expected_heads: int
+    problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+    def __str__(self) -> str:
+        lines = [f"note: {note}" for note in self.notes]
+        lines += [f"problem: {problem}" for problem in self.problems]
+        verdict = "every head is there once, every digest holds"
+        if self.problems:
+            verdict = f"{len(self.problems)} problem{'s' if len(self.problems) > 1 else ''}"
+        count = f"{self.heads} of {self.expected_heads} heads in {self.shards} shards"
+        return "\n".join([*lines, f"{self.root}: {count}; {verdict}"])
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """A summary of a dataset; `str` prints it for a person."""
+
+    root: Path
+    dataset_id: str
+    heads: int
+    expected_heads: int
+    shards: int
+    size_bytes: int
+    image_size: int
+    views_per_head: int
+    identities: int
+    splits: dict[str, int]
+    failures: int
+
+    def __str__(self) -> str:
+        splits = ", ".join(f"{count} {name}" for name, count in self.splits.items() if count)
+        rows = {
+            "dataset": f"{self.root} (id {self.dataset_id})",
+            "heads": f"{self.heads} of {self.expected_heads}, {self.identities} identities",
+            "views": f"{self.views_per_head} per head, {self.image_size} px",
+            "splits": splits or "none",
+            "shards": f"{self.shards}, {self.size_bytes / 1e6:.1f} MB",
+            "failures": f"{self.failures} lines in failures.jsonl",
+        }
+        return "\n".join(f"{name:<9} {value}" for name, value in rows.items())
