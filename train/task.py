@@ -106,26 +106,31 @@ class Batch(Protocol):
 
 
 class TaskConfig(Protocol):
-    """A model's configuration: a frozen dataclass with a field `train`."""
+    """A model's configuration: a frozen dataclass with (at least) these two fields."""
 
     @property
     def train(self) -> TrainConfig: ...
+
+    @property
+    def image_size(self) -> int:
+        """Side in pixels that the dataset's pictures are reduced to before the task sees them."""
+        ...
 
 
 class Task(Protocol):
     """What the loop trains.
 
     A task must be deterministic: everything random comes from the generators it is handed (or from
-    torch's global generator, which the loop seeds before `build_model` and before every `loss`), and
-    nothing is remembered from one batch to the next. That, and nothing else, makes resume exact.
+    torch's global generator, which the loop seeds before `build_model` and before every `loss`),
+    and nothing is remembered from one batch to the next. That makes resume exact.
 
     Attributes:
         name: "vae", "diffusion" or "gslrm"; stored in checkpoints as their kind.
-        config: the model's frozen configuration, with a field `train: TrainConfig`.
+        config: the model's frozen configuration, a `TaskConfig`.
     """
 
     name: str
-    config: Any  # a TaskConfig
+    config: Any  # a TaskConfig; Any, since a Protocol's attribute is invariant
 
     def build_model(self) -> nn.Module:
         """The module that is trained, saved and averaged, on the CPU, freshly initialised.

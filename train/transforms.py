@@ -19,8 +19,8 @@ GREY = (0.5, 0.5, 0.5)
 BLACK = (0.0, 0.0, 0.0)
 
 Background = Literal["white", "grey", "black", "random", "mixed"]
-"""How a background is drawn: a fixed one, a uniformly random colour, or "mixed": one of white, grey,
-black and a random colour with equal probability."""
+"""How a background is drawn: a fixed colour, a uniformly random one, or "mixed": white, grey, black
+or a random colour with equal probability."""
 
 
 def composite(
