@@ -1,0 +1,173 @@
+"""Pictures and films of a lifted head: turntable, strip of views, sprite sheet to spin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import imageio.v2 as imageio
+import numpy as np
+import torch
+from PIL import Image
+
+from infer.config import TurntableConfig
+from synth.camera import Camera, ring, stack
+from synth.config import atomic_write
+from synth.errors import DeviceError
+from train.gaussians import Gaussians
+from train.rasterize import render
+
+_CAMERAS_AT_ONCE = 8
+"""Bounds the memory of the rasteriser; the pixels do not depend on it."""
+
+
+def render_views(gaussians: Gaussians, cameras: Sequence[Camera]) -> Iterator[np.ndarray]:
+    """Render Gaussians on white, one picture per camera.
+
+    Args:
+        gaussians: N Gaussians (no batch dimension), on any device.
+        cameras: all of one size.
+
+    Yields:
+        [H, W, 3] uint8, sRGB.
+    """
+    device = gaussians.means.device
+    white = torch.ones(3, device=device)
+    for start in range(0, len(cameras), _CAMERAS_AT_ONCE):
+        part = cameras[start : start + _CAMERAS_AT_ONCE]
+        cam_from_world, K = (
+            torch.from_numpy(matrix).to(device, torch.float32) for matrix in stack(part)
+        )
+        with torch.inference_mode():
+            color = render(
+                gaussians, cam_from_world, K, part[0].width, part[0].height, background=white
+            ).color
+        for picture in (color.clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu().numpy():
+            yield picture
+
+
+def turntable(gaussians: Gaussians, config: TurntableConfig) -> list[np.ndarray]:
+    """One turn around the head, the first frame from the front.
+
+    Returns:
+        `config.frames` pictures [size_px, size_px, 3] uint8, sRGB, on white.
+    """
+    cameras = ring(config.frames, config.elevation_deg, config.size_px)
+    return list(render_views(gaussians, cameras))
+
+
+def write_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> int:
+    """Encode a film that every browser and player opens: H.264, yuv420p.
+
+    Args:
+        path: of the `.mp4` file; it appears only when complete.
+        frames: [H, W, 3] uint8 each, all of one size, H and W even.
+        fps: frames per second.
+
+    Returns:
+        How many frames were written.
+
+    Raises:
+        DeviceError: the encoder is missing or fails; says what to install.
+        ValueError: no frames, or an odd size.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp.mp4")
+    count = 0
+    try:
+        writer = _open_writer(temporary, fps)
+        try:
+            for frame in frames:
+                if frame.shape[0] % 2 or frame.shape[1] % 2:
+                    raise ValueError(f"H.264 needs even sizes, got a frame {frame.shape[:2]}")
+                writer.append_data(frame)
+                count += 1
+        finally:
+            writer.close()
+        if count == 0:
+            raise ValueError(f"{path}: a film needs at least one frame")
+        if not temporary.is_file() or temporary.stat().st_size == 0:
+            raise DeviceError(f"{path}: the encoder wrote nothing; {_CODEC_REMEDY}")
+        data = temporary.read_bytes()
+    except OSError as error:  # ffmpeg ended early: imageio reports its log in a broken pipe
+        raise DeviceError(f"{path}: encoding H.264 failed: {error}; {_CODEC_REMEDY}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    with atomic_write(path) as file:
+        file.write(data)
+    return count
+
+
+_CODEC_REMEDY = "reinstall the encoder with: pip install --force-reinstall imageio-ffmpeg"
+
+
+def _open_writer(path: Path, fps: float) -> Any:
+    try:
+        return imageio.get_writer(
+            path,
+            format="FFMPEG",
+            mode="I",
+            fps=fps,
+            codec="libx264",
+            pixelformat="yuv420p",
+            macro_block_size=2,
+            quality=None,
+            # crf 18 is visually lossless; faststart lets a browser play while it loads;
+            # one thread and no build tag make the bytes repeat
+            output_params=["-crf", "18", "-preset", "medium", "-movflags", "+faststart"],
+            ffmpeg_log_level="error",
+        )
+    except (ImportError, RuntimeError, OSError, ValueError) as error:
+        raise DeviceError(f"no H.264 encoder: {error}; {_CODEC_REMEDY}") from error
+
+
+def strip(pictures: Sequence[np.ndarray], gap_px: int = 4) -> np.ndarray:
+    """Pictures side by side on white.
+
+    Args:
+        pictures: [H, W, 3] uint8 each, all of one height.
+        gap_px: white columns between them.
+
+    Returns:
+        [H, sum of W and gaps, 3] uint8.
+    """
+    gap = np.full((pictures[0].shape[0], gap_px, 3), 255, np.uint8)
+    parts = [part for picture in pictures for part in (picture, gap)]
+    return np.concatenate(parts[:-1], axis=1)
+
+
+def sprite_sheet(frames: Sequence[np.ndarray], size_px: int, columns: int) -> np.ndarray:
+    """Frames in a grid, row by row, for the gallery's drag-to-spin view.
+
+    Args:
+        frames: [H, W, 3] uint8 each.
+        size_px: side of a cell.
+        columns: cells in a row; the last row is filled up with white.
+
+    Returns:
+        [rows x size_px, columns x size_px, 3] uint8.
+    """
+    rows = -(-len(frames) // columns)
+    sheet = np.full((rows * size_px, columns * size_px, 3), 255, np.uint8)
+    for index, frame in enumerate(frames):
+        top, left = index // columns * size_px, index % columns * size_px
+        cell = Image.fromarray(frame).resize((size_px, size_px), Image.Resampling.LANCZOS)
+        sheet[top : top + size_px, left : left + size_px] = np.asarray(cell)
+    return sheet
+
+
+def write_image(path: str | Path, image: np.ndarray) -> None:
+    """Write a picture atomically; the format follows the name (`.png`, or `.jpg` at quality 88).
+
+    Args:
+        path: of the file.
+        image: [H, W, 3] or [H, W, 4] uint8, sRGB.
+    """
+    path = Path(path)
+    with atomic_write(path) as file:
+        if path.suffix == ".png":
+            Image.fromarray(image).save(file, format="PNG", compress_level=6)
+        else:
+            Image.fromarray(image).save(file, format="JPEG", quality=88, subsampling=0)
