@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
+import torch
 from torch import Tensor
 
+from synth.camera import Camera, stack
+from synth.color import float_from_rgba8, premultiply, rgba8_from_float, unpremultiply
+from synth.config import digest
+from synth.errors import InputError, RecordCorrupt, RecordError
+from synth.record import HeadRecord, ShardReader
+
 Split = Literal["train", "val", "test", "all"]
+
+_SHARDS_IN_MEMORY = 256
+"""Member tables kept per process; one takes about 10 KB a head."""
 
 
 @dataclass(frozen=True)
@@ -52,31 +65,81 @@ class HeadItem:
     view_names: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Entry:
+    """Where a head lies: the shard and the position in it."""
+
+    shard: int
+    position: int
+    spec_id: str
+    identity_id: str
+
+
 class HeadDataset:
     """Map-style dataset over the shards of a rendered dataset; safe for threads and workers.
+
+    Opening reads the index of every shard and the identity of every head, no picture. The order is
+    that of the shards' names and of the heads within them.
 
     Args:
         root: dataset directory (holds `shards/*.tar`).
         split: which identities; by hash of the identity.
-        size: side in pixels that pictures are reduced to (area average); None keeps them.
+        size: side in pixels that square pictures are reduced to (area average); None keeps them.
 
     Raises:
         InputError: no shards there, or no head in the split.
+        RecordCorrupt, SchemaMismatch: a shard cannot be read.
     """
 
     def __init__(self, root: str | Path, split: Split = "train", size: int | None = None):
-        raise NotImplementedError
+        self.root, self.split, self.size = Path(root), split, size
+        self._shards = sorted((self.root / "shards").glob("*.tar"))
+        if not self._shards:
+            raise InputError(
+                f"{self.root} is not a dataset: no {self.root / 'shards'}/*.tar; "
+                f"make one with `headloom render --out {self.root}`"
+            )
+        self._tables: OrderedDict[int, list[HeadRecord]] = OrderedDict()
+        self._lock = threading.Lock()
+        from synth.dataset import split_of
+
+        every = [entry for shard in range(len(self._shards)) for entry in self._entries(shard)]
+        self._heads = [e for e in every if split in ("all", split_of(e.identity_id))]
+        if not self._heads:
+            raise InputError(
+                f"none of the {len(every)} heads in {self.root} is in the split {split!r}; "
+                "render more identities, or train on all of them with --set train.split=all"
+            )
+
+    def _entries(self, shard: int) -> list[_Entry]:
+        return [
+            _Entry(shard, i, record.spec_id, record.spec.identity.identity_id)
+            for i, record in enumerate(ShardReader(self._shards[shard]).heads())
+        ]
 
     def __len__(self) -> int:
-        raise NotImplementedError
+        return len(self._heads)
 
     def __getitem__(self, index: int) -> HeadItem:
         """The whole head: `load(index)`."""
         return self.load(index)
 
+    @property
+    def dataset_id(self) -> str:
+        """SHA-256 of what the items are: spec ids in order, and the size."""
+        return digest({"heads": [entry.spec_id for entry in self._heads], "size": self.size})
+
     def info(self, index: int) -> HeadInfo:
         """Names and cameras of a head, without decoding a picture."""
-        raise NotImplementedError
+        entry, record = self._heads[index], self._record(index)
+        cameras = self._cameras(record)
+        return HeadInfo(
+            spec_id=entry.spec_id,
+            identity_id=entry.identity_id,
+            shard=record.shard.name,
+            view_names=tuple(camera.name for camera in cameras),
+            **_matrices(cameras),
+        )
 
     def views_named(self, index: int, names: Sequence[str]) -> tuple[int, ...]:
         """Positions of the views with these names.
@@ -84,7 +147,15 @@ class HeadDataset:
         Raises:
             RecordError: the head has no such view; names the spec id, the shard and the views.
         """
-        raise NotImplementedError
+        record = self._record(index)
+        known = [camera.name for camera in record.cameras]
+        missing = [name for name in names if name not in known]
+        if missing:
+            raise RecordError(
+                f"head {record.spec_id} in {record.shard} has no view {', '.join(missing)}; it has "
+                f"{', '.join(known)}. Render the dataset with these views"
+            )
+        return tuple(known.index(name) for name in names)
 
     def load(self, index: int, views: Sequence[int] | None = None) -> HeadItem:
         """Decode a head.
@@ -96,4 +167,100 @@ class HeadDataset:
         Raises:
             RecordCorrupt: a picture is missing or damaged; names spec id, shard and file.
         """
-        raise NotImplementedError
+        entry, record = self._heads[index], self._record(index)
+        cameras = self._cameras(record)
+        chosen = tuple(range(len(cameras)) if views is None else views)
+        pictures = np.stack([self._picture(record, view) for view in chosen])
+        cameras = [cameras[view] for view in chosen]
+        return HeadItem(
+            spec_id=entry.spec_id,
+            identity_id=entry.identity_id,
+            rgba=torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous(),
+            view_names=tuple(camera.name for camera in cameras),
+            **_matrices(cameras),
+        )
+
+    def _record(self, index: int) -> HeadRecord:
+        entry = self._heads[index]
+        with self._lock:
+            table = self._tables.get(entry.shard)
+            if table is None:
+                table = self._tables[entry.shard] = ShardReader(self._shards[entry.shard]).heads()
+                if len(self._tables) > _SHARDS_IN_MEMORY:
+                    self._tables.popitem(last=False)
+            self._tables.move_to_end(entry.shard)
+        record = table[entry.position] if entry.position < len(table) else None
+        if record is None or record.spec_id != entry.spec_id:
+            raise RecordError(
+                f"{self._shards[entry.shard]} changed while it was read: head {entry.spec_id} is "
+                "gone; start again once nothing writes to the dataset"
+            )
+        return record
+
+    def _cameras(self, record: HeadRecord) -> list[Camera]:
+        if self.size is None:
+            return list(record.cameras)
+        for camera in record.cameras:
+            if camera.width != camera.height or camera.width < self.size:
+                raise InputError(
+                    f"head {record.spec_id} in {record.shard} is {camera.width} x {camera.height} "
+                    f"px, which cannot be reduced to {self.size} x {self.size}; render larger or "
+                    "train smaller"
+                )
+        return [camera.resized(self.size, self.size) for camera in record.cameras]
+
+    def _picture(self, record: HeadRecord, view: int) -> np.ndarray:
+        where = f"head {record.spec_id}, {record.spec_id}.rgba_{view:03d}.png in {record.shard}"
+        try:
+            rgba = record.rgba(view)
+        except RecordCorrupt:
+            raise
+        except (IndexError, OSError, ValueError) as error:
+            raise RecordCorrupt(f"{where}: cannot be decoded: {error}") from error
+        camera = record.cameras[view]
+        if rgba.shape != (camera.height, camera.width, 4):
+            raise RecordCorrupt(
+                f"{where}: shape {rgba.shape}, its camera has {camera.width} x {camera.height} px"
+            )
+        return rgba if self.size is None else resize_rgba(rgba, self.size)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_lock": None, "_tables": OrderedDict()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
+
+
+def _matrices(cameras: Sequence[Camera]) -> dict[str, Tensor]:
+    cam_from_world, intrinsics = stack(cameras)
+    return {
+        "cam_from_world": torch.from_numpy(cam_from_world).to(torch.float32),
+        "K": torch.from_numpy(intrinsics).to(torch.float32),
+    }
+
+
+def resize_rgba(rgba: np.ndarray, size: int) -> np.ndarray:
+    """Reduce a picture by area averaging with associated alpha, in display space.
+
+    Each new pixel is the exact average over its footprint; transparent pixels lend no colour.
+
+    Args:
+        rgba: [H, W, 4] uint8, straight alpha.
+        size: new height and width in pixels, at most H and W.
+    """
+    height, width = rgba.shape[:2]
+    if (height, width) == (size, size):
+        return rgba
+    associated = premultiply(float_from_rgba8(rgba))
+    rows, columns = _area_weights(height, size), _area_weights(width, size)
+    reduced = np.einsum("ih,hwc,jw->ijc", rows, associated, columns, optimize=True)
+    return rgba8_from_float(unpremultiply(reduced))
+
+
+def _area_weights(old: int, new: int) -> np.ndarray:
+    """[new, old] float32: share of each old pixel in each new one; rows sum to 1."""
+    edges = np.arange(new + 1) * (old / new)
+    pixels = np.arange(old)
+    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    return (np.clip(overlap, 0, None) * (new / old)).astype(np.float32)
