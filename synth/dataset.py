@@ -116,7 +116,7 @@ class Dataset:
             dataset._save()
             return dataset
         dataset = cls.open(root)
-        dataset._check_config(config)
+        dataset.require_config(config)
         dataset.check_sampler()
         if config.heads > dataset.config.heads:
             dataset.config = config
@@ -187,7 +187,12 @@ class Dataset:
     def _save(self) -> None:
         save_yaml({**self._header, "config": self.config}, self.root / "dataset.yaml")
 
-    def _check_config(self, config: DatasetConfig) -> None:
+    def require_config(self, config: DatasetConfig) -> None:
+        """Check that the dataset may be continued with a configuration.
+
+        Raises:
+            DatasetMismatch: they differ in more than a larger number of heads.
+        """
         old, new = dict(_flatten(to_dict(self.config))), dict(_flatten(to_dict(config)))
         lines = [
             f"  {key}: {old.get(key)!r} in the dataset, {new.get(key)!r} given"
@@ -222,9 +227,9 @@ class Dataset:
 
     # ------------------------------------------------------------------------------------ plan
 
-    def expected(self) -> list[ShardPlan]:
-        """All shards of the configuration, rendered or not."""
-        size, heads = self.config.heads_per_shard, self.config.heads
+    def expected(self, heads: int | None = None) -> list[ShardPlan]:
+        """All shards of the dataset, rendered or not; or of one extended to `heads` heads."""
+        size, heads = self.config.heads_per_shard, heads or self.config.heads
         return [
             ShardPlan(
                 shard, start, min(start + size, heads), self.shard_directory / shard_name(shard)
@@ -232,8 +237,11 @@ class Dataset:
             for shard, start in enumerate(range(0, heads, size))
         ]
 
-    def plan(self) -> list[ShardPlan]:
+    def plan(self, heads: int | None = None) -> list[ShardPlan]:
         """The shards that are still to be rendered: expected minus committed.
+
+        Args:
+            heads: plan for this number of heads; None for the dataset's own.
 
         Reads the end of each shard file, no pixels. A shard with fewer heads than its range (the
         last one, before the dataset was extended) is to be rendered again as a whole.
@@ -241,7 +249,7 @@ class Dataset:
         Raises:
             DatasetMismatch: a shard of another dataset is in the way.
         """
-        return [plan for plan in map(self._inspect, self.expected()) if plan.reason]
+        return [plan for plan in map(self._inspect, self.expected(heads)) if plan.reason]
 
     def _inspect(self, plan: ShardPlan) -> ShardPlan:
         """The plan with the reason why it must be rendered, or with none."""

@@ -1,0 +1,211 @@
+"""What a Blender process does between its first and its last breath: one shard, head by head."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import json
+import os
+import re
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synth.config import atomic_write, canonical_json, from_dict
+from synth.errors import AssetError, HeadloomError, RenderCrashed, RenderError
+from synth.launch import ERROR_NAME, JOB_NAME, LOG_NAME, RESULT_NAME, SPECS_NAME, RenderJob
+from synth.record import ShardWriter
+from synth.spec import HeadSpec
+
+
+@dataclass(frozen=True, eq=False)
+class RenderedHead:
+    """What a renderer returns for one head.
+
+    Attributes:
+        rgba: per view [H, W, 4] uint8, sRGB, straight alpha.
+        passes: per name one array per view.
+        meta: plain data for `meta.json`.
+        timings_s: seconds of wall time by stage.
+    """
+
+    rgba: Sequence[np.ndarray]
+    passes: Mapping[str, Sequence[np.ndarray]] = field(default_factory=dict)
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+
+
+RenderHead = Callable[[HeadSpec, RenderJob], RenderedHead]
+
+
+def run(job_directory: str | Path, render_head: RenderHead) -> int:
+    """Render the job; returns the exit code. Errors are left in `error.json`."""
+    directory = Path(job_directory)
+    # Blender's output is diverted while it renders; a crash then must still reach the log.
+    crash_log = os.fdopen(os.dup(sys.stderr.fileno()), "wb")
+    faulthandler.enable(crash_log)
+    spec_id = None
+    try:
+        job = from_dict(RenderJob, json.loads((directory / JOB_NAME).read_text()), JOB_NAME)
+        lines = (directory / SPECS_NAME).read_text().splitlines()
+        specs = [HeadSpec.from_json_dict(json.loads(line)) for line in lines]
+        log = LogScanner(directory / LOG_NAME)
+        heads = []
+        with ShardWriter(job.out, dataset_id=job.dataset_id) as writer:
+            for spec in specs:
+                spec_id = spec.spec_id
+                heads.append(_render_one(spec, job, render_head, writer, log))
+            result = {"heads": heads, "peak_rss_bytes": _peak_rss_bytes()}
+            _write_json(directory / RESULT_NAME, result)
+        return 0
+    except Exception as error:
+        traceback.print_exc()
+        _write_json(directory / ERROR_NAME, describe_error(error, spec_id))
+        return 1
+
+
+def _render_one(
+    spec: HeadSpec, job: RenderJob, render_head: RenderHead, writer: ShardWriter, log: LogScanner
+) -> dict[str, Any]:
+    started = time.perf_counter()
+    head = render_head(spec, job)
+    log.raise_errors()
+    rendered = time.perf_counter()
+    timings = {**head.timings_s, "head_s": round(rendered - started, 4)}
+    meta = {
+        **head.meta,
+        "timings_s": timings,
+        "device": job.device,
+        "threads": job.threads,
+        "versions": _versions(),
+    }
+    writer.add_head(spec, spec.resolved_cameras(), head.rgba, head.passes, meta)
+    write_s = round(time.perf_counter() - rendered, 4)
+    print(f"head {spec.spec_id}: {len(head.rgba)} views, {timings} s", flush=True)
+    return {"spec_id": spec.spec_id, "timings_s": {**timings, "write_s": write_s}}
+
+
+def render_with_blender(spec: HeadSpec, job: RenderJob) -> RenderedHead:
+    """Build one head in an empty scene, check it, render all its views, check them."""
+    clock = _Stopwatch()
+    from synth.blender_scenes import build, checks, render, session
+
+    clock.lap("import_s")
+    session.reset(spec, job.threads, job.device)
+    clock.lap("reset_s")
+    built = build.build_head(spec)
+    clock.lap("build_s")
+    checks.before(spec, built)
+    clock.lap("check_s")
+    views = list(render.render_views(spec, built))
+    clock.lap("render_s")
+    meta = checks.after(spec, views)
+    passes = {name: [view.passes[name] for view in views] for name in views[0].passes}
+    return RenderedHead([view.rgba for view in views], passes, meta, clock.laps)
+
+
+class _Stopwatch:
+    """Seconds between laps, by name."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = round(now - self._last, 4)
+        self._last = now
+
+
+# ------------------------------------------------------------------------------------------ errors
+
+
+class LogScanner:
+    """Finds errors that Blender and Cycles print but do not raise.
+
+    Args:
+        path: the file that stdout and stderr of this process go to.
+    """
+
+    _PATTERNS = (
+        (re.compile(r"out of (\w+ )?memory|cannot allocate", re.IGNORECASE), RenderCrashed),
+        (
+            re.compile(
+                r"(cannot|can't|could not|failed to|unable to) (read|find|open|load)\b"
+                r"|(missing|file not found).*(image|texture|file)"
+                r"|(image|texture|file).*(missing|not found)",
+                re.IGNORECASE,
+            ),
+            AssetError,
+        ),
+        (re.compile(r"svm stack|shader graph: out of", re.IGNORECASE), RenderError),
+        (re.compile(r"^\s*(\S+ \| )?error\b", re.IGNORECASE), RenderError),
+    )
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._offset = 0
+
+    def raise_errors(self) -> None:
+        """Look at what was printed since the last call.
+
+        Raises:
+            AssetError, RenderCrashed, RenderError: the first line that reports an error.
+        """
+        flush_output()
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            text = file.read()
+            self._offset = file.tell()
+        for line in text.decode("utf-8", "replace").splitlines():
+            for pattern, kind in self._PATTERNS:
+                if pattern.search(line):
+                    raise kind(f"Blender reported: {line.strip()}")
+
+
+def describe_error(error: Exception, spec_id: str | None) -> dict[str, Any]:
+    """`error.json`: the type if it is one of ours, whether a retry may help, and the message.
+
+    An error that is not ours is either the machine's (memory, disk: worth a retry) or a bug, which
+    repeats itself.
+    """
+    where = f"head {spec_id}: " if spec_id else ""
+    if isinstance(error, HeadloomError):
+        kind, message = type(error).__name__, str(error)
+    elif isinstance(error, MemoryError | OSError):
+        kind, message = "RenderCrashed", f"{type(error).__name__}: {error}"
+    else:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(last.filename).name}:{last.lineno}"
+        kind, message = "RenderError", f"{type(error).__name__} at {place}: {error}"
+    if spec_id and spec_id in message:
+        where = ""
+    return {"type": kind, "message": f"{where}{message}", "spec_id": spec_id}
+
+
+def flush_output() -> None:
+    """Flush what Python and C hold back, so that the log is complete up to now."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    ctypes.CDLL(None).fflush(None)
+
+
+def _peak_rss_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in ("headloom", "bpy", "numpy")}
+
+
+def _write_json(path: Path, value: Any) -> None:
+    with atomic_write(path) as file:
+        file.write(canonical_json(value).encode())

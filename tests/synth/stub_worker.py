@@ -1,0 +1,69 @@
+"""A worker without Blender: the real protocol around a renderer that paints discs.
+
+    python stub_worker.py BEHAVIOUR_JSON JOB_DIRECTORY PARENT_PID
+
+The behaviour lists heads by index: `{"sleep_s": 0.1, "crash": [3], "invalid": [5], "hang": [7],
+"print": {"2": "text"}, "once": "directory"}`. With `once`, a crash or hang happens the first time
+only. Any other key is a token that makes the process easy to find.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+behaviour = json.loads(sys.argv[1])
+
+
+def applies(what: str, index: int) -> bool:
+    if index not in behaviour.get(what, ()):
+        return False
+    if "once" not in behaviour:
+        return True
+    marker = Path(behaviour["once"]) / f"{what}-{index}"
+    try:
+        marker.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+def paint(spec, job):
+    import numpy as np
+
+    from synth.blender_scenes.worker_job import RenderedHead
+    from synth.errors import RenderInvalid
+
+    time.sleep(behaviour.get("sleep_s", 0.0))
+    if applies("crash", spec.index):
+        print("about to crash", flush=True)
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if applies("hang", spec.index):
+        time.sleep(600)
+    if applies("invalid", spec.index):
+        raise RenderInvalid(f"head {spec.spec_id} is black")
+    if applies("bug", spec.index):
+        raise KeyError("hair")
+    if applies("disk_full", spec.index):
+        raise OSError(28, "No space left on device")
+    if str(spec.index) in behaviour.get("print", {}):
+        os.write(2, (behaviour["print"][str(spec.index)] + "\n").encode())
+    views = []
+    for number, _ in enumerate(spec.cameras):
+        size = spec.render.size
+        y, x = np.mgrid[:size, :size] / size - 0.5
+        rgba = np.zeros((size, size, 4), np.uint8)
+        inside = x**2 + y**2 < 0.16
+        rgba[inside] = (*bytes.fromhex(spec.spec_id[:4]), 10 * number % 256, 255)
+        views.append(rgba)
+    return RenderedHead(views, meta={"environment": dict(os.environ)} if "env" in behaviour else {})
+
+
+if __name__ == "__main__":
+    from synth.blender_scenes import worker
+
+    worker.main(sys.argv[2:], render_head=paint)
