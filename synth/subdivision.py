@@ -1,7 +1,7 @@
 """Catmull-Clark subdivision of quad meshes as sparse linear maps, in numpy.
 
-Because the map depends on the topology only, it is built once; every head is then one gather and one
-segmented sum per level, and a fine vertex keeps its number for all identities and expressions.
+Because the map depends on the topology only, it is built once; every head is then one gather and
+one segmented sum per level, and a fine vertex keeps its number for all identities and expressions.
 """
 
 from __future__ import annotations

@@ -1,0 +1,132 @@
+"""Sampling: `DatasetConfig` and an index in, `HeadSpec` out. All randomness of Headloom's heads.
+
+Every attribute draws from its own stream, keyed by the dataset's seed, an index and a name. What
+belongs to a person is keyed by the identity's index, what belongs to a picture by the head's index;
+several looks of one identity thus share skin, eyes and bones, and nothing else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from synth import sample_identity, sample_look
+from synth.assets import GEOMETRY_ID, asset_ref
+from synth.camera import CANONICAL_VIEWS
+from synth.rng import derive_seed, stream
+from synth.sample_config import DatasetConfig, RingConfig, ViewsConfig
+from synth.spec import HeadSpec, OrbitCamera, RenderSettings
+
+__all__ = ["DatasetConfig", "RingConfig", "ViewsConfig", "sample_head", "sample_views"]
+
+
+@dataclass(frozen=True)
+class Streams:
+    """The named streams of one index."""
+
+    seed: int
+    index: int
+
+    def __call__(self, name: str) -> np.random.Generator:
+        return stream(self.seed, self.index, name)
+
+    def derive_seed(self, name: str) -> int:
+        """A 31-bit seed for a builder's own noise."""
+        return derive_seed(self.seed, self.index, name)
+
+
+def sample_head(config: DatasetConfig, index: int) -> HeadSpec:
+    """Draw head `index` of a dataset; the same arguments always give the same spec.
+
+    Args:
+        config: the dataset; `heads` does not influence the head, so a dataset may grow.
+        index: 0 or above.
+
+    Raises:
+        ValueError: a negative index.
+        AssetError: geometry or an environment map is not installed.
+    """
+    if index < 0:
+        raise ValueError(f"head index {index} is negative")
+    identity_index = index // config.looks_per_identity
+    person = sample_identity.sample_person(Streams(config.seed, identity_index), config)
+    look = Streams(config.seed, index)
+    expression, gaze, pose = sample_look.sample_expression(look, config.expression)
+    hair, natural = sample_look.sample_hair(look, config.hair, person)
+    light = sample_look.sample_light(look, config.light)
+    assets = [asset_ref(GEOMETRY_ID)] + ([asset_ref(light.hdri)] if light.hdri else [])
+    spec = HeadSpec(
+        seed=config.seed,
+        index=index,
+        identity=person.identity,
+        expression=expression,
+        gaze=gaze,
+        pose=pose,
+        skin=sample_look.dress_skin(look, config.wear, person),
+        eyes=person.eyes,
+        hair=hair,
+        facial_hair=sample_look.sample_facial_hair(look, config.facial_hair, person, natural),
+        clothes=sample_look.sample_clothes(look, config.wear),
+        accessories=sample_look.sample_accessories(look, config.wear, person),
+        light=light,
+        cameras=sample_views(look, config.views),
+        render=RenderSettings(
+            size=config.size,
+            samples=config.samples,
+            denoise=config.denoise,
+            noise_seed=look.derive_seed("render.noise"),
+            passes=config.passes,
+        ),
+        assets=tuple(assets),
+    )
+    return _rounded(spec)
+
+
+def sample_views(streams: Streams, views: ViewsConfig) -> tuple[OrbitCamera, ...]:
+    """The cameras of one head: the canonical six first, then rings, then random ones."""
+    rig = {"radius": views.radius, "fov_deg": views.fov_deg}
+    cameras = []
+    if views.canonical:
+        cameras += [OrbitCamera(name, azimuth, 0.0, **rig) for name, azimuth in CANONICAL_VIEWS]
+    for number, ring in enumerate(views.rings):
+        cameras += [
+            OrbitCamera(
+                f"ring{number}_{i:03d}",
+                _wrap(-90 + 360 * i / ring.count),
+                ring.elevation_deg,
+                **rig,
+            )
+            for i in range(ring.count)
+        ]
+    low, high = np.sin(np.radians(views.random_elevation_deg))
+    for i in range(views.random):
+        rng = streams(f"camera.{i}")  # a stream each: more views leave the first ones as they were
+        azimuth = rng.uniform(-180, 180)
+        elevation = float(np.degrees(np.arcsin(rng.uniform(low, high))))  # uniform in area
+        radius = rng.uniform(*views.random_radius)
+        fov = rng.uniform(*views.random_fov_deg)
+        cameras.append(OrbitCamera(f"random_{i:03d}", azimuth, elevation, radius, fov))
+    return tuple(cameras)
+
+
+def _wrap(angle_deg: float) -> float:
+    return (angle_deg + 180) % 360 - 180
+
+
+def _rounded(value: Any) -> Any:
+    """Round every float of a spec to 6 significant digits, so that its text is short and stable."""
+    if isinstance(value, bool | str | int) or value is None:
+        return value
+    if isinstance(value, float | np.floating):
+        return float(f"{float(value):.6g}")
+    if isinstance(value, tuple):
+        return tuple(_rounded(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if dataclasses.is_dataclass(value):
+        changes = {f.name: _rounded(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return dataclasses.replace(value, **changes)
+    raise TypeError(f"a spec holds no {type(value).__name__}")

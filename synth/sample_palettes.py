@@ -1,0 +1,216 @@
+"""Tables of the sampler: colours, ancestries, expressions, spreads of the sculpted controls.
+
+Colours are linear RGB albedos. The numbers were tuned by eye on rendered heads; none is measured on
+people, and a group name stands for a region of the shape space, not for anybody's real statistics.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from synth.spec import Rgb
+
+
+@dataclass(frozen=True)
+class HairPigment:
+    """Principled Hair's melanin and redness, and how the strands look as a plain colour."""
+
+    melanin: float
+    redness: float
+    albedo: Rgb
+
+
+HAIR_COLOURS = {
+    "black": HairPigment(0.97, 0.0, (0.008, 0.007, 0.006)),
+    "dark_brown": HairPigment(0.90, 0.3, (0.020, 0.012, 0.008)),
+    "brown": HairPigment(0.72, 0.55, (0.055, 0.030, 0.016)),
+    "light_brown": HairPigment(0.52, 0.55, (0.12, 0.07, 0.04)),
+    "blond": HairPigment(0.24, 0.45, (0.36, 0.25, 0.13)),
+    "ginger": HairPigment(0.45, 1.0, (0.25, 0.09, 0.03)),
+}
+GREY_ALBEDO: Rgb = (0.42, 0.41, 0.40)
+"""Plain colour of strands without pigment."""
+
+TINTS: tuple[Rgb, ...] = (
+    (0.55, 0.10, 0.12), (0.15, 0.25, 0.60), (0.45, 0.15, 0.50), (0.75, 0.30, 0.45),
+    (0.12, 0.45, 0.40),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class IrisColour:
+    """Dark and light fibres, and the collarette around the pupil."""
+
+    dark: Rgb
+    light: Rgb
+    inner: Rgb
+
+
+IRISES = {
+    "dark_brown": IrisColour((0.020, 0.009, 0.005), (0.060, 0.025, 0.012), (0.050, 0.020, 0.010)),
+    "brown": IrisColour((0.045, 0.018, 0.007), (0.130, 0.055, 0.020), (0.110, 0.045, 0.015)),
+    "hazel": IrisColour((0.110, 0.070, 0.025), (0.200, 0.150, 0.060), (0.160, 0.070, 0.020)),
+    "green": IrisColour((0.070, 0.100, 0.050), (0.180, 0.220, 0.120), (0.200, 0.130, 0.050)),
+    "blue": IrisColour((0.060, 0.120, 0.200), (0.220, 0.320, 0.420), (0.260, 0.280, 0.260)),
+    "grey": IrisColour((0.130, 0.160, 0.180), (0.300, 0.340, 0.370), (0.250, 0.240, 0.200)),
+}
+
+
+@dataclass(frozen=True)
+class Ancestry:
+    """A region of the shape space with the colours that go with it.
+
+    Attributes:
+        shares: concentration of african, asian and caucasian in anny's shape space.
+        melanin: range of skin melanin.
+        hair: weights of natural hair colours.
+        irises: weights of iris colours.
+        coily: probability of tightly curled hair.
+    """
+
+    shares: tuple[float, float, float]
+    melanin: tuple[float, float]
+    hair: dict[str, float]
+    irises: dict[str, float]
+    coily: float
+
+
+ANCESTRIES = {
+    "african": Ancestry(
+        (0.86, 0.04, 0.10), (0.55, 0.92),
+        {"black": 0.85, "dark_brown": 0.15},
+        {"dark_brown": 0.75, "brown": 0.25},
+        0.85,
+    ),
+    "east_asian": Ancestry(
+        (0.04, 0.86, 0.10), (0.14, 0.42),
+        {"black": 0.72, "dark_brown": 0.24, "brown": 0.04},
+        {"dark_brown": 0.65, "brown": 0.35},
+        0.02,
+    ),
+    "south_asian": Ancestry(
+        (0.16, 0.24, 0.60), (0.38, 0.70),
+        {"black": 0.75, "dark_brown": 0.22, "brown": 0.03},
+        {"dark_brown": 0.55, "brown": 0.40, "hazel": 0.05},
+        0.05,
+    ),
+    "middle_eastern": Ancestry(
+        (0.10, 0.10, 0.80), (0.24, 0.46),
+        {"black": 0.45, "dark_brown": 0.38, "brown": 0.15, "light_brown": 0.02},
+        {"dark_brown": 0.30, "brown": 0.48, "hazel": 0.14, "green": 0.08},
+        0.08,
+    ),
+    "european": Ancestry(
+        (0.05, 0.05, 0.90), (0.04, 0.28),
+        {"black": 0.07, "dark_brown": 0.24, "brown": 0.29, "light_brown": 0.18, "blond": 0.16,
+         "ginger": 0.06},
+        {"brown": 0.33, "hazel": 0.18, "green": 0.12, "blue": 0.27, "grey": 0.10},
+        0.01,
+    ),
+}  # fmt: skip
+
+CLOTH_COLOURS: tuple[Rgb, ...] = (
+    (0.020, 0.020, 0.025), (0.75, 0.74, 0.72), (0.10, 0.14, 0.24), (0.35, 0.05, 0.05),
+    (0.08, 0.16, 0.11), (0.45, 0.40, 0.32), (0.55, 0.56, 0.58), (0.20, 0.30, 0.45),
+    (0.42, 0.30, 0.10), (0.28, 0.12, 0.24), (0.60, 0.38, 0.36), (0.05, 0.20, 0.24),
+    (0.12, 0.12, 0.13), (0.62, 0.55, 0.42), (0.30, 0.36, 0.20),
+)  # fmt: skip
+
+LIPSTICKS: tuple[Rgb, ...] = (
+    (0.40, 0.030, 0.040), (0.42, 0.130, 0.120), (0.28, 0.030, 0.070), (0.50, 0.200, 0.170),
+    (0.34, 0.100, 0.090),
+)  # fmt: skip
+EYESHADOWS: tuple[Rgb, ...] = ((0.12, 0.07, 0.06), (0.18, 0.08, 0.09), (0.06, 0.06, 0.08))
+FRAME_COLOURS: tuple[Rgb, ...] = (
+    (0.012, 0.012, 0.012), (0.012, 0.012, 0.012), (0.060, 0.030, 0.015), (0.30, 0.20, 0.10),
+    (0.35, 0.35, 0.36), (0.15, 0.02, 0.02), (0.02, 0.04, 0.12),
+)  # fmt: skip
+
+EXPRESSION_FAMILIES = (
+    "neutral", "smile", "grin", "serious", "surprise", "talk", "squint", "sad", "closed_eyes",
+)  # fmt: skip
+LIGHT_KINDS = ("hdri", "hdri_area", "studio", "ambient")
+
+CONTROL_SIGMA = {
+    "nose": 0.30, "mouth": 0.25, "chin": 0.28, "cheek": 0.28, "eye": 0.22, "forehead": 0.30,
+    "head": 0.25, "ear": 0.35, "neck": 0.20, "eyebrows": 0.35,
+}  # fmt: skip
+"""Spread of the sculpted controls by the part of the face; independent draws far above these make
+caricatures."""
+
+CONTROLS: dict[str, tuple[str, ...]] = {
+    "nose": (
+        "nose-nostrils-angle-up", "nose-flaring-incr", "nose-curve-convex", "nose-scale-depth-incr",
+        "nose-scale-vert-incr", "nose-point-width-incr", "nose-scale-horiz-incr",
+        "nose-width1-incr", "nose-width2-incr", "nose-width3-incr", "nose-trans-forward",
+        "nose-trans-up", "nose-hump-incr", "nose-nostrils-width-incr", "nose-trans-out",
+        "nose-greek-incr", "nose-point-up", "nose-septumangle-incr", "nose-base-up",
+        "nose-compression-uncompress", "nose-volume-incr",
+    ),
+    "mouth": (
+        "mouth-lowerlip-height-incr", "mouth-scale-horiz-incr", "mouth-cupidsbow-incr",
+        "mouth-laugh-lines-out", "mouth-scale-depth-incr", "mouth-lowerlip-volume-incr",
+        "mouth-angles-up", "mouth-lowerlip-width-incr", "mouth-trans-forward",
+        "mouth-upperlip-width-incr", "mouth-scale-vert-incr", "mouth-dimples-out",
+        "mouth-upperlip-height-incr", "mouth-upperlip-volume-incr", "mouth-cupidsbow-width-incr",
+        "mouth-upperlip-middle-up", "mouth-trans-up", "mouth-trans-out",
+        "mouth-lowerlip-middle-up", "mouth-philtrum-volume-incr",
+    ),
+    "chin": (
+        "chin-jaw-drop-incr", "chin-height-incr", "chin-prominent-incr", "chin-bones-incr",
+        "chin-width-incr", "chin-cleft-incr", "chin-prognathism-incr",
+    ),
+    "cheek": (
+        "l-cheek-trans-up", "l-cheek-volume-incr", "l-cheek-inner-incr", "l-cheek-bones-incr",
+    ),
+    "eye": (
+        "l-eye-corner1-up", "l-eye-height1-incr", "l-eye-height2-incr", "l-eye-height3-incr",
+        "l-eye-scale-incr", "l-eye-push1-out", "l-eye-push2-out", "l-eye-eyefold-up",
+        "l-eye-eyefold-angle-up", "l-eye-bag-incr", "l-eye-bag-out", "l-eye-bag-height-incr",
+        "l-eye-trans-up", "l-eye-epicanthus-out", "l-eye-corner2-up", "l-eye-trans-out",
+    ),
+    "eyebrows": ("eyebrows-angle-up", "eyebrows-trans-up", "eyebrows-trans-forward"),
+    "forehead": (
+        "forehead-temple-incr", "forehead-trans-forward", "forehead-scale-vert-incr",
+        "forehead-nubian-incr",
+    ),
+    "head": (
+        "head-angle-out", "head-scale-vert-incr", "head-trans-forward", "head-trans-up",
+        "head-fat-incr", "head-trans-out", "head-back-scale-depth-incr", "head-scale-depth-incr",
+        "head-scale-horiz-incr",
+    ),
+    "ear": (
+        "l-ear-lobe-incr", "l-ear-shape-round", "l-ear-trans-forward", "l-ear-rot-forward",
+        "l-ear-trans-up", "l-ear-scale-vert-incr", "l-ear-flap-incr", "l-ear-shape-triangle",
+        "l-ear-scale-incr", "l-ear-scale-depth-incr", "l-ear-wing-incr",
+    ),
+    "neck": (
+        "neck-scale-depth-incr", "neck-trans-forward", "neck-trans-out",
+        "neck-back-scale-depth-incr", "neck-scale-horiz-incr", "neck-scale-vert-incr",
+        "neck-trans-up",
+    ),
+}  # fmt: skip
+"""Sculpted controls that are drawn; `l-` stands for both sides."""
+
+CONTROL_FACTOR = {
+    "nose-trans-out": 0.15, "mouth-trans-out": 0.15, "head-trans-out": 0.15,
+    "neck-trans-out": 0.15, "head-angle-out": 0.15, "head-trans-forward": 0.15,
+    "head-trans-up": 0.15,
+    "nose-scale-depth-incr": 0.7, "nose-scale-vert-incr": 0.7, "nose-scale-horiz-incr": 0.7,
+    "nose-volume-incr": 0.7, "head-scale-vert-incr": 0.7, "head-scale-depth-incr": 0.7,
+    "head-scale-horiz-incr": 0.7, "head-back-scale-depth-incr": 0.7,
+    "chin-jaw-drop-incr": 0.5, "mouth-scale-depth-incr": 0.5, "mouth-trans-forward": 0.5,
+    "chin-cleft-incr": 0.5, "l-eye-scale-incr": 0.5,
+}  # fmt: skip
+"""Factors on the spread of single controls that soon look wrong."""
+
+CONTROL_MEAN = {
+    "female": {
+        "l-eye-scale-incr": 0.30, "mouth-upperlip-volume-incr": 0.25,
+        "mouth-lowerlip-volume-incr": 0.25, "nose-scale-horiz-incr": -0.12,
+        "nose-scale-depth-incr": -0.12, "nose-volume-incr": -0.12,
+    },
+    "male": {"l-eye-scale-incr": 0.12},
+}  # fmt: skip
+FEMALE_FACTOR = {"nose": 0.6, "chin": 0.6, "forehead": 0.6, "mouth": 0.6, "head": 0.6}
+"""Women's spread on these parts, relative to men's."""
