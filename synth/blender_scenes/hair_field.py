@@ -1,0 +1,232 @@
+"""What strands know about the head: distance to its surface, canonical coordinates, smooth noise.
+
+Pure numpy and scipy. All positions are model space metres (z up, face towards -y, +x is the
+subject's left) unless a name says canonical.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from scipy.ndimage import map_coordinates, zoom
+from scipy.spatial import cKDTree
+
+from synth.errors import SpecError
+
+Obstacle = tuple[np.ndarray, np.ndarray]
+"""Vertices and outward normals of something hair lies on, each [n, 3] in model space metres."""
+
+_FIT_SCALP_SD_M = -0.06
+_COLLIDER_MIN_CANONICAL_Z_M = 0.45
+_BOX_M = ((-0.20, 0.20), (-0.24, 0.20), (0.52, 1.12))
+"""Where hair may be, canonical x, y and z."""
+
+
+def smoothstep(low: float, high: float, x: np.ndarray) -> np.ndarray:
+    """Hermite step from 0 at `low` to 1 at `high` (`low` may be the larger one)."""
+    t = np.clip((np.asarray(x) - low) / (high - low), 0.0, 1.0)
+    return t * t * (3.0 - 2.0 * t)
+
+
+def normalize(vectors: np.ndarray) -> np.ndarray:
+    """Unit vectors along the last axis; zero stays zero."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+
+
+def smooth_noise(
+    points: np.ndarray, frequency_per_m: float, rng: np.random.Generator, waves: int = 24
+) -> np.ndarray:
+    """Band-limited noise of zero mean and unit variance at points [n, 3], as a sum of cosines."""
+    directions = normalize(rng.normal(size=(waves, 3)))
+    wave_vectors = directions * (2 * np.pi * frequency_per_m * rng.uniform(0.6, 1.4, (waves, 1)))
+    phases = rng.uniform(0, 2 * np.pi, waves)
+    return np.sqrt(2.0 / waves) * np.cos(points @ wave_vectors.T + phases).sum(-1)
+
+
+@dataclass(frozen=True)
+class CanonicalMap:
+    """Affine map between a head and the canonical head, fitted to the hairy part.
+
+    Styles are written in canonical coordinates, so a parting or a cut height follows every head.
+
+    Attributes:
+        linear: [3, 3], offset: [3]; canonical = model @ linear + offset.
+    """
+
+    linear: np.ndarray
+    offset: np.ndarray
+
+    @classmethod
+    def fit(cls, model: np.ndarray, canonical: np.ndarray) -> CanonicalMap:
+        """Least squares over corresponding points [n, 3]."""
+        homogeneous = np.concatenate([model, np.ones((len(model), 1))], axis=1)
+        solution = np.linalg.lstsq(homogeneous, canonical, rcond=None)[0]
+        return cls(solution[:3], solution[3])
+
+    def to_canonical(self, points: np.ndarray) -> np.ndarray:
+        """Model space [..., 3] to canonical space."""
+        return points @ self.linear + self.offset
+
+    def to_model(self, points: np.ndarray) -> np.ndarray:
+        """Canonical space [..., 3] to model space."""
+        return (np.asarray(points) - self.offset) @ np.linalg.inv(self.linear)
+
+    def direction_to_model(self, directions: np.ndarray) -> np.ndarray:
+        """Canonical directions [..., 3] as unit vectors of model space (the head may be turned)."""
+        return normalize(directions @ np.linalg.inv(self.linear))
+
+    def canonical_z(self, points: np.ndarray) -> np.ndarray:
+        """Only the canonical height of points [..., 3]."""
+        return points @ self.linear[:, 2] + self.offset[2]
+
+
+@dataclass(frozen=True)
+class DistanceField:
+    """Signed distance to head and clothes on a regular grid, positive outside.
+
+    A grid makes a collision test a table look-up: a million strand points cost some ten
+    milliseconds, where nearest-neighbour queries cost seconds.
+
+    Attributes:
+        values: [X, Y, Z] float32 metres; gradients: three arrays of the same shape.
+        origin: [3] position of the first cell; cell_m: edge of a cell.
+    """
+
+    values: np.ndarray
+    gradients: tuple[np.ndarray, np.ndarray, np.ndarray]
+    origin: np.ndarray
+    cell_m: float
+
+    @classmethod
+    def build(
+        cls,
+        vertices: np.ndarray,
+        normals: np.ndarray,
+        low: np.ndarray,
+        high: np.ndarray,
+        cell_m: float = 0.005,
+        band_m: float = 0.022,
+    ) -> DistanceField:
+        """Sample the distance to an oriented point cloud.
+
+        Every second cell is measured first; the cells between are interpolated and only those
+        within `band_m` of the surface are measured too.
+
+        Args:
+            vertices, normals: [n, 3] surface points and outward unit normals.
+            low, high: [3] corners of the box to cover.
+        """
+        tree = cKDTree(vertices)
+
+        def measure(points: np.ndarray) -> np.ndarray:
+            distance, nearest = tree.query(points)
+            plane = ((points - vertices[nearest]) * normals[nearest]).sum(-1)
+            # Close to the surface the tangent plane is smoother than the point distance.
+            return np.where(distance > 3 * cell_m, np.sign(plane) * distance, plane)
+
+        counts = np.ceil((high - low) / (2 * cell_m)).astype(int) + 1
+        coarse = np.stack(np.meshgrid(*(np.arange(n) for n in counts), indexing="ij"), -1)
+        sampled = measure((low + coarse * (2 * cell_m)).reshape(-1, 3)).reshape(counts)
+        values = zoom(sampled, (2 * counts - 1) / counts, order=1, grid_mode=False)
+        band = np.argwhere(np.abs(values) < band_m)
+        values[tuple(band.T)] = measure(low + band * cell_m)
+        values = values.astype(np.float32)
+        gx, gy, gz = np.gradient(values, cell_m)
+        return cls(values, (gx, gy, gz), np.asarray(low, float), cell_m)
+
+    def distance(self, points: np.ndarray) -> np.ndarray:
+        """Signed distance [...] in metres at points [..., 3]; the border value outside the box."""
+        return self._look_up(self.values, self._grid_coordinates(points), points.shape[:-1])
+
+    def distance_and_normal(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Signed distance [...] and unit direction away from the surface [..., 3]."""
+        grid, shape = self._grid_coordinates(points), points.shape[:-1]
+        normal = np.stack([self._look_up(g, grid, shape) for g in self.gradients], -1)
+        return self._look_up(self.values, grid, shape), normalize(normal)
+
+    def push_out(self, points: np.ndarray, clearance: np.ndarray | float) -> np.ndarray:
+        """Move the points [..., 3] that are closer than `clearance` (broadcast to [...]) outside."""
+        lack = np.clip(clearance - self.distance(points), 0.0, None)
+        inside = lack > 0
+        if not inside.any():
+            return points
+        moved = points.copy()
+        _, normal = self.distance_and_normal(points[inside])
+        moved[inside] += (normal * lack[inside][:, None]).astype(points.dtype)
+        return moved
+
+    def _grid_coordinates(self, points: np.ndarray) -> np.ndarray:
+        return ((points.reshape(-1, 3) - self.origin) / self.cell_m).T
+
+    @staticmethod
+    def _look_up(grid: np.ndarray, coordinates: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        return map_coordinates(grid, coordinates, order=1, mode="nearest").reshape(shape)
+
+
+@dataclass(frozen=True)
+class HeadSurface:
+    """The head as hair sees it.
+
+    Attributes:
+        canonical, vertices, normals: [V, 3]; faces: [F, 4] quads.
+        scalp_sd, beard_sd: [V] signed distance to the region's edge in metres, inside +.
+        brow: [V] density in [0, 1].
+        field: distance to head and obstacles.
+        canonical_map: affine map to canonical coordinates.
+    """
+
+    canonical: np.ndarray
+    vertices: np.ndarray
+    normals: np.ndarray
+    faces: np.ndarray
+    scalp_sd: np.ndarray
+    beard_sd: np.ndarray
+    brow: np.ndarray
+    field: DistanceField
+    canonical_map: CanonicalMap
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        canonical: np.ndarray,
+        vertices: np.ndarray,
+        normals: np.ndarray,
+        faces: np.ndarray,
+        masks: dict[str, np.ndarray],
+        obstacles: Sequence[Obstacle] = (),
+    ) -> HeadSurface:
+        """Collect the arrays of a head model and build its distance field.
+
+        Raises:
+            SpecError: the model lacks a mask.
+        """
+        missing = {"scalp_sd", "beard_sd", "brow", "mouth"} - set(masks)
+        if missing:
+            raise SpecError(
+                f"head model has no mask {', '.join(sorted(missing))}; has {', '.join(masks)}; "
+                "delete the cached head model so that it is built again"
+            )
+        near_scalp = masks["scalp_sd"] > _FIT_SCALP_SD_M
+        canonical_map = CanonicalMap.fit(vertices[near_scalp], canonical[near_scalp])
+        solid = (canonical[:, 2] > _COLLIDER_MIN_CANONICAL_Z_M) & (masks["mouth"] < 0.5)
+        points = [vertices[solid], *(np.asarray(v) for v, _ in obstacles)]
+        directions = [normals[solid], *(np.asarray(n) for _, n in obstacles)]
+        corners = canonical_map.to_model(np.array(list(product(*_BOX_M))))
+        field = DistanceField.build(
+            np.concatenate(points), np.concatenate(directions), corners.min(0), corners.max(0)
+        )
+        return cls(
+            canonical=canonical,
+            vertices=vertices,
+            normals=normals,
+            faces=faces,
+            scalp_sd=masks["scalp_sd"],
+            beard_sd=masks["beard_sd"],
+            brow=masks["brow"],
+            field=field,
+            canonical_map=canonical_map,
+        )

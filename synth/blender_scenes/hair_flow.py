@@ -1,0 +1,90 @@
+"""Direction fields that hair is combed along, as functions of the canonical position."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from synth.blender_scenes.hair_field import normalize, smoothstep
+
+WHORL = np.array([0.008, 0.004, 1.004])
+"""The crown whorl, from which hair radiates."""
+
+HEAD_CENTER = np.array([0.0, -0.045, 0.925])
+"""Middle of the cranium."""
+
+FlowFunction = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
+
+
+def top_weight(canonical: np.ndarray) -> np.ndarray:
+    """1 on top of the head, 0 on its sides, [n]."""
+    return smoothstep(0.925, 0.975, canonical[..., 2])
+
+
+def front_weight(canonical: np.ndarray) -> np.ndarray:
+    """1 over the forehead, 0 from the crown on, [n]."""
+    return smoothstep(-0.06, -0.125, canonical[..., 1]) * top_weight(canonical)
+
+
+def crown_weight(canonical: np.ndarray) -> np.ndarray:
+    """1 behind the crown, where no parting is drawn any more, [n]."""
+    return smoothstep(-0.045, 0.005, canonical[..., 1])
+
+
+def parting_side(canonical: np.ndarray, parting_m: float) -> np.ndarray:
+    """Side of the parting [n]: +1 the subject's left, -1 right, 0 behind the crown.
+
+    The line is drawn slightly unsteady, as with a comb.
+    """
+    wobble = 0.0015 * np.sin(canonical[:, 1] * 170.0)
+    side = np.where(canonical[:, 0] + wobble > parting_m, 1, -1)
+    return np.where(canonical[:, 1] > -0.012, 0, side)
+
+
+def whorl(canonical: np.ndarray, side: np.ndarray, parting_m: float) -> np.ndarray:
+    """Short hair as it grows: away from the whorl, a little towards one side in front."""
+    away = normalize(canonical - WHORL)
+    twist = np.cross(np.array([0.0, 0.0, 1.0]), away) * 0.25
+    sides = (1.0 - top_weight(canonical))[:, None]
+    lean = np.sign(parting_m or 1.0) * 0.25 * front_weight(canonical)
+    drift = np.stack([lean, np.zeros_like(lean), np.zeros_like(lean)], -1)
+    return away + twist + drift + sides * np.array([0.0, 0.30, -0.8])
+
+
+def swept(canonical: np.ndarray, side: np.ndarray, parting_m: float) -> np.ndarray:
+    """Back over the top, back and down at the sides."""
+    top = top_weight(canonical)[:, None]
+    back = crown_weight(canonical)[:, None]
+    over = np.array([0.22 * np.sign(parting_m or 1.0), 0.9, 0.30]) * (1 - back)
+    return top * (over + back * np.array([0.0, 0.8, -0.5])) + (1 - top) * np.array([0.0, 0.5, -1.0])
+
+
+def parted(canonical: np.ndarray, side: np.ndarray, parting_m: float) -> np.ndarray:
+    """Away from the parting, turning to back and down behind the crown and at the sides."""
+    top = smoothstep(0.90, 0.965, canonical[:, 2])[:, None]
+    back = crown_weight(canonical)[:, None]
+    front = smoothstep(-0.09, -0.13, canonical[:, 1])[:, None]
+    # Behind the crown the side fades in with the distance from the line: no bald stripe.
+    soft_side = np.clip((canonical[:, 0] - parting_m) / 0.03, -1, 1)
+    sideways = np.where(side == 0, soft_side, side)[:, None] * np.array([1.0, 0.0, 0.0])
+    over = (
+        (1 - 0.75 * back) * sideways
+        + np.array([0.0, 0.30, 0.0])
+        + back * np.array([0.0, 0.7, -0.5])
+        + front * np.array([0.0, 0.35, 0.25])
+    )
+    return top * over + (1 - top) * np.array([0.0, 0.40, -1.0])
+
+
+def radial(canonical: np.ndarray, side: np.ndarray, parting_m: float) -> np.ndarray:
+    """Straight away from the middle of the head."""
+    return canonical - HEAD_CENTER
+
+
+FLOWS: dict[str, FlowFunction] = {
+    "whorl": whorl,
+    "swept": swept,
+    "parted": parted,
+    "radial": radial,
+}

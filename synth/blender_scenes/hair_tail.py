@@ -1,0 +1,149 @@
+"""What leaves the tie: the tail of a ponytail, the knot of a bun."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from synth.blender_scenes.hair_field import DistanceField, HeadSurface, normalize, smoothstep
+from synth.blender_scenes.hair_flow import HEAD_CENTER
+from synth.blender_scenes.hair_guides import transport_frames
+from synth.blender_scenes.hair_strands import StrandSet, shorten
+from synth.blender_scenes.hair_styles import Gather
+
+_TIE_HEIGHT_M = 0.005
+_TAIL_SEGMENTS = 30
+
+
+def place_tie(
+    surface: HeadSurface, gather: Gather, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where hair is tied: position [3] just above the head and outward unit normal [3]."""
+    elevation = np.radians(rng.uniform(*gather.elevation_deg))
+    direction = np.array([rng.normal(0.0, 0.02), np.cos(elevation), np.sin(elevation)])
+    ray = HEAD_CENTER + np.linspace(0.0, 0.2, 200)[:, None] * normalize(direction)
+    points = surface.canonical_map.to_model(ray)
+    sd = surface.field.distance(points)
+    point = points[np.argmax(sd > _TIE_HEIGHT_M)]
+    return point, surface.field.distance_and_normal(point[None])[1][0]
+
+
+def grow_tail(
+    surface: HeadSurface,
+    gather: Gather,
+    tie: np.ndarray,
+    normal: np.ndarray,
+    length_m: float,
+    count: int,
+    radius_m: float,
+    rng: np.random.Generator,
+) -> StrandSet:
+    """A ponytail of `count` strands: one falling centre line with a spindle of locks around it."""
+    center = _tail_center(surface.field, tie, normal, length_m, rng)
+    t = np.linspace(0.0, 1.0, len(center))
+    # Width: tight at the tie, full at a third, thin at the end.
+    width = gather.size_m * (
+        0.25 + 0.75 * smoothstep(0.0, 0.32, t) - 0.55 * smoothstep(0.45, 1.0, t)
+    )
+    first, second = (f[0] for f in transport_frames(center[None]))
+    locks = 42
+    angle, reach = rng.uniform(0, 2 * np.pi, locks), np.sqrt(rng.random(locks))
+    lock_phase = rng.uniform(0, 2 * np.pi, (locks, 2))
+    lock = rng.integers(0, locks, count)
+    inside = rng.normal(0.0, 0.16, (count, 2)) * (1.0 - 0.5 * t[:, None, None] ** 1.5)
+    turn = angle[:, None] + 0.5 * np.sin(2.5 * t + lock_phase[:, :1])
+    spread = reach[:, None] * (1.0 + 0.15 * np.sin(7.0 * t + lock_phase[:, 1:]))
+    u = (spread * np.cos(turn))[lock] + inside[..., 0].T
+    v = (spread * np.sin(turn))[lock] + inside[..., 1].T
+    points = (
+        center
+        + first * (u * width)[..., None]
+        + second * (v * 0.8 * width)[..., None]
+    )
+    keep = np.clip(1.0 - np.abs(rng.normal(0, 0.05, count)) - 0.06 * rng.random(locks)[lock], 0.5, 1)
+    points = shorten(points, keep)
+    points[:, 1:] = surface.field.push_out(points[:, 1:], 0.0015)
+    radii = radius_m * rng.uniform(0.75, 1.2, count)[:, None] * (1.0 - 0.6 * t[None] ** 2.2)
+    return StrandSet(points.astype(np.float32), radii.astype(np.float32))
+
+
+def _tail_center(
+    field: DistanceField,
+    tie: np.ndarray,
+    normal: np.ndarray,
+    length_m: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """The centre line [m, 3]: up and out of the tie, over, then down to one shoulder."""
+    sideways = rng.choice([-1.0, 1.0]) * rng.uniform(0.15, 0.5)
+    direction = normalize(normal + np.array([0.4 * sideways, 0.15, 0.55]))
+    point, line = tie.copy(), [tie]
+    for step in range(_TAIL_SEGMENTS):
+        t = (step + 1) / _TAIL_SEGMENTS
+        bend = np.array([0.25 * sideways * (t < 0.6), -0.02, -1.0])
+        direction = normalize(direction + 0.30 * bend)
+        point = point + direction * (length_m / _TAIL_SEGMENTS)
+        gap = 0.010 + 0.012 * smoothstep(0.1, 0.4, np.array(t))
+        point = field.push_out(point[None], gap)[0]
+        line.append(point)
+    return np.stack(line)
+
+
+def grow_bun(
+    gather: Gather,
+    tie: np.ndarray,
+    normal: np.ndarray,
+    count: int,
+    radius_m: float,
+    rng: np.random.Generator,
+) -> StrandSet:
+    """A twisted knot: ropes of hair that spiral from the rim of a dome to its top."""
+    points_per_strand, ropes = 26, 7
+    t = np.linspace(0.0, 1.0, points_per_strand)
+    axis_x = normalize(np.cross(normal, np.array([1.0, 0.0, 0.0])))
+    axis_y = np.cross(normal, axis_x)
+    rope = rng.integers(0, ropes, count)
+    start = rng.uniform(0.0, 0.45, count)
+    reach = start[:, None] + (1 - start[:, None]) * t[None]
+    across = rng.uniform(-1.0, 1.0, count)
+    depth = np.sqrt(rng.random(count))
+    # Latitude on a slightly flattened ball: from below the rim up to the middle of the top.
+    latitude = -0.75 + (np.pi / 2 + 0.70) * reach
+    turn = 2 * np.pi * (rope[:, None] / ropes + 0.85 * reach) + across[:, None] * np.pi / ropes
+    swell = np.sqrt(np.clip(1.0 - 0.9 * across**2, 0.05, None))[:, None]
+    shell = gather.size_m * (0.80 + 0.20 * swell * depth[:, None] ** 0.5)
+    shell = shell + rng.normal(0.0, 0.0005, (count, 1))
+    ring = np.cos(latitude) * shell
+    height = 0.82 * np.sin(latitude) * shell + 0.62 * gather.size_m
+    points = (
+        tie
+        + axis_x * (ring * np.cos(turn))[..., None]
+        + axis_y * (ring * np.sin(turn))[..., None]
+        + normal * height[..., None]
+    )
+    loose = rng.random(count) < 0.03
+    wave = np.where(loose, 0.004, 0.0004)[:, None] * np.sin(
+        6.0 * t + rng.uniform(0, 2 * np.pi, (count, 1))
+    )
+    points = points + normalize(points - (tie + 0.6 * gather.size_m * normal)) * wave[..., None]
+    radii = radius_m * rng.uniform(0.75, 1.2, count)[:, None] * (1.0 - 0.3 * t[None])
+    return StrandSet(points.astype(np.float32), radii.astype(np.float32))
+
+
+def wrap_tie(
+    tie: np.ndarray, direction: np.ndarray, ring_m: float, radius_m: float, rng: np.random.Generator
+) -> StrandSet:
+    """A strand of hair wound round the tie: closed rings that hide where the tail begins."""
+    count, points_per_strand = 260, 20
+    axis_x = normalize(np.cross(direction, np.array([1.0, 0.0, 0.0])))
+    axis_y = np.cross(direction, axis_x)
+    angle = np.linspace(0.0, 2.2 * np.pi, points_per_strand) + rng.uniform(0, 6.28, (count, 1))
+    along = rng.uniform(-0.006, 0.008, (count, 1)) + 0.002 * np.sin(angle)
+    ring = ring_m * (1.0 + 0.12 * rng.normal(size=(count, 1)))
+    points = (
+        tie
+        + axis_x * (ring * np.cos(angle))[..., None]
+        + axis_y * (ring * np.sin(angle))[..., None]
+        + direction * along[..., None]
+    )
+    radii = np.full((count, points_per_strand), radius_m)
+    return StrandSet(points.astype(np.float32), radii.astype(np.float32))
