@@ -303,30 +303,37 @@ def load_weights(
         CheckpointError: there are no weights, or they are damaged.
     """
     source = Path(source)
-    if (source / EXPORT_CONFIG).is_file() and not checkpoints_directory(source).is_dir():
-        weights, config, kind = _load_export(source)
-    else:
-        checkpoint = read(source) if (source / "state.json").exists() else latest(source)
-        if checkpoint is None:
-            raise CheckpointError(
-                f"{source} holds no weights: expected a run with checkpoints/step-*/DONE, a "
-                f"checkpoint or an export ({EXPORT_CONFIG} beside KIND.safetensors)"
-            )
-        weights = read_tensors(checkpoint.path / ("ema" if ema else "model")).items()
+    checkpoint = _locate(source)
+    if checkpoint is not None:
+        weights = read_tensors(checkpoint.path / f"{'ema' if ema else 'model'}.safetensors")
         config, kind = checkpoint.state.config, checkpoint.state.kind
+    else:
+        about = _read_export(source)
+        config, kind = about["config"], about["kind"]
+        weights = read_tensors(source / f"{kind}.safetensors")
     half = (torch.float16, torch.bfloat16)
-    return {n: t.float() if t.dtype in half else t for n, t in weights}, config, kind
+    return {n: t.float() if t.dtype in half else t for n, t in weights.items()}, config, kind
 
 
-def _load_export(source: Path) -> tuple[Any, dict[str, Any], str]:
-    try:
-        data = yaml.safe_load((source / EXPORT_CONFIG).read_text(encoding="utf-8"))
-        kind, config = data["kind"], data["config"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+def _locate(source: Path) -> Checkpoint | None:
+    """The checkpoint that a directory is, or the newest one that it holds."""
+    return read(source) if (source / "state.json").exists() else latest(source)
+
+
+def _read_export(source: Path) -> dict[str, Any]:
+    path = source / EXPORT_CONFIG
+    if not path.is_file():
         raise CheckpointError(
-            f"{source / EXPORT_CONFIG} does not describe exported weights ({error!r})"
-        ) from error
-    return read_tensors(source / kind).items(), config, kind
+            f"{source} holds no weights: expected a run with checkpoints/step-*/DONE, a "
+            f"checkpoint, or an export ({EXPORT_CONFIG} beside KIND.safetensors)"
+        )
+    try:
+        about = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise CheckpointError(f"cannot read {path}: {error}") from error
+    if not isinstance(about, dict) or not {"kind", "config"} <= about.keys():
+        raise CheckpointError(f"{path} does not describe exported weights: no kind and config")
+    return about
 
 
 def export(run: str | Path, out: str | Path, *, half: bool = False) -> Path:
@@ -343,20 +350,31 @@ def export(run: str | Path, out: str | Path, *, half: bool = False) -> Path:
     Raises:
         CheckpointError: no weights, or `out` already holds another export.
     """
-    weights, config, kind = load_weights(run)
+    checkpoint, out = _locate(Path(run)), Path(out)
+    if checkpoint is None:
+        raise CheckpointError(f"{run} is no run: it has no checkpoints/step-*/DONE")
+    state = checkpoint.state
+    about = {
+        "kind": state.kind,
+        "precision": "fp16" if half else "fp32",
+        "samples_seen": state.samples_seen,
+        "dataset": state.dataset,
+        "config": state.config,
+    }
+    if (out / EXPORT_CONFIG).exists():
+        differences = config_differences(_read_export(out), about)
+        if differences:
+            raise CheckpointError(
+                f"{out} holds another export ({'; '.join(differences)}); choose another --out"
+            )
+    weights = read_tensors(checkpoint.path / "ema.safetensors")
     if half:
         weights = {n: t.half() if t.is_floating_point() else t for n, t in weights.items()}
         over = [n for n, t in weights.items() if t.is_floating_point() and not t.isfinite().all()]
         if over:
-            raise CheckpointError(f"{over[0]} does not fit float16; export without --half")
-    out = Path(out)
-    checkpoint = read(run) if (Path(run) / "state.json").exists() else latest(run)
-    about: dict[str, Any] = {"kind": kind, "precision": "fp16" if half else "fp32"}
-    if checkpoint is not None:
-        about["samples_seen"] = checkpoint.state.samples_seen
-        about["dataset"] = checkpoint.state.dataset
-    _write_tensors(weights, out / f"{kind}.safetensors")
-    save_yaml({**about, "config": config}, out / EXPORT_CONFIG)
+            raise CheckpointError(f"{over[0]} does not fit float16; export in float32")
+    _write_tensors(weights, out / f"{state.kind}.safetensors")
+    save_yaml(about, out / EXPORT_CONFIG)
     return out
 
 
@@ -377,14 +395,11 @@ def _write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """Read a safetensors file to the CPU; `.safetensors` is added to the name when it is missing.
+    """Read a safetensors file to the CPU.
 
     Raises:
         CheckpointError: missing or damaged; names the file.
     """
-    path = Path(path)
-    if path.suffix != ".safetensors":
-        path = path.with_name(f"{path.name}.safetensors")
     try:
         return load_file(path)
     except (OSError, safetensors.SafetensorError) as error:

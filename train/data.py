@@ -101,10 +101,10 @@ class HeadDataset:
             )
         self._tables: OrderedDict[int, list[HeadRecord]] = OrderedDict()
         self._lock = threading.Lock()
-        from synth.dataset import split_of
-
         every = [entry for shard in range(len(self._shards)) for entry in self._entries(shard)]
-        self._heads = [e for e in every if split in ("all", split_of(e.identity_id))]
+        if split != "all":
+            from synth.dataset import split_of
+        self._heads = [e for e in every if split == "all" or split_of(e.identity_id) == split]
         if not self._heads:
             raise InputError(
                 f"none of the {len(every)} heads in {self.root} is in the split {split!r}; "

@@ -15,7 +15,8 @@ import numpy as np
 
 from synth.rng import stream
 
-T = TypeVar("T")
+Work = TypeVar("Work")
+Result = TypeVar("Result")
 
 
 class SampleOrder:
@@ -42,7 +43,7 @@ class SampleOrder:
         return int(self._permutation[offset])
 
 
-class Prefetch(Generic[T]):
+class Prefetch(Generic[Work, Result]):
     """Runs `load` ahead of its use in background threads and hands the results out in order.
 
     Args:
@@ -51,10 +52,12 @@ class Prefetch(Generic[T]):
         threads, ahead: threads, and results kept ready.
     """
 
-    def __init__(self, load: Callable[[int], T], items: Iterator[int], threads: int, ahead: int):
+    def __init__(
+        self, load: Callable[[Work], Result], items: Iterator[Work], threads: int, ahead: int
+    ):
         self._load, self._items, self._ahead = load, items, ahead
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="load-batch")
-        self._pending: deque[Future[T]] = deque()
+        self._pending: deque[Future[Result]] = deque()
         self._fill()
 
     def _fill(self) -> None:
@@ -64,7 +67,7 @@ class Prefetch(Generic[T]):
                 return
             self._pending.append(self._pool.submit(self._load, item))
 
-    def next(self) -> T:
+    def next(self) -> Result:
         """The next result; raises what `load` raised.
 
         Raises:

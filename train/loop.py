@@ -199,7 +199,7 @@ class _Trainer:
         main = self.distributed.is_main
         metrics = MetricsLog(self.run / "metrics.jsonl", self.samples_seen) if main else None
         batches = Prefetch(
-            self._load, self._positions(), self.config.loader_threads, self.config.prefetch_batches
+            self._load, self._work(), self.config.loader_threads, self.config.prefetch_batches
         )
         bar = tqdm(
             total=self.config.steps,
@@ -220,8 +220,8 @@ class _Trainer:
             if metrics is not None:
                 metrics.close()
 
-    def _positions(self) -> Iterator[int]:
-        """First sample of every micro-batch of this process, from now to the end of the run.
+    def _work(self) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """Every micro-batch of this process to the end of the run: first sample, and its heads.
 
         A step's micro-batches are dealt out in turn: process r of n takes r, r + n, r + 2n ...
         """
@@ -229,14 +229,16 @@ class _Trainer:
         first = self._micro * self.distributed.rank
         end = self.config.steps * self.config.batch_size
         for start in range(self.samples_seen, end, self.config.batch_size):
-            yield from range(start + first, start + self.config.batch_size, stride)
+            for position in range(start + first, start + self.config.batch_size, stride):
+                yield position, self._order.indices(position, self._micro)
 
-    def _load(self, position: int) -> tuple[int, Batch]:
+    def _load(self, work: tuple[int, tuple[int, ...]]) -> tuple[int, Batch]:
+        """Called in the loader's threads."""
+        position, indices = work
         rng = stream(self.config.seed, position, "train.batch")
-        indices = self._order.indices(position, self._micro)
         return position, self.task.load_batch(self.dataset, indices, rng)
 
-    def _step(self, batches: Prefetch[tuple[int, Batch]]) -> None:
+    def _step(self, batches: Prefetch[Any, tuple[int, Batch]]) -> None:
         """One optimiser step: all micro-batches of this process, then the update."""
         began = time.perf_counter()
         rounds = self.config.batch_size // (self._micro * self.distributed.world_size)
