@@ -1,0 +1,122 @@
+"""Pictures of a dataset for people: the contact sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+
+from synth.color import float_from_rgba8, rgba8_from_float
+from synth.config import atomic_write
+from synth.dataset import Dataset
+from synth.errors import RecordError
+from synth.record import HeadRecord
+
+SIDE_VIEWS = ("right", "back", "left")
+"""Shown small under the front view, as far as a head has them."""
+
+_PAGE = 0.91
+_CARD = 1.0
+_LARGEST_FRONT_PX = 384
+
+
+def contact_sheet(dataset: Dataset, path: str | Path, max_heads: int = 24) -> Path:
+    """Write a sheet of the first heads: the front view on white, three sides small below it.
+
+    Args:
+        dataset: at least one head must be rendered.
+        path: the PNG to write.
+        max_heads: stop after this many heads.
+
+    Returns:
+        the path.
+
+    Raises:
+        RecordError: the dataset has no heads yet.
+    """
+    cards = [_card(head) for head in islice(dataset.heads(), max_heads)]
+    if not cards:
+        raise RecordError(f"{dataset.root}: no heads are rendered yet, so there is nothing to show")
+    sheet = _grid(cards, columns_for(len(cards)))
+    path = Path(path)
+    with atomic_write(path) as file:
+        file.write(iio.imwrite("<bytes>", rgba8_from_float(sheet), extension=".png"))
+    return path
+
+
+def columns_for(count: int) -> int:
+    """Columns of a sheet: rows that are full or nearly so, wider than high, at most eight."""
+    choices = range(1, min(count, 8) + 1)
+
+    def badness(columns: int) -> tuple[int, float]:
+        rows = -(-count // columns)
+        return rows * columns - count, abs(columns / rows - 2.0)
+
+    return min(choices, key=lambda c: (badness(c)[0] + 1.5 * badness(c)[1], -c))
+
+
+def on_white(rgba: np.ndarray) -> np.ndarray:
+    """Composite on white.
+
+    Args:
+        rgba: [H, W, 4] uint8, sRGB, straight alpha.
+
+    Returns:
+        [H, W, 3] float32 in [0, 1], sRGB.
+    """
+    image = float_from_rgba8(rgba)
+    alpha = image[..., 3:]
+    return image[..., :3] * alpha + (1.0 - alpha)
+
+
+def shrink(image: np.ndarray, size: int) -> np.ndarray:
+    """Resample a square image to `size` pixels by the mean over each target pixel's area.
+
+    Args:
+        image: [S, S, 3] float, S >= size.
+    """
+    weights = _area_weights(image.shape[0], size)
+    return np.einsum("ys,stc,xt->yxc", weights, image, weights, optimize=True)
+
+
+def _area_weights(source: int, target: int) -> np.ndarray:
+    """[target, source]: the share of each source pixel in each target pixel; rows sum to 1."""
+    edges = np.arange(target + 1) * (source / target)
+    pixel = np.arange(source)
+    low = np.maximum(edges[:-1, None], pixel)
+    high = np.minimum(edges[1:, None], pixel + 1)
+    return np.maximum(high - low, 0.0) * (target / source)
+
+
+def _card(head: HeadRecord) -> np.ndarray:
+    """[h, w, 3]: a large front view over a strip of small sides."""
+    names = [camera.name for camera in head.cameras]
+    front = names.index("front") if "front" in names else 0
+    picture = on_white(head.rgba(front))
+    size = min(picture.shape[0], _LARGEST_FRONT_PX)
+    rows = [shrink(picture, size) if picture.shape[0] > size else picture]
+    sides = [names.index(name) for name in SIDE_VIEWS if name in names]
+    if sides:
+        small = size // len(SIDE_VIEWS)
+        strip = np.full((small, size, 3), _CARD)
+        for place, view in enumerate(sides):
+            strip[:, place * small : (place + 1) * small] = shrink(on_white(head.rgba(view)), small)
+        rows.append(strip)
+    return np.concatenate(rows)
+
+
+def _grid(cards: Sequence[np.ndarray], columns: int) -> np.ndarray:
+    """White cards on a light page with even gaps."""
+    height, width = np.max([card.shape[:2] for card in cards], axis=0)
+    gap = max(4, width // 24)
+    rows = -(-len(cards) // columns)
+    sheet = np.full((gap + rows * (height + gap), gap + columns * (width + gap), 3), _PAGE)
+    for number, card in enumerate(cards):
+        top = gap + number // columns * (height + gap)
+        left = gap + number % columns * (width + gap)
+        sheet[top : top + height, left : left + width] = _CARD
+        sheet[top : top + card.shape[0], left : left + card.shape[1]] = card
+    return sheet
