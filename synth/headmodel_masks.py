@@ -1,8 +1,8 @@
 """Where things are on a head: region masks as functions of canonical position.
 
 The canonical head is the default adult of the model, in metres (z up, the face looks along -y, +x
-is the subject's left). A fine vertex keeps its number over all identities and expressions, so a mask
-that is drawn once here follows every head. Numbers were tuned by eye on rendered heads.
+is the subject's left). A fine vertex keeps its number over all identities and expressions, so a
+mask that is drawn once here follows every head. Numbers were tuned by eye on rendered heads.
 """
 
 from __future__ import annotations

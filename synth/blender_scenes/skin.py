@@ -1,0 +1,112 @@
+"""The skin object and its two materials: the baked atlas on the head, vertex colours below."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+
+from synth.blender_scenes.head import compact, new_image, new_mesh
+from synth.blender_scenes.nodes import Shader
+from synth.blender_scenes.skin_atlas import atlas_size, load_atlas
+from synth.blender_scenes.skin_bake import BakedSkin, bake_skin
+from synth.color import srgb_from_linear
+from synth.headmodel import HeadModel, HeadShape
+from synth.spec import HeadSpec
+
+LOWEST_CANONICAL_Z = 0.45
+"""Skin below the chest is never in the frame."""
+
+_HEIGHT_RANGE_M = 0.002
+_SUBSURFACE_SCALE_M = 0.0045
+_SUBSURFACE_RADIUS = (1.0, 0.34, 0.17)
+
+
+def build_head_skin(
+    spec: HeadSpec,
+    model: HeadModel,
+    shape: HeadShape,
+    visible_faces: np.ndarray | None = None,
+) -> list[bpy.types.Object]:
+    """Head, neck and upper torso.
+
+    Args:
+        visible_faces: [F] bool, the faces to build; None builds all above the chest. Clothes pass a
+            mask without what they cover, so that skin never pokes through cloth.
+    """
+    baked = bake_skin(spec, model, load_atlas(model, atlas_size(spec.render.size)))
+    keep = model.canonical[model.faces, 2].mean(axis=1) > LOWEST_CANONICAL_Z
+    if visible_faces is not None:
+        keep &= visible_faces
+    used, faces = compact(model.faces[keep])
+    colours = np.concatenate([baked.vertex_albedo, np.ones((len(baked.vertex_albedo), 1))], axis=1)
+    created = new_mesh(
+        "skin",
+        shape.to_world(shape.vertices[used]),
+        faces,
+        [
+            _atlas_material(spec, baked, shape.units_per_metre),
+            _vertex_material(spec, shape.units_per_metre),
+        ],
+        {"skin_colour": colours[used], "skin_roughness": baked.vertex_roughness[used]},
+        uv=model.uv[keep],
+        face_materials=np.where(model.in_atlas[keep], 0, 1),
+    )
+    return [created]
+
+
+def _atlas_material(spec: HeadSpec, baked: BakedSkin, units_per_metre: float) -> bpy.types.Material:
+    shader = Shader("skin_head")
+    ones = np.ones((*baked.roughness.shape, 1), np.float32)
+    colour = new_image(
+        "skin_albedo", np.concatenate([srgb_from_linear(baked.albedo), ones], axis=2), colour=True
+    )
+    height = np.clip(baked.height_m / _HEIGHT_RANGE_M + 0.5, 0, 1)
+    channels = np.stack([height, baked.roughness, np.zeros_like(height), ones[..., 0]], axis=2)
+    relief = new_image("skin_relief", channels, colour=False)
+    uv = shader.uv()
+    relief_channels = shader.separate(shader.image(relief, uv).outputs["Color"])
+    bump = shader.node(
+        "ShaderNodeBump",
+        {
+            "Height": relief_channels[0],
+            "Strength": spec.skin.bump,
+            "Distance": _HEIGHT_RANGE_M * units_per_metre,
+        },
+    )
+    bsdf = _skin_bsdf(
+        shader,
+        spec,
+        shader.image(colour, uv).outputs["Color"],
+        relief_channels[1],
+        units_per_metre,
+    )
+    shader.set(bsdf, "Normal", bump)
+    return shader.surface(bsdf)
+
+
+def _vertex_material(spec: HeadSpec, units_per_metre: float) -> bpy.types.Material:
+    shader = Shader("skin_body")
+    bsdf = _skin_bsdf(
+        shader,
+        spec,
+        shader.attribute("skin_colour"),
+        shader.attribute("skin_roughness", "Fac"),
+        units_per_metre,
+    )
+    return shader.surface(bsdf)
+
+
+def _skin_bsdf(shader: Shader, spec: HeadSpec, colour, roughness, units_per_metre: float):
+    # light travels less far in dark skin
+    scale = _SUBSURFACE_SCALE_M * units_per_metre * (1 - 0.5 * spec.skin.melanin)
+    bsdf = shader.principled(
+        base_colour=colour,
+        roughness=roughness,
+        subsurface_weight=1.0,
+        subsurface_radius=_SUBSURFACE_RADIUS,
+        subsurface_scale=scale,
+        specular_ior_level=0.5,
+        ior=1.42,
+    )
+    bsdf.subsurface_method = "BURLEY"
+    return bsdf
