@@ -16,6 +16,7 @@ from torch import Tensor
 from synth.camera import Camera, stack
 from synth.color import float_from_rgba8, premultiply, rgba8_from_float, unpremultiply
 from synth.config import digest
+from synth.dataset import split_of
 from synth.errors import InputError, RecordCorrupt, RecordError
 from synth.record import HeadRecord, ShardReader
 
@@ -102,8 +103,6 @@ class HeadDataset:
         self._tables: OrderedDict[int, list[HeadRecord]] = OrderedDict()
         self._lock = threading.Lock()
         every = [entry for shard in range(len(self._shards)) for entry in self._entries(shard)]
-        if split != "all":
-            from synth.dataset import split_of
         self._heads = [e for e in every if split == "all" or split_of(e.identity_id) == split]
         if not self._heads:
             raise InputError(

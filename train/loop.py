@@ -20,7 +20,6 @@ from typing import Any
 import imageio.v3 as iio
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from synth.config import atomic_write, save_yaml, to_dict
 from synth.errors import ConfigError
@@ -32,8 +31,9 @@ from train.data import HeadDataset
 from train.device import Distributed, autocast
 from train.ema import Ema, ema_decay
 from train.loader import Prefetch, SampleOrder
-from train.metrics_log import MetricsLog, read_metrics
+from train.metrics_log import MetricsLog, last_record, read_metrics
 from train.optimizer import learning_rate, make_optimizer
+from train.progress import StepProgress
 from train.task import FREE, Batch, Task, TaskConfig, TrainConfig
 
 __all__ = ["Batch", "Task", "TaskConfig", "TrainConfig", "TrainSummary", "find_resume", "train"]
@@ -116,7 +116,7 @@ def train(
     if found is not None and found.state.step >= task.config.train.steps:
         log.info("%s is finished: %d steps; nothing to do", run, found.state.step)
         done = found.state
-        metrics = _last_metrics(run)
+        metrics = last_record(run / "metrics.jsonl")
         return TrainSummary(run, done.step, done.samples_seen, resumed_from, True, 0.0, metrics)
     trainer.start(found)
     trainer.fit(progress and distributed.is_main)
@@ -127,14 +127,8 @@ def train(
         resumed_from=resumed_from,
         already_finished=False,
         seconds=time.perf_counter() - started,
-        metrics=_last_metrics(run) if distributed.is_main else {},
+        metrics=last_record(run / "metrics.jsonl") if distributed.is_main else {},
     )
-
-
-def _last_metrics(run: Path) -> dict[str, Any]:
-    path = run / "metrics.jsonl"
-    records = read_metrics(path) if path.exists() else []
-    return records[-1] if records else {}
 
 
 def _state(task: Task, dataset: HeadDataset, samples_seen: int) -> TrainState:
@@ -201,21 +195,13 @@ class _Trainer:
         batches = Prefetch(
             self._load, self._work(), self.config.loader_threads, self.config.prefetch_batches
         )
-        bar = tqdm(
-            total=self.config.steps,
-            initial=self.step,
-            desc=f"train {self.task.name}",
-            unit="step",
-            disable=not show_progress,
-            smoothing=0.05,
-        )
+        line = StepProgress(self.task.name, self.config.steps, self.step, enabled=show_progress)
         try:
             while self.step < self.config.steps:
                 self._step(batches)
-                bar.update(1)
-                self._report(metrics, bar)
+                line.update(self.step, self._report(metrics))
         finally:
-            bar.close()
+            line.close()
             batches.close()
             if metrics is not None:
                 metrics.close()
@@ -282,13 +268,14 @@ class _Trainer:
             self.ema.update(self.model, ema_decay(self.config.ema_decay, self.step))
         return norm, skipped
 
-    def _report(self, metrics: MetricsLog | None, bar: tqdm) -> None:
-        """Log and checkpoint where they are due; both fall together at a checkpoint.
+    def _report(self, metrics: MetricsLog | None) -> float | None:
+        """Log and checkpoint where they are due, and return the loss if it was logged.
 
         A record is the mean since the last one. Since every checkpoint ends a record, a resumed run
         writes the same records as one that was never killed.
         """
         last = self.step == self.config.steps
+        loss = None
         saving = last or self.step % self.config.checkpoint_every == 0
         if saving or self.step % self.config.log_every == 0:
             means = self._window.close()
@@ -298,11 +285,12 @@ class _Trainer:
                 "learning_rate": self.optimizer.param_groups[0]["lr"],
                 **means,
             }
+            loss = means["loss"]
             if metrics is not None:
                 metrics.append(record)
-                bar.set_postfix(loss=f"{means['loss']:.4g}")
         if saving and self.distributed.is_main:
             self._save()
+        return loss
 
     def _save(self) -> None:
         """Pictures first, the checkpoint last: a step that has one has everything."""
@@ -321,6 +309,15 @@ class _Trainer:
             self.optimizer,
             keep=self.config.keep_checkpoints,
         )
+
+
+def check_workers(config: TrainConfig, world_size: int) -> None:
+    """Check that the batch can be divided among the workers.
+
+    Raises:
+        ConfigError: it cannot; says which batch could.
+    """
+    _micro_batch_size(config, world_size)
 
 
 def _micro_batch_size(config: TrainConfig, world_size: int) -> int:

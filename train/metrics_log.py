@@ -12,6 +12,9 @@ from typing import Any
 from synth.config import atomic_write
 from synth.errors import CheckpointError
 
+_TAIL_BYTES = 16384
+"""More than the longest record."""
+
 
 class MetricsLog:
     """Appends records to `metrics.jsonl`.
@@ -69,3 +72,15 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
             )
         records.append(record)
     return records
+
+
+def last_record(path: str | Path) -> dict[str, Any]:
+    """The last complete record, read from the end of the file; empty if there is none."""
+    path = Path(path)
+    if not path.exists():
+        return {}
+    with path.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - _TAIL_BYTES))
+        lines = [line for line in file.read().splitlines(keepends=True) if line.endswith(b"\n")]
+    return json.loads(lines[-1]) if lines else {}

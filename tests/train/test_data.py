@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from synth.camera import CANONICAL_VIEWS
+from synth.dataset import split_of
 from synth.errors import InputError, RecordCorrupt, RecordError
 from train import data as data_module
 from train.data import HeadDataset, resize_rgba
@@ -84,9 +85,6 @@ def test_the_order_is_that_of_shards_and_heads(sphere_dataset, toy_module):
 
 
 def test_splits_divide_the_identities(tmp_path, toy_module):
-    pytest.importorskip("synth.sample")  # TODO(farm): drop once the sampler is in
-    from synth.dataset import split_of
-
     root = toy_module.make_dataset(tmp_path, heads=60, size=2, heads_per_shard=60)
     parts = {name: HeadDataset(root, name) for name in ("train", "val", "test")}
     ids = {name: {d.info(i).identity_id for i in range(len(d))} for name, d in parts.items()}
