@@ -14,6 +14,13 @@ NAMESPACE = "headloom"
 LOCAL_OBJECT_STORE_BYTES = 512 * 2**20
 """Pixels go straight to storage; only small results and training blocks pass through Ray."""
 
+_RAY_ENVIRONMENT = {
+    # Settings that Ray reads from the environment only, when it is imported.
+    "RAY_USAGE_STATS_ENABLED": "0",  # no report to its makers
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # no warning; `synth.launch` hides GPUs itself
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "retr(y|ies) remaining",  # printed on stdout, which holds results
+}
+
 
 @dataclass(frozen=True)
 class Node:
@@ -89,10 +96,8 @@ def connect(
     Raises:
         ConfigError: no Ray answers at the address.
     """
-    # Ray reports its use to its makers unless told not to; it reads only the environment.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Without this Ray warns that tasks with num_gpus=0 will see GPUs; `synth.launch` hides them.
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    for name, value in _RAY_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     import ray
 
     if ray.is_initialized():

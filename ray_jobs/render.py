@@ -22,7 +22,7 @@ from ray_jobs.window import Finished, run_window
 from synth.config import to_dict
 from synth.dataset import Dataset, ShardPlan
 from synth.datasetlock import exclusive
-from synth.errors import HeadloomError, RecordError, RenderCrashed, RenderTimeout
+from synth.errors import HeadloomError, RenderCrashed, RenderTimeout
 from synth.launch import WORKER_COMMAND, ShardResult, render_shard
 from synth.report import contact_sheet
 from synth.sample import DatasetConfig
@@ -268,8 +268,6 @@ def time_limit_s(specs: Sequence[HeadSpec]) -> float:
 def _failure(finished: Finished[ShardPlan, ShardResult]) -> ShardFailure:
     plan, error = finished.item, finished.error
     cause = getattr(error, "cause", None) or error  # Ray wraps what a task raised
-    if not isinstance(cause, Exception):
-        raise RecordError(f"{plan.path.name}: Ray reported {error!r}")
     known = isinstance(cause, HeadloomError)
     return ShardFailure(
         time=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -277,9 +275,15 @@ def _failure(finished: Finished[ShardPlan, ShardResult]) -> ShardFailure:
         start=plan.start,
         stop=plan.stop,
         error=type(cause).__name__,
-        message=str(cause) if known else f"{cause}".strip().splitlines()[-1],
+        message=str(cause).removeprefix(f"{plan.path.name}: ") if known else _last_line(cause),
         log_tail=getattr(cause, "log_tail", ""),
     )
+
+
+def _last_line(error: Exception) -> str:
+    """Ray's own errors are pages of advice around one sentence."""
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else repr(error)
 
 
 def _append_line(path: Path, failure: ShardFailure) -> None:
