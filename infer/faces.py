@@ -189,9 +189,7 @@ class FaceFinder:
             boxes.append((x0, y0, x0 + box.width * width, y0 + box.height * height))
         return boxes
 
-    def _mesh_in_box(
-        self, rgb: np.ndarray, box: tuple[float, float, float, float]
-    ) -> list[Face]:
+    def _mesh_in_box(self, rgb: np.ndarray, box: tuple[float, float, float, float]) -> list[Face]:
         x0, y0, x1, y1 = box
         reach = max(x1 - x0, y1 - y0)  # a square of twice the face
         centre_x, centre_y = (x0 + x1) / 2, (y0 + y1) / 2

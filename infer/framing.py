@@ -48,6 +48,7 @@ def crop_from_face(landmarks: np.ndarray) -> np.ndarray:
     Returns:
         [3, 3] float64, homogeneous pixels to the square crop with side 1.
     """
+
     def point(index: int) -> np.ndarray:
         return landmarks[index].astype(np.float64)
 

@@ -95,8 +95,9 @@ def photo_from_array(image: np.ndarray, name: str = "array", *, max_side_px: int
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise InputError(f"{name}: expected an [H, W], [H, W, 3] or [H, W, 4] image, "
-                         f"got shape {np.shape(image)}")
+        raise InputError(
+            f"{name}: expected an [H, W], [H, W, 3] or [H, W, 4] image, got shape {np.shape(image)}"
+        )
     if array.dtype == np.uint16:
         array = _uint8_from_uint16(array)
     elif array.dtype.kind == "f":
@@ -114,15 +115,23 @@ def _decode(data: bytes, path: Path) -> Image.Image:
         image = Image.open(io.BytesIO(data))
         pixels = image.width * image.height
         if pixels > MAX_PIXELS:
-            raise InputError(f"{path}: {image.width} x {image.height} pixels is more than the "
-                             f"{MAX_PIXELS // 1_000_000} megapixels accepted; reduce it first")
+            raise InputError(
+                f"{path}: {image.width} x {image.height} pixels is more than the "
+                f"{MAX_PIXELS // 1_000_000} megapixels accepted; reduce it first"
+            )
         icc_profile = image.info.get("icc_profile")
         image = ImageOps.exif_transpose(image)
         image.load()
     except InputError:
         raise
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError,
-            Image.DecompressionBombError) as error:
+    except (
+        UnidentifiedImageError,
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        Image.DecompressionBombError,
+    ) as error:
         raise InputError(f"{path}: not an image that can be read ({error})") from error
     return _to_srgb(image, icc_profile)
 
@@ -152,8 +161,10 @@ def _uint8_from_uint16(values: np.ndarray) -> np.ndarray:
 def _photo(name: str, image: Image.Image, digest: str, max_side_px: int) -> Photo:
     full_width, full_height = image.size
     if min(full_width, full_height) < MIN_SIDE_PX:
-        raise InputError(f"{name}: {full_width} x {full_height} pixels is too small; "
-                         f"the shorter side needs at least {MIN_SIDE_PX}")
+        raise InputError(
+            f"{name}: {full_width} x {full_height} pixels is too small; "
+            f"the shorter side needs at least {MIN_SIDE_PX}"
+        )
     has_alpha = "A" in image.getbands() or "transparency" in image.info
     image = image.convert("RGBA" if has_alpha else "RGB")
     if max(image.size) > max_side_px:

@@ -124,8 +124,18 @@ def read_ply(path: str | Path) -> Gaussians:
 
 
 def _vertex_layout(header: list[str], path: str | Path) -> tuple[int, np.dtype]:
-    types = {"float": "<f4", "float32": "<f4", "double": "<f8", "uchar": "u1", "uint8": "u1",
-             "int": "<i4", "uint": "<u4", "short": "<i2", "ushort": "<u2", "char": "i1"}
+    types = {
+        "float": "<f4",
+        "float32": "<f4",
+        "double": "<f8",
+        "uchar": "u1",
+        "uint8": "u1",
+        "int": "<i4",
+        "uint": "<u4",
+        "short": "<i2",
+        "ushort": "<u2",
+        "char": "i1",
+    }
     count = -1
     fields: list[tuple[str, str]] = []
     for words in _statements(header):
@@ -137,8 +147,10 @@ def _vertex_layout(header: list[str], path: str | Path) -> tuple[int, np.dtype]:
             raise InputError(f"{path}: the first element is {words[1]!r}, expected 'vertex'")
         elif words[0] == "property":
             if words[1] not in types:
-                raise InputError(f"{path}: property {words[-1]!r} has the type {words[1]!r}, "
-                                 "which a splat file does not use")
+                raise InputError(
+                    f"{path}: property {words[-1]!r} has the type {words[1]!r}, "
+                    "which a splat file does not use"
+                )
             fields.append((words[2], types[words[1]]))
     if count < 0:
         raise InputError(f"{path}: has no vertices")

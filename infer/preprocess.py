@@ -212,9 +212,7 @@ class Preprocessor:
             photo_digest=photo.digest,
         )
 
-    def _probability(
-        self, photo: Photo, crop_from_photo: np.ndarray, crop_px: int
-    ) -> np.ndarray:
+    def _probability(self, photo: Photo, crop_from_photo: np.ndarray, crop_px: int) -> np.ndarray:
         """Segment the part of the photo under the crop, then bring the result into the crop.
 
         The network sees real pixels only, not the repeated ones beyond the photo's edges.

@@ -43,8 +43,7 @@ def render_views(gaussians: Gaussians, cameras: Sequence[Camera]) -> Iterator[np
             color = render(
                 gaussians, cam_from_world, K, part[0].width, part[0].height, background=white
             ).color
-        for picture in (color.clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu().numpy():
-            yield picture
+        yield from (color.clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu().numpy()
 
 
 def turntable(gaussians: Gaussians, config: TurntableConfig) -> list[np.ndarray]:

@@ -1,0 +1,396 @@
+"""`index.html` over a folder of results: heads to spin, the dataset, the models, the numbers.
+
+The page is one file with its own style and script; it refers to the pictures beside it by relative
+paths, so the folder can be moved, zipped or opened from the file system.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+from urllib.parse import quote
+
+import yaml
+
+from infer.artifacts import RECORD
+from synth.camera import CANONICAL_VIEWS
+from synth.config import atomic_write
+from synth.errors import InputError
+
+TEMPLATE = Path(__file__).with_name("gallery.html")
+MODEL_NAMES = {
+    "vae": "Autoencoder",
+    "diffusion": "Multi-view diffusion",
+    "gslrm": "Reconstructor (GS-LRM)",
+}
+MODEL_JOBS = {
+    "vae": "pictures to latents and back",
+    "diffusion": "one photo to six views",
+    "gslrm": "six views to 3D Gaussians",
+}
+
+
+@dataclass(frozen=True)
+class DatasetEntry:
+    """A rendered dataset: its contact sheet and facts worth a line each."""
+
+    contact_sheet: Path
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunEntry:
+    """A training run: the logged losses (step, loss), and pictures that it left."""
+
+    kind: str
+    losses: Sequence[tuple[float, float]]
+    facts: Mapping[str, str] = field(default_factory=dict)
+    curves: Path | None = None
+    preview: Path | None = None
+
+
+@dataclass(frozen=True)
+class HeadEntry:
+    """A lifted photo or video: its result folder and the content of its `lift.json`."""
+
+    folder: Path
+    record: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """What a page shows; an empty part is left out."""
+
+    heads: Sequence[HeadEntry] = ()
+    datasets: Sequence[DatasetEntry] = ()
+    runs: Sequence[RunEntry] = ()
+
+
+def collect_and_write(out: str | Path) -> Path:
+    """Write `index.html` over all results below a folder.
+
+    Args:
+        out: folder with datasets, training runs and lifted heads, at any depth.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        InputError: nothing to show there.
+    """
+    out = Path(out)
+    gallery = collect(out)
+    if not (gallery.heads or gallery.datasets or gallery.runs):
+        raise InputError(
+            f"{out} holds nothing to show: no contact.png, no training run and no {RECORD}"
+        )
+    return write_gallery(out, gallery)
+
+
+def collect(out: Path) -> Gallery:
+    """Find datasets (`contact.png`), runs (`metrics.jsonl`) and heads (`lift.json`) below `out`."""
+    heads = [HeadEntry(path.parent, _read_json(path)) for path in sorted(out.rglob(RECORD))]
+    datasets = [
+        DatasetEntry(path, _dataset_facts(path.parent)) for path in sorted(out.rglob("contact.png"))
+    ]
+    runs = [_run(path.parent) for path in out.rglob("metrics.jsonl")]
+    order = list(MODEL_NAMES)
+    runs.sort(key=lambda run: order.index(run.kind) if run.kind in order else len(order))
+    return Gallery(heads, datasets, [run for run in runs if run.losses])
+
+
+def write_gallery(out: str | Path, gallery: Gallery, *, headline: str | None = None) -> Path:
+    """Write `out/index.html`, atomically.
+
+    Args:
+        out: folder of the page; links are relative to it.
+        gallery: what to show.
+        headline: of the page; None makes one from what there is.
+
+    Returns:
+        The path of the page.
+    """
+    out = Path(out)
+    sections = [
+        _heads_section(out, gallery.heads),
+        _datasets_section(out, gallery.datasets),
+        _runs_section(out, gallery.runs),
+        _machine_section(gallery.heads),
+    ]
+    title = headline or ("From one photo to a head" if gallery.heads else "Headloom results")
+    page = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        title=escape(title),
+        headline=escape(title),
+        lead=(
+            "Synthetic heads are rendered with Blender, two models learn from them, and together "
+            "they lift one photo to 3D Gaussians that can be seen from every side."
+        ),
+        stats=_stats(gallery),
+        sections="\n".join(section for section in sections if section),
+        version=escape(importlib.metadata.version("headloom")),
+    )
+    path = out / "index.html"
+    with atomic_write(path) as file:
+        file.write(page.encode())
+    return path
+
+
+def _link(out: Path, target: Path) -> str:
+    relative = os.path.relpath(target.resolve(), out.resolve())
+    return escape(quote(Path(relative).as_posix()))
+
+
+def _stats(gallery: Gallery) -> str:
+    pairs: list[tuple[str, str]] = []
+    for dataset in gallery.datasets[:1]:
+        pairs += [
+            (name, value) for name, value in dataset.facts.items() if name in ("heads", "views")
+        ]
+    if gallery.runs:
+        pairs.append(("models trained", str(len(gallery.runs))))
+    if gallery.heads:
+        pairs.append(("heads lifted", str(len(gallery.heads))))
+        count = gallery.heads[0].record.get("gaussians", {}).get("count")
+        seconds = gallery.heads[0].record.get("timings", {}).get("total_s")
+        if count:
+            pairs.append(("Gaussians", f"{count:,}"))
+        if seconds:
+            pairs.append(("seconds for a photo", f"{seconds:.1f}"))
+    cells = "".join(f"<div><dt>{escape(n)}</dt><dd>{escape(v)}</dd></div>" for n, v in pairs)
+    return f'<dl class="stats">{cells}</dl>' if pairs else ""
+
+
+def _heads_section(out: Path, heads: Sequence[HeadEntry]) -> str:
+    if not heads:
+        return ""
+    photos = [head for head in heads if head.record.get("kind") == "photo"]
+    videos = [head for head in heads if head.record.get("kind") == "video"]
+    parts = ['<section id="lifted"><h2>Lifted heads</h2>',
+             '<p class="note">Drag a head to turn it. The back was never seen: it is what the '
+             "models expect there.</p>"]  # fmt: skip
+    parts += [_photo_card(out, head) for head in photos[:4]]
+    if len(photos) > 4:
+        cells = "".join(_small_head(out, head) for head in photos[4:])
+        parts.append(f'<div class="grid">{cells}</div>')
+    parts += [_video_card(out, head) for head in videos]
+    return "\n".join([*parts, "</section>"])
+
+
+def _photo_card(out: Path, head: HeadEntry) -> str:
+    folder, record = head.folder, head.record
+    name = escape(Path(record["input"]["path"]).name)
+    labels = "".join(f"<span>{view.replace('_', ' ')}</span>" for view, _ in CANONICAL_VIEWS)
+    timings = record.get("timings", {})
+    facts = [
+        f"{record['gaussians']['count']:,} Gaussians",
+        f"seed {record['config']['seed']}",
+        f"{timings['total_s']:.1f} s" if "total_s" in timings else "",
+        _weights_line(record.get("weights", {})),
+    ]
+    return f"""<article class="card">
+<div class="trio">
+<figure><img class="square" src="{_link(out, folder / "input.png")}" alt="prepared photo {name}">
+<figcaption>{name}, cropped and matted</figcaption></figure>
+<figure>{_spinner(out, head)}<figcaption>drag to spin</figcaption></figure>
+<figure><video class="square" src="{_link(out, folder / "turntable.mp4")}" autoplay loop muted
+ playsinline controls></video><figcaption>turntable.mp4</figcaption></figure>
+</div>
+<div class="strip"><div><img src="{_link(out, folder / "views.png")}" alt="the six views">
+<div class="names">{labels}</div></div></div>
+<div class="row"><a class="button" href="{_link(out, folder / "head.ply")}">head.ply</a>
+<a class="button" href="{_link(out, folder / RECORD)}">lift.json</a>
+<span>{escape(" · ".join(fact for fact in facts if fact))}</span></div>
+</article>"""
+
+
+def _weights_line(weights: Mapping[str, Any]) -> str:
+    sources = {entry["source"] for entry in weights.values()}
+    words = {"given": "weights given", "shipped": "shipped weights", "fallback": "weights of this "
+             "demo"}  # fmt: skip
+    return ", ".join(words.get(source, source) for source in sorted(sources))
+
+
+def _small_head(out: Path, head: HeadEntry) -> str:
+    name = escape(Path(head.record["input"]["path"]).name)
+    return (
+        f'<figure class="card">{_spinner(out, head)}<figcaption>{name} · '
+        f'<a href="{_link(out, head.folder / "head.ply")}">PLY</a></figcaption></figure>'
+    )
+
+
+def _spinner(out: Path, head: HeadEntry) -> str:
+    spin = head.record["spin"]
+    link = _link(out, head.folder / spin["file"])
+    return (
+        f'<div class="spin" role="slider" tabindex="0" aria-label="turn the head" '
+        f'aria-valuemin="0" aria-valuemax="360" aria-valuenow="0" '
+        f'data-frames="{int(spin["frames"])}" data-columns="{int(spin["columns"])}" '
+        f"style=\"background-image:url('{link}')\"></div>"
+    )
+
+
+def _video_card(out: Path, head: HeadEntry) -> str:
+    record = head.record
+    name = escape(Path(record["input"]["path"]).name)
+    return f"""<article class="card"><figure>
+<video src="{_link(out, head.folder / "lifted.mp4")}" autoplay loop muted playsinline controls>
+</video><figcaption>{name}: input and lifted head, {int(record["frames"])} frames, one splat file
+each in <a href="{_link(out, head.folder / "frames")}">frames</a></figcaption></figure></article>"""
+
+
+def _datasets_section(out: Path, datasets: Sequence[DatasetEntry]) -> str:
+    if not datasets:
+        return ""
+    cards = []
+    for dataset in datasets:
+        facts = " · ".join(f"{value} {name}" for name, value in dataset.facts.items())
+        cards.append(
+            f'<article class="card"><a href="{_link(out, dataset.contact_sheet)}">'
+            f'<img src="{_link(out, dataset.contact_sheet)}" alt="contact sheet"></a>'
+            f'<div class="row"><span>{escape(facts)}</span></div></article>'
+        )
+    return (
+        '<section id="dataset"><h2>The heads they learned from</h2><p class="note">Rendered with '
+        "Blender from sampled specifications; no person was scanned.</p>"
+        + "\n".join(cards)
+        + "</section>"
+    )
+
+
+def _runs_section(out: Path, runs: Sequence[RunEntry]) -> str:
+    if not runs:
+        return ""
+    cards = "\n".join(_run_card(out, run) for run in runs)
+    return (
+        '<section id="training"><h2>The models</h2><p class="note">Loss over optimiser steps, '
+        f'logarithmic.</p><div class="models">{cards}</div></section>'
+    )
+
+
+def _run_card(out: Path, run: RunEntry) -> str:
+    name, job = MODEL_NAMES.get(run.kind, run.kind), MODEL_JOBS.get(run.kind, "")
+    links = []
+    if run.curves is not None:
+        links.append(f'<a href="{_link(out, run.curves)}">all curves</a>')
+    if run.preview is not None:
+        links.append(f'<a href="{_link(out, run.preview)}">preview</a>')
+    facts = " · ".join(f"{value} {key}" for key, value in run.facts.items())
+    return f"""<article class="card"><div class="head"><h3>{escape(name)}</h3>
+<b>{run.losses[-1][1]:.3g}</b></div><p class="small">{escape(job)}</p>
+{curve_svg(run.losses)}
+<p class="small">{escape(facts)} {" · ".join(links)}</p></article>"""
+
+
+def curve_svg(losses: Sequence[tuple[float, float]], width: int = 340, height: int = 150) -> str:
+    """A loss curve as inline SVG, which takes the colours of the page.
+
+    Args:
+        losses: (step, loss), at least one; losses at or below 0 are drawn on a linear axis.
+        width, height: of the view box.
+    """
+    steps = [step for step, _ in losses]
+    logarithmic = all(loss > 0 for _, loss in losses)
+    values = [math.log10(loss) if logarithmic else loss for _, loss in losses]
+    window = max(len(values) // 20, 1)
+    smooth = [
+        sum(part) / len(part)
+        for part in (values[max(0, i - window) : i + window + 1] for i in range(len(values)))
+    ]
+    low, high = min(values), max(values)
+    span, reach = max(high - low, 1e-9), max(steps[-1] - steps[0], 1e-9)
+    left, bottom, top = 44, height - 20, 8
+
+    def points(series: Sequence[float]) -> str:
+        return " ".join(
+            f"{left + (step - steps[0]) / reach * (width - left - 6):.1f},"
+            f"{bottom - (value - low) / span * (bottom - top):.1f}"
+            for step, value in zip(steps, series)
+        )
+
+    def label(value: float) -> str:
+        return f"{10**value if logarithmic else value:.2g}"
+
+    return f"""<svg viewBox="0 0 {width} {height}" role="img" aria-label="loss curve">
+<line class="axis" x1="{left}" y1="{bottom}" x2="{width - 6}" y2="{bottom}"/>
+<line class="axis" x1="{left}" y1="{top}" x2="{left}" y2="{bottom}"/>
+<polyline class="raw" points="{points(values)}"/><polyline class="curve" points="{points(smooth)}"/>
+<text x="{left - 6}" y="{top + 6}" text-anchor="end">{label(high)}</text>
+<text x="{left - 6}" y="{bottom}" text-anchor="end">{label(low)}</text>
+<text x="{left}" y="{height - 5}">step {steps[0]:,.0f}</text>
+<text x="{width - 6}" y="{height - 5}" text-anchor="end">{steps[-1]:,.0f}</text></svg>"""
+
+
+def _machine_section(heads: Sequence[HeadEntry]) -> str:
+    photos = [head for head in heads if head.record.get("kind") == "photo"]
+    if not photos:
+        return ""
+    record = photos[0].record
+    timings = {
+        name.removesuffix("_s"): f"{seconds:.2f} s"
+        for name, seconds in record.get("timings", {}).items()
+    }
+    weights = {
+        kind: f"{entry['source']}, {entry['samples_seen'] or 'unknown'} samples seen, "
+        f"{entry['digest'][:12]}"
+        for kind, entry in record.get("weights", {}).items()
+    }
+    tables = [("Time for the photo", timings), ("Weights", weights),
+              ("Versions", record.get("versions", {}))]  # fmt: skip
+    cards = "".join(_table_card(title, rows) for title, rows in tables if rows)
+    return f'<section id="numbers"><h2>Numbers</h2><div class="two">{cards}</div></section>'
+
+
+def _table_card(title: str, rows: Mapping[str, str]) -> str:
+    body = "".join(
+        f"<tr><th>{escape(str(name))}</th><td>{escape(str(value))}</td></tr>"
+        for name, value in rows.items()
+    )
+    return f'<div class="card scroll"><h3>{escape(title)}</h3><table>{body}</table></div>'
+
+
+def _run(folder: Path) -> RunEntry:
+    losses: list[tuple[float, float]] = []
+    last: dict[str, Any] = {}
+    for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue  # the last line of a run that is being written
+        last = record
+        if isinstance(record.get("loss"), int | float):
+            losses.append((float(record["step"]), float(record["loss"])))
+    facts = {}
+    if "samples_seen" in last:
+        facts["samples seen"] = f"{last['samples_seen']:,}"
+    states = sorted(folder.glob("checkpoints/step-*/state.json"))
+    kind = _read_json(states[-1])["kind"] if states else folder.name
+    previews = sorted((folder / "previews").glob("*.png"))
+    curves = folder / "curves.png"
+    return RunEntry(
+        kind,
+        losses,
+        facts,
+        curves if curves.is_file() else None,
+        previews[-1] if previews else None,
+    )
+
+
+def _dataset_facts(folder: Path) -> dict[str, str]:
+    path = folder / "dataset.yaml"
+    if not path.is_file():
+        return {}
+    config = yaml.safe_load(path.read_text(encoding="utf-8")).get("config", {})
+    named = {"heads": "heads", "size": "px", "samples": "samples", "seed": "seed"}
+    return {label: str(config[key]) for key, label in named.items() if key in config}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
