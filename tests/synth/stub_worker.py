@@ -4,7 +4,8 @@
 
 The behaviour lists heads by index: `{"sleep_s": 0.1, "crash": [3], "invalid": [5], "hang": [7],
 "print": {"2": "text"}, "once": "directory"}`. With `once`, a crash or hang happens the first time
-only. Any other key is a token that makes the process easy to find.
+only. `env` puts the environment into the meta data; `no_death_signal` leaves the worker without
+protection. Any other key is a token that makes the process easy to find.
 """
 
 from __future__ import annotations
@@ -66,4 +67,6 @@ def paint(spec, job):
 if __name__ == "__main__":
     from synth.blender_scenes import worker
 
+    if behaviour.get("no_death_signal"):
+        worker.die_with_parent = lambda parent_pid: None
     worker.main(sys.argv[2:], render_head=paint)

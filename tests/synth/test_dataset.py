@@ -1,0 +1,250 @@
+"""Datasets: the plan is what is missing, they grow by heads only, verify finds what is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+
+from synth import datasetlock
+from synth.dataset import Dataset, dataset_id, split_of
+from synth.errors import DatasetMismatch, RecordCorrupt, RecordError, SchemaMismatch
+from synth.record import ShardWriter
+from synth.sample import DatasetConfig, ViewsConfig, sample_head
+from synth.spec import AssetRef
+
+SIZE = 8
+CONFIG = DatasetConfig(
+    heads=5, size=SIZE, samples=1, heads_per_shard=2, views=ViewsConfig(random=0)
+)
+
+
+def grown(heads: int) -> DatasetConfig:
+    return dataclasses.replace(CONFIG, heads=heads)
+
+
+def write(path, dataset, indices, dataset_id=None):
+    with ShardWriter(path, dataset_id=dataset_id or dataset.dataset_id) as writer:
+        for index in indices:
+            spec = sample_head(dataset.config, index)
+            cameras = spec.resolved_cameras()
+            views = [np.full((SIZE, SIZE, 4), index, np.uint8)] * len(cameras)
+            writer.add_head(spec, cameras, views)
+
+
+def fill(dataset):
+    for plan in dataset.plan():
+        write(plan.path, dataset, range(plan.start, plan.stop))
+
+
+@pytest.fixture
+def full(tmp_path):
+    dataset = Dataset.create(tmp_path / "heads", CONFIG)
+    fill(dataset)
+    return dataset
+
+
+def test_a_new_dataset_plans_all_and_opens_again(tmp_path):
+    dataset = Dataset.create(tmp_path / "heads", CONFIG)
+    assert [(p.path.name, p.start, p.stop) for p in dataset.plan()] == [
+        ("shard-000000.tar", 0, 2),
+        ("shard-000001.tar", 2, 4),
+        ("shard-000002.tar", 4, 5),
+    ]
+    again = Dataset.open(tmp_path / "heads")
+    assert again.config == CONFIG
+    assert again.dataset_id == dataset.dataset_id == dataset_id(CONFIG)
+    assert Dataset.create(tmp_path / "heads", CONFIG).config == CONFIG
+
+
+def test_the_plan_is_what_is_missing(full):
+    assert full.plan() == []
+    full.expected()[1].path.unlink()
+    (missing,) = full.plan()
+    assert (missing.shard, missing.start, missing.stop) == (1, 2, 4)
+    fill(full)
+    assert full.verify().ok
+
+
+def test_a_dataset_grows_and_rerenders_only_the_partial_shard(full):
+    before = {path.name: path.stat().st_mtime_ns for path in full._shard_paths()}
+    larger = Dataset.create(full.root, grown(8))
+    assert [(p.shard, p.start, p.stop) for p in larger.plan()] == [(2, 4, 6), (3, 6, 8)]
+    assert "heads 4 of 4-5" in larger.plan()[0].reason
+    fill(larger)
+    assert larger.verify().ok
+    assert Dataset.open(full.root).config.heads == 8
+    after = {path.name: path.stat().st_mtime_ns for path in full._shard_paths()}
+    untouched = ("shard-000000.tar", "shard-000001.tar")
+    assert all(before[name] == after[name] for name in untouched)
+    assert [head.index for head in larger.heads()] == list(range(8))
+
+
+def test_planning_for_more_heads_changes_nothing(full):
+    assert [p.shard for p in full.plan(heads=7)] == [2, 3]
+    assert Dataset.open(full.root).config.heads == 5
+
+
+def test_a_dataset_does_not_shrink(full):
+    with pytest.raises(DatasetMismatch, match="made for 5 heads and does not shrink to 4"):
+        Dataset.create(full.root, grown(4))
+
+
+def test_every_difference_is_listed_with_both_values(full):
+    views = dataclasses.replace(CONFIG.views, random=3)
+    other = dataclasses.replace(CONFIG, size=16, seed=7, views=views)
+    with pytest.raises(DatasetMismatch) as caught:
+        Dataset.create(full.root, other)
+    message = str(caught.value)
+    assert "size: 8 in the dataset, 16 given" in message
+    assert "seed: 0 in the dataset, 7 given" in message
+    assert "views.random: 0 in the dataset, 3 given" in message
+    assert "samples" not in message
+    assert dataset_id(CONFIG) in message
+    assert dataset_id(other) in message
+    assert Dataset.open(full.root).config == CONFIG
+
+
+def test_a_changed_sampler_is_refused(full):
+    path = full.root / "dataset.yaml"
+    data = yaml.safe_load(path.read_text())
+    data["first_spec_id"] = "0" * 16
+    path.write_text(yaml.safe_dump(data))
+    with pytest.raises(DatasetMismatch, match="the sampler or an asset changed"):
+        Dataset.create(full.root, CONFIG)
+    assert not Dataset.open(full.root).verify().ok
+
+
+def test_a_damaged_shard_is_planned_again_and_marked(full):
+    path = full.expected()[0].path
+    path.write_bytes(path.read_bytes()[:-3000])
+    (plan,) = full.plan()
+    assert plan.shard == 0
+    assert plan.damaged
+    assert "shard-000000.tar" in plan.reason
+
+
+def test_a_foreign_shard_is_never_overwritten(full):
+    plan = full.expected()[0]
+    write(plan.path, full, (0, 1), dataset_id="elsewhere")
+    with pytest.raises(DatasetMismatch, match="of dataset elsewhere"):
+        full.plan()
+    write(plan.path, full, (2, 3))
+    with pytest.raises(DatasetMismatch, match="holds heads 2-3"):
+        full.plan()
+
+
+def problems(dataset) -> str:
+    report = dataset.verify()
+    assert not report.ok
+    assert "problem" in str(report)
+    return "\n".join(report.problems)
+
+
+def test_verify_accepts_a_whole_dataset(full):
+    report = full.verify()
+    assert report.ok
+    assert (report.heads, report.shards, report.expected_heads) == (5, 3, 5)
+    assert "every head is there once" in str(report)
+
+
+def test_verify_names_a_missing_shard(full):
+    full.expected()[1].path.unlink()
+    assert "shard-000001.tar: missing" in problems(full)
+
+
+def test_verify_names_a_damaged_picture(full):
+    path = full.expected()[1].path
+    data = bytearray(path.read_bytes())
+    data[data.index(b"\x89PNG") + 20] ^= 1
+    path.write_bytes(data)
+    assert full.plan() == []  # the cheap check does not read pixels
+    found = problems(full)
+    assert "shard-000001.tar: member " in found
+    assert ".rgba_000.png" in found
+
+
+def test_verify_names_heads_that_are_there_twice_or_not_wanted(full):
+    plans = full.expected()
+    (plans[0].path.parent / "shard-000009.tar").write_bytes(plans[0].path.read_bytes())
+    found = problems(full)
+    assert "shard-000009.tar: head 0 is also in" in found
+    assert "shard-000009.tar: not part of this dataset" in found
+
+
+def test_verify_compares_with_freshly_sampled_heads(full):
+    """A shard with the right indices and the right dataset id, but other heads."""
+    plan = full.expected()[2]
+    other = Dataset(full.root, dataclasses.replace(CONFIG, seed=1), full._header)
+    write(plan.path, other, (4,))
+    assert full.plan() == []
+    assert f"expected {sample_head(CONFIG, 4).spec_id}" in problems(full)
+
+
+def test_verify_notes_unfinished_files(full):
+    (full.shard_directory / ".shard-000000.tar.host.1.2.abc.tmp").touch()
+    report = full.verify()
+    assert report.ok
+    assert "unfinished" in str(report)
+
+
+def test_info_counts(full):
+    info = full.info()
+    assert (info.heads, info.shards, info.identities, info.views_per_head) == (5, 3, 5, 6)
+    assert sum(info.splits.values()) == 5
+    assert "5 of 5" in str(info)
+
+
+def test_splits_depend_on_the_identity_only():
+    splits = [split_of(f"identity-{i}") for i in range(20_000)]
+    assert splits == [split_of(f"identity-{i}") for i in range(20_000)]
+    assert splits.count("test") == pytest.approx(1000, abs=120)
+    assert splits.count("val") == pytest.approx(1000, abs=120)
+    # Frozen: a change would leak test identities into training.
+    assert [i for i in range(60) if split_of(f"id-{i:03d}") == "val"] == [5, 16, 17, 49, 55]
+    assert [i for i in range(60) if split_of(f"id-{i:03d}") == "test"] == [13, 26, 31]
+
+
+def test_assets_are_recorded_and_must_not_change(full):
+    full.record_assets([AssetRef("b", "11", "CC0-1.0"), AssetRef("a", "22", "CC0-1.0")])
+    full.record_assets([AssetRef("a", "22", "CC0-1.0")])
+    assert [asset.asset_id for asset in Dataset.open(full.root).assets] == ["a", "b"]
+    with pytest.raises(DatasetMismatch, match="asset 'a' changed from SHA-256 22 to 33"):
+        full.record_assets([AssetRef("a", "33", "CC0-1.0")])
+
+
+def test_what_is_not_a_dataset_is_named(tmp_path):
+    with pytest.raises(RecordError, match=r"no dataset.yaml.*headloom render"):
+        Dataset.open(tmp_path)
+    (tmp_path / "dataset.yaml").write_text("a: [1")
+    with pytest.raises(RecordCorrupt, match="not readable as YAML"):
+        Dataset.open(tmp_path)
+    (tmp_path / "dataset.yaml").write_text("schema: 99")
+    with pytest.raises(SchemaMismatch, match="dataset schema 99"):
+        Dataset.open(tmp_path)
+
+
+def test_only_one_process_may_write(tmp_path):
+    code = (
+        "import sys\nfrom synth.datasetlock import exclusive\n"
+        "with exclusive(sys.argv[1]):\n    print('held', flush=True)\n    sys.stdin.read()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        with (
+            pytest.raises(RecordError, match=rf"pid {holder.pid} on "),
+            datasetlock.exclusive(tmp_path),
+        ):
+            pass
+    finally:
+        holder.kill()
+        holder.communicate()
+    with datasetlock.exclusive(tmp_path):  # a killed holder leaves no stale lock
+        pass

@@ -1,0 +1,235 @@
+"""The worker protocol with real processes, and a stand-in for Blender inside them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from synth import launch
+from synth.errors import (
+    AssetError,
+    DatasetMismatch,
+    RecordCorrupt,
+    RenderCrashed,
+    RenderError,
+    RenderInvalid,
+    RenderTimeout,
+)
+from synth.record import ShardReader
+from synth.sample import DatasetConfig, ViewsConfig, sample_head
+
+STUB = Path(__file__).with_name("stub_worker.py")
+CONFIG = DatasetConfig(size=8, samples=1, views=ViewsConfig(random=0))
+SPECS = [sample_head(CONFIG, index) for index in range(3)]
+
+
+def stub(**behaviour) -> tuple[str, ...]:
+    return (sys.executable, str(STUB), json.dumps(behaviour))
+
+
+def processes_with(token: str) -> list[int]:
+    """Pids of living processes whose command line contains the token, but not our own children."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            zombie = (entry / "stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+            if not zombie and token.encode() in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+    return found
+
+
+def wait_for(condition, timeout_s: float = 20.0):
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.05)
+    raise TimeoutError(f"nothing after {timeout_s} s")
+
+
+@pytest.fixture
+def out(tmp_path, monkeypatch):
+    """A shard path in an empty directory; the job directories go beside it and must go away."""
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "shards").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "jobs"))
+    yield tmp_path / "shards" / "shard-000000.tar"
+    assert list((tmp_path / "jobs").iterdir()) == []
+    assert not list((tmp_path / "shards").glob(".*"))
+
+
+def test_a_shard_is_rendered_and_measured(out):
+    result = launch.render_shard(SPECS, out, command=stub(sleep_s=0.05), dataset_id="abc")
+    assert result.spec_ids == tuple(spec.spec_id for spec in SPECS)
+    assert result.head_count == len(result.head_s) == 3
+    assert all(0.05 <= seconds < 5 for seconds in result.head_s)
+    assert result.wall_s > sum(result.head_s)
+    assert 10e6 < result.peak_rss_bytes < 1e9
+    reader = ShardReader(out)
+    reader.verify()
+    assert reader.footer.dataset_id == "abc"
+    meta = reader.heads()[0].meta
+    assert meta["device"] == "CPU"
+    assert meta["timings_s"]["head_s"] == result.head_s[0]
+    assert meta["versions"]["bpy"].startswith("4.5")
+
+
+def test_a_committed_shard_is_left_alone(out):
+    launch.render_shard(SPECS, out, command=stub())
+    before = out.stat().st_mtime_ns
+    result = launch.render_shard(SPECS, out, command=("/bin/false",))
+    assert result.wall_s == 0
+    assert out.stat().st_mtime_ns == before
+
+
+def test_a_shard_is_replaced_only_by_more_heads(out):
+    launch.render_shard(SPECS[:2], out, command=stub())
+    with pytest.raises(RenderInvalid):
+        launch.render_shard(SPECS, out, command=stub(invalid=[2]))
+    assert ShardReader(out).footer.indices == (0, 1)  # still there, untouched
+    launch.render_shard(SPECS, out, command=stub())
+    assert ShardReader(out).footer.indices == (0, 1, 2)
+    with pytest.raises(DatasetMismatch, match="would be replaced by"):
+        launch.render_shard(SPECS[:2], out, command=stub())
+    out.write_bytes(b"x" * 5000)
+    with pytest.raises(RecordCorrupt, match=r"shard-000000.tar"):
+        launch.render_shard(SPECS, out, command=stub())
+
+
+def test_a_crash_in_the_middle_keeps_nothing(out):
+    with pytest.raises(RenderCrashed, match="signal 11") as caught:
+        launch.render_shard(SPECS, out, command=stub(crash=[1]))
+    assert caught.value.retryable
+    assert caught.value.exit_code == -signal.SIGSEGV
+    assert "about to crash" in caught.value.log_tail
+    assert "stub_worker.py" in caught.value.log_tail  # where, by faulthandler
+    assert list(out.parent.iterdir()) == []
+
+
+def test_a_crash_may_be_repaired_by_a_retry(out, tmp_path):
+    (tmp_path / "once").mkdir()
+    command = stub(crash=[1], once=str(tmp_path / "once"))
+    with pytest.raises(RenderCrashed):
+        launch.render_shard(SPECS, out, command=command)
+    assert launch.render_shard(SPECS, out, command=command).head_count == 3
+
+
+def test_a_hanging_worker_is_killed(out):
+    token = uuid.uuid4().hex
+    started = time.monotonic()
+    with pytest.raises(RenderTimeout, match="killed after 1 s") as caught:
+        launch.render_shard(SPECS, out, command=stub(hang=[2], token=token), timeout_s=1.0)
+    assert time.monotonic() - started < 15
+    assert processes_with(token) == []
+    assert caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "error", "message"),
+    [
+        ({"invalid": [1]}, RenderInvalid, f"head {SPECS[1].spec_id} is black"),
+        ({"bug": [0]}, RenderError, f"head {SPECS[0].spec_id}: KeyError at stub_worker.py:"),
+        ({"disk_full": [1]}, RenderCrashed, "No space left on device"),
+        ({"print": {"1": "Error: Shader stack"}}, RenderError, "Blender reported: Error: Shader"),
+        ({"print": {"1": "CUDA out of memory"}}, RenderCrashed, "out of memory"),
+        ({"print": {"1": "Could not load a.png"}}, AssetError, "Could not load a.png"),
+    ],
+)
+def test_errors_of_the_worker_arrive_with_their_type(out, behaviour, error, message):
+    with pytest.raises(error) as caught:
+        launch.render_shard(SPECS, out, command=stub(**behaviour))
+    assert type(caught.value) is error
+    assert message in str(caught.value)
+    assert "shard-000000.tar" in str(caught.value)
+    assert "Traceback" in caught.value.log_tail
+    assert list(out.parent.iterdir()) == []
+
+
+def test_a_worker_that_cannot_start_is_a_crash(out):
+    with pytest.raises(RenderCrashed, match="exit code 1"):
+        launch.render_shard(SPECS, out, command=("/bin/false",))
+
+
+def test_the_worker_sees_its_threads_and_gpus_only(out, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3")
+    launch.render_shard(SPECS[:1], out, command=stub(env=1), threads=3)
+    environment = ShardReader(out).heads()[0].meta["environment"]
+    assert environment["CUDA_VISIBLE_DEVICES"] == ""
+    assert environment["OMP_NUM_THREADS"] == "3"
+    out.unlink()
+    launch.render_shard(SPECS[:1], out, command=stub(env=1), gpu_ids=(2, "GPU-ab"))
+    environment = ShardReader(out).heads()[0].meta["environment"]
+    assert environment["CUDA_VISIBLE_DEVICES"] == "2,GPU-ab"
+
+
+def test_pixels_and_spec_ids_repeat_in_another_process(out, tmp_path):
+    launch.render_shard(SPECS, out, command=stub())
+    launch.render_shard(SPECS, tmp_path / "other.tar", command=stub(sleep_s=0.01), threads=2)
+    first, second = (
+        [(h.spec_id, h.meta["pixel_sha256"]) for h in ShardReader(path).heads()]
+        for path in (out, tmp_path / "other.tar")
+    )
+    assert first == second
+
+
+# ------------------------------------------------------------------------------- the death signal
+
+PARENT = """
+import json, sys
+from synth.launch import render_shard
+from synth.sample import DatasetConfig, ViewsConfig, sample_head
+specs = [sample_head(DatasetConfig(size=8, samples=1, views=ViewsConfig(random=0)), 0)]
+render_shard(specs, sys.argv[1], command=(sys.executable, sys.argv[2], sys.argv[3]))
+"""
+
+
+def kill_parent_and_look(tmp_path, behaviour) -> tuple[list[int], str]:
+    """Kill -9 a process inside `render_shard`; the workers that live on, and their token."""
+    token = uuid.uuid4().hex
+    command = [str(tmp_path / "s.tar"), str(STUB), json.dumps({**behaviour, "token": token})]
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, *command], env={**os.environ, "TMPDIR": str(tmp_path)}
+    )
+    try:
+        hanging = wait_for(lambda: list(tmp_path.glob("hang-0")) and processes_with(token), 60)
+        workers = [pid for pid in hanging if pid != parent.pid]
+        assert len(workers) == 1
+    finally:
+        parent.kill()
+        parent.wait()
+    time.sleep(1.0)
+    return processes_with(token), token
+
+
+def test_a_killed_parent_takes_the_worker_with_it(tmp_path):
+    alive, _ = kill_parent_and_look(tmp_path, {"hang": [0], "once": str(tmp_path)})
+    assert alive == []
+    assert not (tmp_path / "s.tar").exists()
+
+
+def test_without_the_death_signal_it_would_live_on(tmp_path):
+    """The control: the test above can fail."""
+    behaviour = {"hang": [0], "once": str(tmp_path), "no_death_signal": True}
+    alive, token = kill_parent_and_look(tmp_path, behaviour)
+    for pid in processes_with(token):
+        os.kill(pid, signal.SIGKILL)
+    assert len(alive) == 1
+
+
+def test_a_worker_whose_parent_is_gone_does_not_start(tmp_path):
+    """The parent may die before the signal is armed."""
+    worker = subprocess.run([*stub(), str(tmp_path), "999999999"], capture_output=True, timeout=60)
+    assert worker.returncode == 1
+    assert worker.stderr == b""
+    assert list(tmp_path.iterdir()) == []

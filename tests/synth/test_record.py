@@ -1,0 +1,268 @@
+"""Shards: what goes in comes out, in one step, and no damaged byte goes unseen."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+import tarfile
+
+import numpy as np
+import pytest
+
+from synth import record, unfinished
+from synth.config import canonical_json, digest
+from synth.errors import RecordCorrupt, RecordError, SchemaMismatch
+from synth.record import ShardReader, ShardWriter
+from synth.sample import DatasetConfig, ViewsConfig, sample_head
+from synth.shardlayout import FOOTER_NAME, MEMBERS_NAME, read_footer
+
+SIZE = 12
+CONFIG = DatasetConfig(size=SIZE, samples=1, views=ViewsConfig(random=0))
+
+
+def pictures(seed: int, count: int = 6) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [rng.integers(0, 256, (SIZE, SIZE, 4), dtype=np.uint8) for _ in range(count)]
+
+
+def write_shard(path, indices=(0, 1), meta=None, **kwargs):
+    with ShardWriter(path, dataset_id="0123") as writer:
+        for index in indices:
+            spec = sample_head(CONFIG, index)
+            writer.add_head(spec, spec.resolved_cameras(), pictures(index), meta=meta, **kwargs)
+    return path
+
+
+@pytest.fixture
+def shard(tmp_path):
+    return write_shard(tmp_path / "shard-000000.tar")
+
+
+def test_what_goes_in_comes_out(tmp_path):
+    rng = np.random.default_rng(3)
+    depth = [rng.random((SIZE, SIZE), dtype=np.float32) for _ in range(6)]
+    mask = [rng.integers(0, 60_000, (SIZE, SIZE), dtype=np.uint16) for _ in range(6)]
+    normal = [record.encode_png(picture[..., :3]) for picture in pictures(9)]
+    passes = {"depth": depth, "mask": mask, "normal": normal}
+    path = write_shard(tmp_path / "s.tar", (4,), meta={"device": "CPU"}, passes=passes)
+
+    (head,) = ShardReader(path).heads()
+    spec = sample_head(CONFIG, 4)
+    assert head.spec == spec
+    assert (head.spec_id, head.index) == (spec.spec_id, 4)
+    assert head.view_count == 6
+    assert head.passes == ("depth", "mask", "normal")
+    assert head.meta["device"] == "CPU"
+    for view, expected in enumerate(spec.resolved_cameras()):
+        assert np.array_equal(head.rgba(view), pictures(4)[view])
+        assert np.array_equal(head.pass_image("depth", view), depth[view])
+        assert np.array_equal(head.pass_image("mask", view), mask[view])
+        assert np.array_equal(head.pass_image("normal", view), pictures(9)[view][..., :3])
+        assert np.array_equal(head.cameras[view].cam_from_world, expected.cam_from_world)
+        assert head.cameras[view].name == expected.name
+    assert head.pass_image("mask", 0).dtype == np.uint16
+    assert head.pass_image("depth", 0).dtype == np.float32
+
+
+def test_a_head_record_travels_to_other_processes(shard):
+    head = pickle.loads(pickle.dumps(ShardReader(shard).heads()[1]))
+    assert np.array_equal(head.rgba(5), pictures(1)[5])
+    with pytest.raises(IndexError, match=r"views 0 ... 5"):
+        head.rgba(6)
+
+
+def test_the_shard_is_a_webdataset(shard):
+    """Grouping as the webdataset package does it: its regular expressions, its skip rule."""
+    samples: dict[str, set[str]] = {}
+    with tarfile.open(shard) as archive:
+        for member in archive:
+            if re.match(r"__[^/]*__($|/)", member.name):
+                continue
+            match = re.match(r"^((?:.*/|)[^.]+)[.]([^/]*)$", member.name)
+            samples.setdefault(match[1], set()).add(match[2])
+            assert (member.mtime, member.uid, member.isfile()) == (0, 0, True)
+        names = archive.getnames()
+        image = archive.extractfile(f"{names[0].split('.')[0]}.rgba_000.png").read()
+    assert names[-2:] == [MEMBERS_NAME, FOOTER_NAME]
+    assert set(samples) == {sample_head(CONFIG, i).spec_id for i in (0, 1)}
+    views = {f"rgba_{i:03d}.png" for i in range(6)}
+    assert all(s == views | {"spec.json", "cameras.json", "meta.json"} for s in samples.values())
+    assert image.startswith(b"\x89PNG")
+
+
+def test_equal_content_gives_equal_bytes(tmp_path, shard):
+    assert write_shard(tmp_path / "again.tar").read_bytes() == shard.read_bytes()
+
+
+def test_every_flipped_bit_is_found(tmp_path, shard):
+    data = shard.read_bytes()
+    rng = np.random.default_rng(0)
+    edges = [0, 100, 156, 511, len(data) - 1, len(data) - 1025]
+    positions = [*edges, *rng.integers(0, len(data), 120)]
+    for position in positions:
+        damaged = bytearray(data)
+        damaged[position] ^= 1 << int(rng.integers(8))
+        path = tmp_path / "damaged.tar"
+        path.write_bytes(damaged)
+        with pytest.raises(RecordCorrupt, match=r"damaged.tar"):
+            ShardReader(path).verify()
+
+
+def test_damage_is_named_by_shard_and_member_when_read(shard):
+    spec_id = sample_head(CONFIG, 1).spec_id
+    with tarfile.open(shard) as archive:
+        offset = archive.getmember(f"{spec_id}.rgba_003.png").offset_data
+    data = bytearray(shard.read_bytes())
+    data[offset + 40] ^= 4
+    shard.write_bytes(data)
+    head = ShardReader(shard).heads()[1]
+    head.rgba(2)
+    with pytest.raises(RecordCorrupt, match=rf"shard-000000.tar: member {spec_id}.rgba_003.png"):
+        head.rgba(3)
+
+
+def test_every_truncation_is_found(tmp_path, shard):
+    data = shard.read_bytes()
+    cuts = [0, 1, 511, 512, len(data) // 2, len(data) - 1, len(data) - 512, len(data) - 1024]
+    for cut in cuts:
+        path = tmp_path / "cut.tar"
+        path.write_bytes(data[:cut])
+        with pytest.raises(RecordCorrupt, match=r"cut.tar"):
+            ShardReader(path)
+    path.write_bytes(data + b"\0" * 512)
+    with pytest.raises(RecordCorrupt, match="not the clean end"):
+        ShardReader(path)
+
+
+def test_a_shard_of_another_schema_is_refused(tmp_path, shard, monkeypatch):
+    monkeypatch.setattr("synth.shardlayout.SCHEMA", 999)
+    future = write_shard(tmp_path / "future.tar")
+    monkeypatch.undo()
+    with pytest.raises(SchemaMismatch, match=r"future.tar: shard schema 999"):
+        ShardReader(future)
+
+
+def test_pixels_are_checked_against_their_own_digest(tmp_path, monkeypatch):
+    """Digests of members cannot see an encoder that loses colours; the pixel digest does."""
+    wrong = record.encode_png(np.zeros((SIZE, SIZE, 4), np.uint8))
+    monkeypatch.setattr(record, "encode_png", lambda image: wrong)
+    path = write_shard(tmp_path / "s.tar")
+    with pytest.raises(RecordCorrupt, match="pixels of view 0"):
+        ShardReader(path).verify()
+
+
+def test_the_footer_lists_the_heads(shard):
+    footer = read_footer(shard)
+    assert footer.dataset_id == "0123"
+    assert footer.indices == (0, 1)
+    assert footer.spec_ids == tuple(sample_head(CONFIG, i).spec_id for i in (0, 1))
+
+
+def test_a_thousand_heads_fit_the_footer(tmp_path):
+    """The footer outgrows the first read from the end of the file."""
+    spec = sample_head(CONFIG, 0)
+    path = tmp_path / "s.tar"
+    with ShardWriter(path) as writer:
+        writer.add_head(spec, spec.resolved_cameras(), pictures(0))
+        writer._heads += [record.HeadEntry(f"{i:016x}", i) for i in range(4000)]
+    assert len(read_footer(path).heads) == 4001
+
+
+def test_an_exception_leaves_nothing(tmp_path):
+    spec = sample_head(CONFIG, 0)
+    with pytest.raises(ZeroDivisionError), ShardWriter(tmp_path / "s.tar") as writer:
+        writer.add_head(spec, spec.resolved_cameras(), pictures(0))
+        assert len(list(tmp_path.iterdir())) == 1
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_shard_appears_in_one_step(tmp_path, monkeypatch):
+    seen = []
+    replace = os.replace
+
+    def watch(source, target):
+        seen.append((target.exists(), ShardReader(source).heads()[0].index))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", watch)
+    path = write_shard(tmp_path / "s.tar")
+    assert seen == [(False, 0)]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c, v: (c[:5], v), "6 pictures for 5 cameras"),
+        (lambda c, v: (c, []), "0 pictures"),
+        (lambda c, v: (c, [v[0].astype(np.float32), *v[1:]]), r"view 0: expected uint8"),
+        (lambda c, v: (c, [*v[:5], v[5][:, :, :3]]), r"view 5: expected uint8 \[12, 12, 4\]"),
+    ],
+)
+def test_pictures_that_do_not_fit_are_refused(tmp_path, change, message):
+    spec = sample_head(CONFIG, 0)
+    cameras, views = change(spec.resolved_cameras(), pictures(0))
+    with pytest.raises(RecordError, match=message), ShardWriter(tmp_path / "s.tar") as writer:
+        writer.add_head(spec, cameras, views)
+
+
+@pytest.mark.parametrize(
+    ("passes", "message"),
+    [
+        ({"depth": [np.zeros((4, 4), np.float32)]}, "1 of 6 views"),
+        ({"a.b": [b""] * 6}, "cannot be the name"),
+        ({"mask": [np.zeros((4, 4), np.int64)] * 6}, "no file format for arrays of int64"),
+        ({"mask": [b"GIF89a"] * 6}, "PNG or NPY"),
+    ],
+)
+def test_passes_that_do_not_fit_are_refused(tmp_path, passes, message):
+    with pytest.raises(RecordError, match=message):
+        write_shard(tmp_path / "s.tar", passes=passes)
+
+
+def test_a_head_is_added_once(tmp_path):
+    with pytest.raises(RecordError, match="already in this shard"):
+        write_shard(tmp_path / "s.tar", (3, 3))
+
+
+def test_passes_may_be_encoded_npy(tmp_path):
+    buffer = io.BytesIO()
+    np.save(buffer, np.arange(6.0))
+    path = write_shard(tmp_path / "s.tar", (0,), passes={"points": [buffer.getvalue()] * 6})
+    assert ShardReader(path).heads()[0].pass_image("points", 0).tolist() == list(range(6))
+
+
+def test_temporaries_of_dead_writers_go_and_those_of_living_stay(tmp_path):
+    code = (
+        "from synth.unfinished import temporary_name as n; import pathlib, sys\n"
+        "pathlib.Path(sys.argv[1], n('dead.tar')).touch()"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=60)
+    alive = tmp_path / unfinished.temporary_name("alive.tar")
+    reused = tmp_path / alive.name.replace(".alive", ".reused").replace(
+        f".{unfinished._start_time(os.getpid())}.", ".1."
+    )
+    elsewhere = tmp_path / ".other.tar.some-host.77.88.abcdef.tmp"
+    stranger = tmp_path / ".notes.tmp"
+    for path in (alive, reused, elsewhere, stranger):
+        path.touch()
+    removed = unfinished.remove_stale_temporaries(tmp_path)
+    assert sorted(path.name.split(".")[1] for path in removed) == ["dead", "reused"]
+    assert sorted(tmp_path.iterdir()) == sorted([alive, elsewhere, stranger])
+    os.utime(elsewhere, (0, 0))
+    assert unfinished.remove_stale_temporaries(tmp_path) == [elsewhere]
+
+
+def test_the_footer_digest_is_what_it_says(shard):
+    """Frozen: another reader could check it."""
+    with tarfile.open(shard) as archive:
+        footer = json.loads(archive.extractfile(FOOTER_NAME).read())
+    claimed = footer.pop("footer_sha256")
+    assert claimed == digest(footer)
+    assert json.loads(canonical_json(footer)) == footer
