@@ -1,0 +1,151 @@
+"""`render_dataset` on a real Ray, with a stand-in for Blender."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+import sys
+from pathlib import Path
+
+import imageio.v3 as iio
+import pyarrow.parquet as parquet
+import pytest
+
+from ray_jobs.cluster import ClusterInfo, Node, connect
+from ray_jobs.render import render_dataset, time_limit_s
+from synth.dataset import Dataset
+from synth.errors import ConfigError, DatasetMismatch, RecordError, RenderCrashed
+from synth.sample import DatasetConfig, ViewsConfig, sample_head
+
+STUB = Path(__file__).parents[1] / "synth" / "stub_worker.py"
+CONFIG = DatasetConfig(heads=7, size=16, samples=1, heads_per_shard=2, views=ViewsConfig(random=1))
+
+
+def stub(**behaviour) -> tuple[str, ...]:
+    return (sys.executable, str(STUB), json.dumps(behaviour))
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with connect(num_cpus=2) as info:
+        yield info
+
+
+def render(config, out, **options):
+    options = {"memory_bytes": 10_000_000, "progress": False, "command": stub(), **options}
+    return render_dataset(config, out, **options)
+
+
+@pytest.mark.ray
+def test_a_dataset_is_rendered_resumed_and_extended(cluster, tmp_path, capfd):
+    out = tmp_path / "heads"
+    first = render(CONFIG, out)
+    assert (first.heads, first.rendered, first.expected, first.failed) == (7, 7, 7, ())
+    assert first.peak_rss_bytes > 0
+    assert Dataset.open(out).verify().ok
+
+    (out / "shards" / "shard-000001.tar").unlink()
+    second = render(CONFIG, out)
+    assert (second.heads, second.rendered) == (7, 2)
+    third = render(dataclasses.replace(CONFIG, heads=10), out)
+    assert (third.heads, third.rendered, third.expected) == (10, 4, 10)
+    assert Dataset.open(out).verify().ok
+    fourth = render(dataclasses.replace(CONFIG, heads=10), out)
+    assert (fourth.rendered, fourth.heads) == (0, 10)
+    assert "10 of 10 heads, 0 rendered now" in str(fourth)
+
+    rows = parquet.read_table(fourth.index).to_pylist()
+    assert [row["index"] for row in rows] == list(range(10))
+    spec = sample_head(CONFIG, 3)
+    assert rows[3]["spec_id"] == spec.spec_id
+    assert rows[3]["hair.style"] == spec.hair.style
+    assert rows[3]["identity.age_years"] == spec.identity.age_years
+    assert {asset.asset_id for asset in Dataset.open(out).assets} >= {spec.assets[0].asset_id}
+    assert iio.imread(fourth.contact_sheet).shape[2] == 3
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.ray
+def test_a_failed_shard_is_reported_and_the_rest_is_done(cluster, tmp_path, capfd):
+    (tmp_path / "once").mkdir()
+    behaviour = {"invalid": [4], "crash": [1], "once": str(tmp_path / "once")}
+    summary = render(CONFIG, tmp_path / "heads", command=stub(**behaviour), progress=True)
+    (failure,) = summary.failed
+    assert (failure.shard, failure.start, failure.stop) == ("shard-000002.tar", 4, 6)
+    assert failure.error == "RenderInvalid"  # at once, and the crash of head 1 was retried
+    assert failure.message == f"head {sample_head(CONFIG, 4).spec_id} is black"
+    assert summary.heads == 5
+    assert "1 shards failed" in str(summary)
+    (line,) = (tmp_path / "heads" / "failures.jsonl").read_text().splitlines()
+    assert json.loads(line) == dataclasses.asdict(failure)
+    assert "RenderInvalid" in json.loads(line)["log_tail"]
+    captured = capfd.readouterr()
+    assert captured.out == ""  # results belong to stdout, also when Ray has something to say
+    assert "shard-000002.tar failed: RenderInvalid" in captured.err
+
+    assert render(CONFIG, tmp_path / "heads").failed == ()
+    assert Dataset.open(tmp_path / "heads").verify().ok
+
+
+@pytest.mark.ray
+def test_a_crash_that_repeats_gives_up_with_its_log(cluster, tmp_path):
+    config = dataclasses.replace(CONFIG, heads=2)
+    summary = render(config, tmp_path / "heads", command=stub(crash=[1]))
+    (failure,) = summary.failed
+    assert failure.error == "RenderCrashed"
+    assert "signal 11" in failure.message
+    assert "about to crash" in failure.log_tail
+    assert summary.contact_sheet is None
+    assert list((tmp_path / "heads" / "shards").iterdir()) == []
+
+
+@pytest.mark.ray
+def test_a_damaged_shard_is_put_aside_and_rendered_again(cluster, tmp_path):
+    out = tmp_path / "heads"
+    render(CONFIG, out)
+    shard = out / "shards" / "shard-000000.tar"
+    damaged = shard.read_bytes()[:-2000]
+    shard.write_bytes(damaged)
+    assert render(CONFIG, out).rendered == 2
+    assert Dataset.open(out).verify().ok
+    (kept,) = (out / "quarantine").iterdir()
+    assert kept.read_bytes() == damaged
+
+
+@pytest.mark.ray
+def test_a_task_that_fits_no_machine_is_refused(cluster, tmp_path):
+    with pytest.raises(ConfigError, match=r"no machine of the cluster has 999 CPUs.*2 CPUs"):
+        render(CONFIG, tmp_path / "heads", threads=999)
+
+
+@pytest.mark.ray
+def test_two_drivers_do_not_meet(cluster, tmp_path):
+    from synth.datasetlock import exclusive
+
+    with exclusive(tmp_path / "heads"), pytest.raises(RecordError, match="another process"):
+        render(CONFIG, tmp_path / "heads")
+
+
+def test_another_configuration_is_refused_before_ray_starts(tmp_path):
+    Dataset.create(tmp_path / "heads", CONFIG)
+    with pytest.raises(DatasetMismatch, match="samples: 1 in the dataset, 2 given"):
+        render(dataclasses.replace(CONFIG, samples=2), tmp_path / "heads", address="127.0.0.1:1")
+
+
+def test_the_time_limit_grows_with_the_work():
+    small = time_limit_s([sample_head(CONFIG, 0)])
+    large = time_limit_s([sample_head(dataclasses.replace(CONFIG, size=512, samples=64), 0)] * 4)
+    assert 600 < small < 1800 < large
+
+
+def test_a_task_needs_one_machine_not_the_sum():
+    info = ClusterInfo("", False, (Node("a", 2, 0, 4e9), Node("b", 8, 0, 1e9)))
+    info.require(cpus=2, memory_bytes=2e9)
+    with pytest.raises(ConfigError, match=r"a: 2 CPUs, 0 GPUs, 4.0 GB; b: 8 CPUs"):
+        info.require(cpus=8, memory_bytes=2e9)
+
+
+def test_a_crash_survives_the_trip_through_pickle():
+    error = pickle.loads(pickle.dumps(RenderCrashed("m", exit_code=-9, log_tail="tail")))
+    assert (str(error), error.exit_code, error.log_tail) == ("m", -9, "tail")
