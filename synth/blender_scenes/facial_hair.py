@@ -171,9 +171,7 @@ def beard_strands(
     return _strand_set(points, radius[:, None] * (1 - 0.6 * t[None] ** 2))
 
 
-def _beard_density(
-    style: BeardStyle, surface: HeadSurface, rng: np.random.Generator
-) -> np.ndarray:
+def _beard_density(style: BeardStyle, surface: HeadSurface, rng: np.random.Generator) -> np.ndarray:
     canonical = surface.canonical
     across = np.abs(canonical[:, 0])
     noise = smooth_noise(canonical, 45, rng) + 0.7 * smooth_noise(canonical, 140, rng)
@@ -189,9 +187,7 @@ def _beard_density(
     return density * (1 - 0.75 * philtrum)
 
 
-def _ruffle_beard(
-    points: np.ndarray, style: BeardStyle, rng: np.random.Generator
-) -> np.ndarray:
+def _ruffle_beard(points: np.ndarray, style: BeardStyle, rng: np.random.Generator) -> np.ndarray:
     count, keys = points.shape[:2]
     t = np.linspace(0, 1, keys)
     if style.curl_m > 0:

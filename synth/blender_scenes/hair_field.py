@@ -21,6 +21,7 @@ Obstacle = tuple[np.ndarray, np.ndarray]
 
 _FIT_SCALP_SD_M = -0.06
 _COLLIDER_MIN_CANONICAL_Z_M = 0.45
+_COARSEST = 4
 _BOX_M = ((-0.20, 0.20), (-0.24, 0.20), (0.52, 1.12))
 """Where hair may be, canonical x, y and z."""
 
@@ -108,12 +109,11 @@ class DistanceField:
         low: np.ndarray,
         high: np.ndarray,
         cell_m: float = 0.005,
-        band_m: float = 0.022,
     ) -> DistanceField:
         """Sample the distance to an oriented point cloud.
 
-        Every second cell is measured first; the cells between are interpolated and only those
-        within `band_m` of the surface are measured too.
+        Cells of four times the size are measured first; each finer grid is interpolated from the
+        coarser one and measured anew only near the surface, where it matters.
 
         Args:
             vertices, normals: [n, 3] surface points and outward unit normals.
@@ -127,13 +127,16 @@ class DistanceField:
             # Close to the surface the tangent plane is smoother than the point distance.
             return np.where(distance > 3 * cell_m, np.sign(plane) * distance, plane)
 
-        counts = np.ceil((high - low) / (2 * cell_m)).astype(int) + 1
-        coarse = np.stack(np.meshgrid(*(np.arange(n) for n in counts), indexing="ij"), -1)
-        sampled = measure((low + coarse * (2 * cell_m)).reshape(-1, 3)).reshape(counts)
-        values = zoom(sampled, (2 * counts - 1) / counts, order=1, grid_mode=False)
-        band = np.argwhere(np.abs(values) < band_m)
-        values[tuple(band.T)] = measure(low + band * cell_m)
-        values = values.astype(np.float32)
+        step = _COARSEST * cell_m
+        counts = np.ceil((high - low) / step).astype(int) + 1
+        cells = np.stack(np.meshgrid(*(np.arange(n) for n in counts), indexing="ij"), -1)
+        values = measure(low + cells.reshape(-1, 3) * step).reshape(counts).astype(np.float32)
+        while step > 1.5 * cell_m:
+            band_m, step = 1.2 * step, step / 2
+            finer = 2 * np.array(values.shape) - 1
+            values = zoom(values, finer / values.shape, order=1)
+            band = np.argwhere(np.abs(values) < band_m)
+            values[tuple(band.T)] = measure(low + band * step)
         gx, gy, gz = np.gradient(values, cell_m)
         return cls(values, (gx, gy, gz), np.asarray(low, float), cell_m)
 
@@ -148,7 +151,7 @@ class DistanceField:
         return self._look_up(self.values, grid, shape), normalize(normal)
 
     def push_out(self, points: np.ndarray, clearance: np.ndarray | float) -> np.ndarray:
-        """Move the points [..., 3] that are closer than `clearance` (broadcast to [...]) outside."""
+        """Move points [..., 3] that are closer than `clearance` (broadcast to [...]) outside."""
         lack = np.clip(clearance - self.distance(points), 0.0, None)
         inside = lack > 0
         if not inside.any():

@@ -89,7 +89,7 @@ def grow_guides(
     """
     growth, count, steps = style.growth, len(roots), style.steps
     step_m = lengths / steps
-    layer = rng.uniform(0.35, 1.0, count)
+    layer = _layers(style, roots.canonical, parting_m, rng)
     volume = volume_height(growth, roots.canonical) * layer
     drift = 0.6 * rng.normal(0.0, growth.wander, (count, 3))
     flow = FLOWS[growth.flow]
@@ -98,9 +98,7 @@ def grow_guides(
     comb = to_model(flow(roots.canonical, side, parting_m))
     comb -= roots.normals * np.clip((comb * roots.normals).sum(-1, keepdims=True), None, 0)
     direction = normalize(
-        roots.normals * growth.lift
-        + comb * (1.0 - growth.lift)
-        + rng.normal(0.0, 0.06, (count, 3))
+        roots.normals * growth.lift + comb * (1.0 - growth.lift) + rng.normal(0.0, 0.06, (count, 3))
     )
     strength = growth.gravity * (1.0 - np.exp(-lengths / 0.06))
     guide = [point]
@@ -111,15 +109,26 @@ def grow_guides(
         wish = direction * growth.stiffness + drift
         wish += _comb(growth, to_model(flow(canonical, side, parting_m)), normal, sd, arc)
         wish += _gravity(growth, canonical, strength * np.clip(arc / growth.gravity_start_m, 0, 1))
-        wish += _hold_height(growth, normal, sd, volume, arc)
+        wish += _hold_height(growth, normal, sd, volume, arc, canonical[:, 2])
         if growth.clear_face:
             wish += _leave_face(canonical, side)
         direction = _slide(normalize(wish), normal, sd)
         point = point + direction * step_m[:, None]
-        rise = min(1.0, 2.0 * (step + 1) / steps)
+        rise = smoothstep(0.0, growth.rise_m, arc) * min(1.0, 2.0 * (step + 1) / steps)
         point = surface.field.push_out(point, _SKIN_GAP_M + 0.35 * volume * rise)
         guide.append(point)
     return np.stack(guide, axis=1)
+
+
+def _layers(
+    style: HairStyle, canonical: np.ndarray, parting_m: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Layer of each strand in [0.3, 1]: what grows at the parting lies on top of the rest."""
+    layer = rng.uniform(0.35, 1.0, len(canonical))
+    if not style.parted:
+        return layer
+    far = np.abs(canonical[:, 0] - parting_m) + 0.8 * np.clip(0.97 - canonical[:, 2], 0, None)
+    return 0.35 * layer + 0.65 * (1.0 - 0.65 * smoothstep(0.01, 0.09, far))
 
 
 def _comb(
@@ -135,20 +144,29 @@ def _gravity(growth: Growth, canonical: np.ndarray, weight: np.ndarray) -> np.nd
     pull = np.tile([0.0, 0.0, -1.0], (len(canonical), 1))
     if growth.fall_width_m > 0:
         # Below the ears hair falls in towards the neck, or it would hang like a tent.
-        low = smoothstep(0.905, 0.86, canonical[:, 2]) * smoothstep(0.70, 0.76, canonical[:, 2])
+        low = smoothstep(0.905, 0.86, canonical[:, 2])
         x, y = canonical[:, 0], canonical[:, 1]
         pull[:, 0] -= (
             0.55 * low * np.sign(x) * np.clip((np.abs(x) - growth.fall_width_m) / 0.03, 0, 1.5)
         )
-        pull[:, 1] += low * (0.25 * (y < -0.06) - 0.45 * np.clip((y - 0.035) / 0.03, 0, 1.5))
+        pull[:, 1] += low * (0.25 * (y < -0.06) - 0.30 * np.clip((y - 0.045) / 0.03, 0, 1.5))
     return pull * weight[:, None]
 
 
 def _hold_height(
-    growth: Growth, normal: np.ndarray, sd: np.ndarray, volume: np.ndarray, arc: np.ndarray
+    growth: Growth,
+    normal: np.ndarray,
+    sd: np.ndarray,
+    volume: np.ndarray,
+    arc: np.ndarray,
+    canonical_z: np.ndarray,
 ) -> np.ndarray:
-    below = np.clip((volume - sd) / np.maximum(volume, 1e-4), 0, 1) * np.clip(arc / 0.02, 0, 1)
-    above = np.clip((sd - volume) / 0.01, 0, 1) * (sd < 0.04)
+    rise = np.clip(arc / growth.rise_m, 0, 1)
+    target = volume * rise
+    below = np.clip((target - sd) / np.maximum(volume, 1e-4), 0, 1) * rise
+    # Hair lies on the head, but it hangs past the neck.
+    on_head = (sd < 0.04) * smoothstep(0.84, 0.90, canonical_z)
+    above = np.clip((sd - target) / 0.01, 0, 1) * on_head
     return normal * (growth.push * below - growth.hug * above)[:, None]
 
 
@@ -194,11 +212,14 @@ def gather_guides(
     direction = weight_start * (start / start_m)[:, None] + weight_end * (end / end_m)[:, None]
     radius = start_m + (end_m - start_m) * t
     path = center + direction * radius[..., None]
-    layer = rng.uniform(0.25, 1.0, len(roots))[:, None]
+    # What comes from far lies on top of what grows near the tie.
+    far = np.linalg.norm(roots.positions - tie, axis=-1)
+    layer = 0.30 + 0.45 * smoothstep(0.03, 0.15, far) + 0.25 * rng.random(len(roots))
+    layer = layer[:, None]
     canonical = surface.canonical_map.to_canonical(path)
     volume = volume_height(style.growth, canonical.reshape(-1, 3)).reshape(path.shape[:2])
     arc = t[None] * np.linalg.norm(np.diff(path, axis=1), axis=-1).sum(1, keepdims=True)
-    rise = np.clip(arc / 0.022, 0, 1) ** 0.7 * (1 - 0.6 * smoothstep(0.7, 1.0, t)[None])
+    rise = smoothstep(-0.004, style.growth.rise_m, arc) * (1 - 0.6 * smoothstep(0.7, 1.0, t)[None])
     height = 0.0004 + volume * layer * rise
     for _ in range(3):
         sd, normal = surface.field.distance_and_normal(path)
@@ -246,7 +267,7 @@ def transport_frames(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def curl_guides(guides: np.ndarray, curl: Curl, rng: np.random.Generator) -> np.ndarray:
     """Wind guides [n, m, 3] into helices or waves."""
-    count, points = guides.shape[:2]
+    count = len(guides)
     segment = np.linalg.norm(np.diff(guides, axis=1), axis=-1)
     arc = np.concatenate([np.zeros((count, 1)), np.cumsum(segment, axis=1)], axis=1)
     if curl.smooth_phase:

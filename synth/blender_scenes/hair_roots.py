@@ -113,6 +113,9 @@ class Hairline:
     widow_peak_m: float = 0.002
 
 
+NATURAL_HAIRLINE = Hairline()
+
+
 def scalp_edge(surface: HeadSurface, hairline: Hairline, rng: np.random.Generator) -> np.ndarray:
     """Signed distance [V] to the hairline of this groom, metres, inside +."""
     canonical = surface.canonical

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from synth.blender_scenes.hair_roots import Hairline
+from synth.blender_scenes.hair_roots import NATURAL_HAIRLINE, Hairline
 from synth.spec import HAIR_STYLES
 
 Flow = Literal["whorl", "swept", "parted", "radial"]
@@ -29,6 +29,8 @@ class Growth:
         wander: standard deviation of each strand's own drift.
         volume_m, crown_volume_m, front_volume_m: height of the outermost layer above the skin:
             everywhere, additionally on top, additionally over the forehead.
+        rise_m: arc length over which strands rise to that height; short, and a parting becomes a
+            notch in the outline.
         push, hug: weights towards that height from below and from above.
         fall_width_m: falling hair is drawn in beyond this |x|; 0 leaves it alone.
         clear_face: keep strands out of the face.
@@ -45,6 +47,7 @@ class Growth:
     volume_m: float = 0.006
     crown_volume_m: float = 0.0
     front_volume_m: float = 0.0
+    rise_m: float = 0.02
     push: float = 0.35
     hug: float = 0.25
     fall_width_m: float = 0.0
@@ -158,7 +161,7 @@ class HairStyle:
     bundle: Bundle
     curl: Curl | None = None
     gather: Gather | None = None
-    hairline: Hairline = Hairline()
+    hairline: Hairline = NATURAL_HAIRLINE
     radius_m: float = 0.00015
     parted: bool = False
     length_variation: float = 0.12
@@ -233,6 +236,7 @@ STYLES: dict[str, HairStyle] = {
                 volume_m=0.006,
                 crown_volume_m=0.009,
                 front_volume_m=0.006,
+                rise_m=0.05,
                 hug=0.35,
             ),
             length=Length(top_m=0.088, side_m=0.022, fade_low_m=0.92, fade_high_m=0.972),
@@ -249,7 +253,7 @@ STYLES: dict[str, HairStyle] = {
                 lift=0.75,
                 comb=0.35,
                 gravity=0.12,
-                wander=0.12,
+                wander=0.08,
                 volume_m=0.020,
                 crown_volume_m=0.012,
                 push=0.5,
@@ -314,6 +318,7 @@ STYLES: dict[str, HairStyle] = {
                 gravity_start_m=0.06,
                 volume_m=0.007,
                 crown_volume_m=0.007,
+                rise_m=0.05,
                 hug=0.3,
                 fall_width_m=0.078,
             ),
@@ -335,6 +340,7 @@ STYLES: dict[str, HairStyle] = {
                 gravity_start_m=0.06,
                 volume_m=0.007,
                 crown_volume_m=0.007,
+                rise_m=0.05,
                 hug=0.3,
                 fall_width_m=0.080,
             ),
@@ -358,6 +364,7 @@ STYLES: dict[str, HairStyle] = {
                 gravity_start_m=0.06,
                 volume_m=0.011,
                 crown_volume_m=0.009,
+                rise_m=0.05,
                 hug=0.25,
                 fall_width_m=0.088,
             ),
@@ -408,20 +415,20 @@ STYLES: dict[str, HairStyle] = {
             strands=22000,
             guides=900,
             steps=20,
-            growth=Growth("swept", volume_m=0.006, crown_volume_m=0.012, front_volume_m=0.006),
+            growth=Growth("swept", volume_m=0.006, crown_volume_m=0.014, rise_m=0.045),
             length=Length(),
             bundle=Bundle(clump=0.55, wisps=0.3, noise_m=0.0007, spread_m=0.0006, flyaways=0.05),
-            gather=Gather("tail", (22.0, 45.0), size_m=0.026, tail_length_m=0.27),
+            gather=Gather("tail", (35.0, 58.0), size_m=0.028, tail_length_m=0.42),
         ),
         HairStyle(
             "bun",
             strands=22000,
             guides=900,
             steps=20,
-            growth=Growth("swept", volume_m=0.006, crown_volume_m=0.009, front_volume_m=0.006),
+            growth=Growth("swept", volume_m=0.006, crown_volume_m=0.010, rise_m=0.040),
             length=Length(),
             bundle=Bundle(clump=0.55, wisps=0.3, noise_m=0.0007, spread_m=0.0006, flyaways=0.05),
-            gather=Gather("bun", (48.0, 68.0), size_m=0.036),
+            gather=Gather("bun", (62.0, 80.0), size_m=0.041),
         ),
     )
 }

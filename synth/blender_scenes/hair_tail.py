@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 
-from synth.blender_scenes.hair_field import DistanceField, HeadSurface, normalize, smoothstep
+from synth.blender_scenes.hair_field import HeadSurface, normalize, smoothstep
 from synth.blender_scenes.hair_flow import HEAD_CENTER
 from synth.blender_scenes.hair_guides import transport_frames
 from synth.blender_scenes.hair_strands import StrandSet, shorten
@@ -12,6 +13,15 @@ from synth.blender_scenes.hair_styles import Gather
 
 _TIE_HEIGHT_M = 0.005
 _TAIL_SEGMENTS = 30
+_OVER_SHOULDER_SHARE = 0.65
+# Where a tail passes after its arch, canonical metres, for the subject's left.
+_TAIL_BEHIND = np.array(
+    [[0.045, 0.095, 0.93], [0.082, 0.080, 0.84], [0.098, 0.062, 0.75], [0.098, 0.068, 0.58]]
+)
+_TAIL_OVER_SHOULDER = np.array(
+    [[0.045, 0.085, 0.945], [0.088, 0.062, 0.86], [0.108, 0.020, 0.77],
+     [0.110, -0.040, 0.715], [0.100, -0.085, 0.62], [0.095, -0.095, 0.54]]
+)  # fmt: skip
 
 
 def place_tie(
@@ -38,7 +48,7 @@ def grow_tail(
     rng: np.random.Generator,
 ) -> StrandSet:
     """A ponytail of `count` strands: one falling centre line with a spindle of locks around it."""
-    center = _tail_center(surface.field, tie, normal, length_m, rng)
+    center = _tail_center(surface, tie, normal, length_m, rng)
     t = np.linspace(0.0, 1.0, len(center))
     # Width: tight at the tie, full at a third, thin at the end.
     width = gather.size_m * (
@@ -54,12 +64,9 @@ def grow_tail(
     spread = reach[:, None] * (1.0 + 0.15 * np.sin(7.0 * t + lock_phase[:, 1:]))
     u = (spread * np.cos(turn))[lock] + inside[..., 0].T
     v = (spread * np.sin(turn))[lock] + inside[..., 1].T
-    points = (
-        center
-        + first * (u * width)[..., None]
-        + second * (v * 0.8 * width)[..., None]
-    )
-    keep = np.clip(1.0 - np.abs(rng.normal(0, 0.05, count)) - 0.06 * rng.random(locks)[lock], 0.5, 1)
+    points = center + first * (u * width)[..., None] + second * (v * 0.8 * width)[..., None]
+    uneven = np.abs(rng.normal(0, 0.05, count)) + 0.06 * rng.random(locks)[lock]
+    keep = np.clip(1.0 - uneven, 0.5, 1.0)
     points = shorten(points, keep)
     points[:, 1:] = surface.field.push_out(points[:, 1:], 0.0015)
     radii = radius_m * rng.uniform(0.75, 1.2, count)[:, None] * (1.0 - 0.6 * t[None] ** 2.2)
@@ -67,25 +74,27 @@ def grow_tail(
 
 
 def _tail_center(
-    field: DistanceField,
+    surface: HeadSurface,
     tie: np.ndarray,
     normal: np.ndarray,
     length_m: float,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """The centre line [m, 3]: up and out of the tie, over, then down to one shoulder."""
-    sideways = rng.choice([-1.0, 1.0]) * rng.uniform(0.15, 0.5)
-    direction = normalize(normal + np.array([0.4 * sideways, 0.15, 0.55]))
-    point, line = tie.copy(), [tie]
-    for step in range(_TAIL_SEGMENTS):
-        t = (step + 1) / _TAIL_SEGMENTS
-        bend = np.array([0.25 * sideways * (t < 0.6), -0.02, -1.0])
-        direction = normalize(direction + 0.30 * bend)
-        point = point + direction * (length_m / _TAIL_SEGMENTS)
-        gap = 0.010 + 0.012 * smoothstep(0.1, 0.4, np.array(t))
-        point = field.push_out(point[None], gap)[0]
-        line.append(point)
-    return np.stack(line)
+    """The centre line [m, 3]: up and out of the tie, over, then down, often over one shoulder."""
+    way = _TAIL_OVER_SHOULDER if rng.random() < _OVER_SHOULDER_SHARE else _TAIL_BEHIND
+    mirror = np.array([rng.choice([-1.0, 1.0]), 1.0, 1.0])
+    jitter = rng.normal(0.0, 0.004, way.shape)
+    arch = tie + 0.022 * normal + np.array([0.0, 0.004, 0.010])
+    knots = np.concatenate([[tie, arch], surface.canonical_map.to_model(way * mirror + jitter)])
+    chord = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(knots, axis=0), axis=1))])
+    spline = CubicSpline(np.sqrt(chord), knots)
+    fine = spline(np.sqrt(np.linspace(0.0, chord[-1], 200)))
+    for _ in range(6):
+        fine[1:] = surface.field.push_out(fine[1:], 0.016)
+        fine[1:-1] = 0.5 * fine[1:-1] + 0.25 * (fine[:-2] + fine[2:])
+    arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(fine, axis=0), axis=1))])
+    stations = np.linspace(0.0, min(length_m, arc[-1]), _TAIL_SEGMENTS + 1)
+    return np.stack([np.interp(stations, arc, fine[:, k]) for k in range(3)], axis=1)
 
 
 def grow_bun(
