@@ -18,7 +18,8 @@ _RAY_ENVIRONMENT = {
     # Settings that Ray reads from the environment only, when it is imported.
     "RAY_USAGE_STATS_ENABLED": "0",  # no report to its makers
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # no warning; `synth.launch` hides GPUs itself
-    "RAY_DEDUP_LOGS_SKIP_REGEX": "retr(y|ies) remaining",  # printed on stdout, which holds results
+    # Notes about what is retried anyway; Ray prints them on stdout, among the results.
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "retr(y|ies) remaining|worker died or was killed|kernel OOM kill",
 }
 
 
