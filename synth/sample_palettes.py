@@ -201,16 +201,21 @@ CONTROL_FACTOR = {
     "head-scale-horiz-incr": 0.7, "head-back-scale-depth-incr": 0.7,
     "chin-jaw-drop-incr": 0.5, "mouth-scale-depth-incr": 0.5, "mouth-trans-forward": 0.5,
     "chin-cleft-incr": 0.5, "l-eye-scale-incr": 0.5,
+    "l-eye-height1-incr": 0.6, "l-eye-height2-incr": 0.6, "l-eye-height3-incr": 0.6,
+    "l-eye-eyefold-angle-up": 0.6,
 }  # fmt: skip
 """Factors on the spread of single controls that soon look wrong."""
 
+_OPEN_EYES = {"l-eye-height1-incr": 0.30, "l-eye-height2-incr": 0.32, "l-eye-height3-incr": 0.30}
+"""The base mesh has its upper lids half over the iris; these lift them to a rested look."""
+
 CONTROL_MEAN = {
     "female": {
-        "l-eye-scale-incr": 0.30, "mouth-upperlip-volume-incr": 0.25,
+        **_OPEN_EYES, "l-eye-scale-incr": 0.30, "mouth-upperlip-volume-incr": 0.25,
         "mouth-lowerlip-volume-incr": 0.25, "nose-scale-horiz-incr": -0.12,
         "nose-scale-depth-incr": -0.12, "nose-volume-incr": -0.12,
     },
-    "male": {"l-eye-scale-incr": 0.12},
+    "male": {**_OPEN_EYES, "l-eye-scale-incr": 0.12},
 }  # fmt: skip
 FEMALE_FACTOR = {"nose": 0.6, "chin": 0.6, "forehead": 0.6, "mouth": 0.6, "head": 0.6}
 """Women's spread on these parts, relative to men's."""

@@ -25,6 +25,7 @@ ATLAS_VERSION = 1
 PADDING_TEXELS = 6
 PORES = 110_000
 _LATTICE = 64
+_ATLAS_WIDTH_M = 0.42
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,11 @@ class SkinAtlas:
     medium_noise: np.ndarray
     fine_noise: np.ndarray
     pore_distance: np.ndarray
+
+    @property
+    def texel_m(self) -> float:
+        """Width of a texel on the face in metres, about."""
+        return _ATLAS_WIDTH_M / self.size
 
     def sample(self, model: HeadModel, values: np.ndarray) -> np.ndarray:
         """Interpolate values per fine vertex, [V] or [V, C], at the texels: [N] or [N, C]."""

@@ -77,13 +77,15 @@ class _Texels:
         broad = skin_tone._Noise(model, self.skin.texture_seed)(60, "mottle")
         self.broad = atlas.sample(model, broad) / np.float32(0.7)
         self.medium, self.fine = medium.astype(np.float32), atlas.fine_noise
+        # what is smaller than a texel would alias into a grid
+        self.resolved = min(1.0, 0.00035 / atlas.texel_m)
         # detail fades out towards the torso, which has none
         self.detail = smoothstep(0.735, 0.765, self.z) * (1 - self.masks["mouth"])
         m = self.masks
         porous = 0.35 + m["nose"] + m["cheek"] + 0.5 * m["forehead"] + 0.3 * m["chin"]
         self.pores = (
             np.clip(1 - atlas.pore_distance / 0.00033, 0, 1)
-            * np.clip(porous, 0, 1) * (1 - m["lips"]) * self.detail
+            * np.clip(porous, 0, 1) * (1 - m["lips"]) * self.detail * self.resolved
         )  # fmt: skip
 
     def stream(self, name: str) -> np.random.Generator:
@@ -143,10 +145,9 @@ def _splat(
     chosen = candidates[rng.random(len(candidates)) < density[candidates]][:count]
     radius = radii[0] + (radii[1] - radii[0]) * rng.random(len(chosen)) ** 2.2
     # a dot below the size of a texel would vanish or alias: it grows, and fades in proportion
-    texel_m = 0.42 / atlas.size
-    shown = np.maximum(radius, 0.9 * texel_m)
+    shown = np.maximum(radius, 0.9 * atlas.texel_m)
     strength = (radius / shown) ** 2 * rng.uniform(0.55, 1.0, len(chosen))
-    reach = int(np.ceil(2 * radii[1] / texel_m)) + 2
+    reach = int(np.ceil(2 * radii[1] / atlas.texel_m)) + 2
     offsets = np.arange(-reach, reach + 1)
     row, column = np.divmod(atlas.texels[chosen], atlas.size)
     rows = np.clip(row[:, None, None] + offsets[:, None], 0, atlas.size - 1)
@@ -170,7 +171,7 @@ def _add_relief(colour: np.ndarray, texels: _Texels) -> tuple[np.ndarray, np.nda
     """Height [N] in metres of pores, wrinkles and lips; grooves also darken the colour."""
     skin, lips = texels.skin, texels.masks["lips"]
     height = -0.00010 * texels.pores + texels.detail * (
-        0.00004 * texels.fine + 0.00004 * texels.medium
+        0.00004 * texels.resolved * texels.fine + 0.00004 * texels.medium
     )
     grooves = _wrinkles(texels)
     height = height + skin.wrinkles * 0.00075 * grooves

@@ -74,11 +74,11 @@ def _paint_lips(colour: np.ndarray, spec: HeadSpec, model: HeadModel) -> np.ndar
     m = skin.melanin
     # Light lips are the tone of the skin with much blood. Dark lips keep the darkness of the skin
     # and turn a little to purple; the lower lip is lighter, as it is thinner.
-    light, dark = np.array([0.86, 0.47, 0.47]), np.array([0.84, 0.66, 0.74])
+    light, dark = np.array([0.86, 0.47, 0.47]), np.array([0.74, 0.62, 0.78])
     lips = tone(np.array([m * 0.98 + 0.03]))[0] * (light * (1 - m) + dark * m)
     lower = smoothstep(0.8300, 0.8255, model.canonical[:, 2])
     lower_tint = 1 + lower[:, None] * (
-        np.array([0.10, 0.02, 0.03]) + m * np.array([0.35, 0.15, 0.12])
+        np.array([0.08, 0.02, 0.03]) + m * np.array([0.20, 0.14, 0.12])
     )
     colour = _mix(colour, lips * lower_tint, model.masks["lips"] * 0.80)
     if skin.makeup.lipstick is not None:
@@ -95,10 +95,12 @@ def _paint_under_hair(
     scalp = smoothstep(-0.002, 0.012, masks["scalp_sd"] + 0.003 * noise(120, "hairline"))
     darkness = SCALP_DARKNESS.get(spec.hair.style, _DEFAULT_SCALP_DARKNESS)
     colour = _mix(colour, hair * 0.8 + 0.02, scalp * darkness)
-    beard = smoothstep(0, 0.012, masks["beard_sd"] + 0.002 * noise(120, "beardline"))
+    # the edge of a shaved beard is soft, that of a worn one is hidden by its hair
+    edge = 0.012 if spec.facial_hair.beard not in ("none", "stubble") else 0.024
+    beard = smoothstep(0, edge, masks["beard_sd"] + 0.002 * noise(120, "beardline"))
     shadow = hair * 0.5 + 0.03 * np.array([0.8, 0.9, 1.0])
     colour = _mix(colour, shadow, beard * spec.facial_hair.shaving_shadow)
-    return _mix(colour, hair, masks["brow"] * 0.40 * min(1.0, spec.facial_hair.brow_density))
+    return _mix(colour, hair, masks["brow"] * 0.35 * min(1.0, spec.facial_hair.brow_density))
 
 
 def _paint_makeup(colour: np.ndarray, spec: HeadSpec, model: HeadModel) -> np.ndarray:
@@ -117,6 +119,6 @@ def _paint_makeup(colour: np.ndarray, spec: HeadSpec, model: HeadModel) -> np.nd
 def vertex_roughness(spec: HeadSpec, model: HeadModel) -> np.ndarray:
     """Roughness [V] of every vertex: shinier on the T-zone, lips and lids."""
     masks = model.masks
-    rough = 0.47 - 0.16 * masks["tzone"] * spec.skin.oil - 0.12 * masks["lips"]
+    rough = 0.52 - 0.15 * masks["tzone"] * spec.skin.oil - 0.12 * masks["lips"]
     rough = rough - 0.05 * masks["eyelids"] - 0.15 * masks["mouth"]
     return np.clip(rough, 0.2, 0.8)
