@@ -116,7 +116,7 @@ def _add_render(verbs) -> None:
         "same pixels on any machine. A larger --heads adds to an existing dataset.\n\n"
         "  headloom render --out heads --heads 200 --size 256 --seed 7\n"
         "  headloom render --out heads --config demo --dry-run\n"
-        "  headloom render --out heads --heads 1000 --set render.samples=16 --set views.random=10",
+        "  headloom render --out heads --heads 1000 --set samples=16 --set views.random=10",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="dataset folder")
     parser.add_argument("--heads", type=int, metavar="N", help="number of heads")

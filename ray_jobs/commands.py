@@ -41,13 +41,15 @@ def render(arguments: argparse.Namespace) -> int:
     )
     if arguments.dry_run:
         _print_yaml("configuration", config)
-        if (arguments.out / "dataset.yaml").is_file():
-            dataset = Dataset.open(arguments.out)
-            dataset.require_config(config)
-            missing = len(dataset.plan(config.heads))
-        else:
-            missing = -(-config.heads // config.heads_per_shard)
-        print(f"# plan: {config.heads} heads, {missing} shard(s) to render into {arguments.out}")
+        plan = Dataset.preview(arguments.out, config).plan()
+        heads = sum(shard.head_count for shard in plan)
+        print(f"# plan: {heads} of {config.heads} heads to render into {arguments.out}")
+        for shard in plan[:5]:
+            print(
+                f"#   {shard.path.name}: heads {shard.start} ... {shard.stop - 1}: {shard.reason}"
+            )
+        if len(plan) > 5:
+            print(f"#   and {len(plan) - 5} more shards")
         _print_yaml("head 0", sample_head(config, 0))
         return 0
 
@@ -108,6 +110,7 @@ def train(arguments: argparse.Namespace) -> int:
         num_workers=arguments.workers,
         use_gpu=arguments.gpu,
         address=arguments.address,
+        progress=not arguments.quiet,
     )
     print(result)
     return 0

@@ -124,6 +124,20 @@ class Dataset:
         return dataset
 
     @classmethod
+    def preview(cls, root: str | Path, config: DatasetConfig) -> Dataset:
+        """What `create` would return, without writing anything.
+
+        Raises:
+            DatasetMismatch: as in `create`.
+        """
+        root = Path(root)
+        if not (root / "dataset.yaml").exists():
+            return cls(root, config, {"dataset_id": dataset_id(config), "assets": []})
+        dataset = cls.open(root)
+        dataset._check_config(config)
+        return cls(root, config, dataset._header)
+
+    @classmethod
     def open(cls, root: str | Path) -> Dataset:
         """Open a dataset.
 
