@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from synth.blender_scenes.render import RenderedView
+from synth.blender_scenes.view import RenderedView
 from synth.camera import Camera
 from synth.color import float_from_rgba8, linear_from_srgb
 from synth.errors import RenderInvalid

@@ -96,11 +96,21 @@ class Collar:
 
 
 @dataclass(frozen=True, eq=False)
-class _Frames:
-    points: np.ndarray  # [n, 3]
-    along: np.ndarray  # [n, 3] unit, continues the cloth
-    out: np.ndarray  # [n, 3] unit, away from the body
-    length: np.ndarray  # [n] metres from the start
+class Frames:
+    """Local axes along a neckline.
+
+    Attributes:
+        points: [n, 3] metres.
+        along: [n, 3] unit, continues the cloth beyond its edge.
+        out: [n, 3] unit, away from the body.
+        length: [n] metres from the start.
+        closed: whether the last point is joined to the first.
+    """
+
+    points: np.ndarray
+    along: np.ndarray
+    out: np.ndarray
+    length: np.ndarray
     closed: bool
 
 
@@ -115,7 +125,7 @@ def sweep_collar(
         skin: [S, 3] vertices of neck and chest in model space, to keep the collar outside.
         skin_normals: [S, 3].
     """
-    frames = _neckline_frames(garment)
+    frames = neckline_frames(garment)
     if style.open_half_width_m is not None:
         frames = _open_front(frames, style.open_half_width_m)
     centre = frames.points.mean(axis=0)
@@ -143,7 +153,7 @@ def sweep_collar(
     return _thicken(middle, frames, style)
 
 
-def _neckline_frames(garment: Garment) -> _Frames:
+def neckline_frames(garment: Garment) -> Frames:
     """Evenly spaced frames along the neckline; the first point is in front."""
     loop = garment.neck_loop
     points, normals = garment.vertices[loop], garment.normals[loop]
@@ -152,6 +162,7 @@ def _neckline_frames(garment: Garment) -> _Frames:
         points, normals = points[::-1], normals[::-1]
     front = np.argmin(points[:, 1] + 0.5 * np.abs(points[:, 0] - points[:, 0].mean()))
     points, normals = np.roll(points, -front, axis=0), np.roll(normals, -front, axis=0)
+    points, normals = _without_turning_back(points, normals)
     closed = np.concatenate([points, points[:1]])
     length = np.r_[0.0, np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))]
     at = np.linspace(0, length[-1], _LOOP_POINTS, endpoint=False)
@@ -163,20 +174,38 @@ def _neckline_frames(garment: Garment) -> _Frames:
     out = _smooth(_unit(normals), 12)
     out = _unit(out - (out * tangent).sum(axis=1, keepdims=True) * tangent)
     along = np.cross(out, tangent)  # towards the head for a counter-clockwise loop
-    return _Frames(points, _unit(along), out, at, True)
+    return Frames(points, _unit(along), out, at, True)
+
+
+def _without_turning_back(
+    points: np.ndarray, normals: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Drop points of a closed curve at which it turns back on itself.
+
+    Where the cut runs diagonally through the quads, the vertices that were snapped onto it do not
+    follow each other in order.
+    """
+    while True:
+        before = points - np.roll(points, 1, axis=0)
+        after = np.roll(points, -1, axis=0) - points
+        turns = (before * after).sum(axis=1) <= 0
+        turns[1:] &= ~turns[:-1]  # of two neighbours the first goes, then look again
+        if not turns.any():
+            return points, normals
+        points, normals = points[~turns], normals[~turns]
 
 
 def _resample(at: np.ndarray, length: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(at, length, column) for column in values.T], axis=1)
 
 
-def _open_front(frames: _Frames, half_width_m: float) -> _Frames:
+def _open_front(frames: Frames, half_width_m: float) -> Frames:
     """The part of the frames behind the front gap, from the subject's left to its right."""
     x = frames.points[:, 0] - frames.points[:, 0].mean()
     kept = np.flatnonzero(
         (np.abs(x) > half_width_m) | (frames.points[:, 1] > frames.points[:, 1].mean())
     )
-    return _Frames(
+    return Frames(
         frames.points[kept], frames.along[kept], frames.out[kept], frames.length[kept], False
     )
 
@@ -190,7 +219,7 @@ def _refine(profile: np.ndarray) -> np.ndarray:
     return spline(np.linspace(0, count - 1, 2 * count - 1))
 
 
-def _draw_points(middle: np.ndarray, frames: _Frames, reach_m: float) -> np.ndarray:
+def _draw_points(middle: np.ndarray, frames: Frames, reach_m: float) -> np.ndarray:
     """Draw the free edge of both ends towards the middle of the chest: the collar's points."""
     from_end = np.minimum(frames.length - frames.length[0], frames.length[-1] - frames.length)
     near_end = smoothstep(0.05, 0.0, from_end)[:, None]
@@ -227,7 +256,7 @@ def _smooth_along(middle: np.ndarray, closed: bool) -> np.ndarray:
     return middle
 
 
-def _thicken(middle: np.ndarray, frames: _Frames, style: CollarStyle) -> Collar:
+def _thicken(middle: np.ndarray, frames: Frames, style: CollarStyle) -> Collar:
     """Give the swept sheet [n, P, 3] two sides and rounded edges."""
     count, rows = middle.shape[:2]
     across = np.gradient(middle, axis=1)

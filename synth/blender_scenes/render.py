@@ -17,7 +17,6 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +27,7 @@ import numpy as np
 from synth.blender_scenes import passes, rig
 from synth.blender_scenes.exr import read_exr
 from synth.blender_scenes.log import captured_output
+from synth.blender_scenes.view import RenderedView
 from synth.camera import Camera
 from synth.color import rgba8_from_float, unpremultiply
 from synth.errors import RenderError
@@ -40,23 +40,6 @@ _MEMORY_DISK = Path("/dev/shm")
 _CYCLES_ERROR = re.compile(r"^\s*error\b|out of memory|failed to|svm stack", re.IGNORECASE)
 _INVISIBLE = 0.5 / 255
 """Alpha that becomes 0 in eight bits; the colour there is noise divided by nothing."""
-
-
-@dataclass(frozen=True, eq=False)
-class RenderedView:
-    """One picture of a head.
-
-    Attributes:
-        camera: where it was taken from.
-        rgba: [H, W, 4] uint8, display-referred sRGB, straight alpha.
-        passes: name -> array as `passes.PASSES` describes it.
-        seconds: wall time.
-    """
-
-    camera: Camera
-    rgba: np.ndarray
-    passes: dict[str, np.ndarray] = field(default_factory=dict)
-    seconds: float = 0.0
 
 
 def render_views(spec: HeadSpec, built: BuiltHead) -> Iterator[RenderedView]:

@@ -1,0 +1,28 @@
+"""The same spec gives the same pixels in another process and with other thread counts."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = [pytest.mark.blender, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def runs(run_scene):
+    return [run_scene("determinism_scene.py", threads) for threads in ("1", "2")]
+
+
+def test_pixels_repeat_over_processes_and_threads(runs):
+    assert runs[0]["spec_id"] == runs[1]["spec_id"]
+    assert runs[0]["pixels"] == runs[1]["pixels"]
+    assert len(set(runs[0]["pixels"])) == 2  # and the two views differ
+
+
+def test_a_whole_head_is_built_and_passes_its_checks(runs):
+    run = runs[0]
+    assert run["shapes"] == [[48, 48, 4]] * 2
+    for part in ("skin", "eyes", "mouth", "hair", "brows", "lashes", "clothes"):
+        assert run["parts"][part] > 0, part
+    assert run["pass_index"]["skin"] == [1]
+    assert run["pass_index"]["clothes"] == [8]
+    assert run["meta"]["face_luminance"] > 0.02

@@ -1,0 +1,345 @@
+"""Scalp hair: every style grows on the scalp, outside the head, as its numbers say."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+
+from synth.blender_scenes import hair_flow, hair_guides, hair_roots, hair_strands
+from synth.blender_scenes.hair_field import HeadSurface, smoothstep
+from synth.blender_scenes.hair_groom import groom
+from synth.blender_scenes.hair_styles import STYLES, Bundle, Curl, strand_scale
+from synth.errors import SpecError
+from synth.headmodel import HeadModel
+from synth.rng import stream
+from synth.spec import HAIR_STYLES, Hair, HairColour, HeadPose, Identity
+
+SIZE = 128
+BROWN = HairColour("brown", 0.72, 0.55, (0.055, 0.03, 0.016))
+WOMAN = Identity(
+    "hair-test",
+    {"gender": 0.9, "age": 0.7, "african": 0.1, "asian": 0.4, "caucasian": 0.5},
+    {},
+    30.0,
+    "female",
+)
+
+
+@pytest.fixture(scope="module")
+def model() -> HeadModel:
+    return HeadModel.load()
+
+
+@pytest.fixture(scope="module")
+def surface(model) -> HeadSurface:
+    return _surface(model)
+
+
+@pytest.fixture(scope="module")
+def grooms(surface):
+    """Every style once, at the size of a small picture."""
+    return {name: groom(_hair(name), surface, SIZE) for name in HAIR_STYLES}
+
+
+def _surface(model, pose=None, obstacles=()) -> HeadSurface:
+    shape = model.shape(WOMAN, pose=pose or HeadPose())
+    return HeadSurface.create(
+        canonical=model.canonical,
+        vertices=shape.vertices,
+        normals=shape.normals,
+        faces=model.faces,
+        masks=model.masks,
+        obstacles=obstacles,
+    )
+
+
+def _hair(style: str, **changes) -> Hair:
+    return replace(Hair(style, BROWN, groom_seed=5, parting=0.02), **changes)
+
+
+def _arc(points: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(np.diff(points.astype(float), axis=1), axis=-1).sum(1)
+
+
+def test_every_style_of_the_spec_has_one_row():
+    assert tuple(STYLES) == HAIR_STYLES
+    assert all(STYLES[name].name == name for name in HAIR_STYLES)
+    for style in STYLES.values():
+        cut, ball = style.length.cut_height_m, style.length.ball_m
+        given = [cut is not None, ball is not None, style.length.top_m > 0, bool(style.gather)]
+        assert sum(given) == 1, f"{style.name} needs exactly one rule for its length"
+
+
+@pytest.mark.parametrize("style", HAIR_STYLES)
+def test_strands_are_sound(style, grooms, surface):
+    expected = round(STYLES[style].strands * strand_scale(SIZE)[0])
+    assert len(grooms[style][0]) == expected
+    for part in grooms[style]:
+        assert part.points.dtype == np.float32 and part.radii.shape == part.points.shape[:2]
+        assert np.isfinite(part.points).all()
+        assert (part.radii > 0).all() and part.radii.max() < 0.001
+        assert (part.radii[:, -1] < part.radii[:, 0] + 1e-9).all(), "strands taper"
+    points = grooms[style][0].points
+    inside = surface.field.distance(points[:, 1:]) < -0.0005
+    assert inside.mean() < 0.002, f"{inside.mean():.2%} of the points are inside the head"
+
+
+@pytest.mark.parametrize("style", HAIR_STYLES)
+def test_roots_lie_on_the_scalp(style, grooms, surface):
+    roots = grooms[style][0].points[:, 0]
+    distance, nearest = cKDTree(surface.vertices).query(roots)
+    assert distance.max() < 0.006, "no root further from a vertex than the mesh is wide"
+    assert np.abs(surface.field.distance(roots)).max() < 0.0015
+    assert (surface.scalp_sd[nearest] > -0.004).all()
+    on_face = (surface.canonical[nearest, 1] < -0.145) & (surface.canonical[nearest, 2] < 0.95)
+    assert not on_face.any()
+
+
+def test_scalp_is_covered_without_a_bald_spot(grooms, surface):
+    # A square centimetre without a root would show as skin.
+    scalp = surface.vertices[surface.scalp_sd > 0.02]
+    for style in set(HAIR_STYLES) - {"bald"}:
+        gap = cKDTree(grooms[style][0].points[:, 0]).query(scalp)[0]
+        assert gap.max() < 0.005, style
+
+
+def test_same_seed_same_hair_and_other_seed_other_hair(surface, grooms):
+    for style in ("crop", "ponytail"):
+        again = groom(_hair(style), surface, SIZE)
+        for first, second in zip(grooms[style], again):
+            np.testing.assert_array_equal(first.points, second.points)
+            np.testing.assert_array_equal(first.radii, second.radii)
+        other = groom(_hair(style, groom_seed=6), surface, SIZE)
+        assert not np.array_equal(other[0].points, grooms[style][0].points)
+
+
+def test_strand_count_follows_the_spec_and_the_picture(surface):
+    assert len(groom(_hair("crop", strands=777), surface, 512)[0]) == 777
+    sizes = [strand_scale(size) for size in (64, 128, 256, 512, 2048)]
+    assert sizes[-1] == sizes[-2] == (1.0, 1.0)
+    counts, radii = zip(*sizes)
+    assert list(counts) == sorted(counts) and list(radii) == sorted(radii, reverse=True)
+    # Fewer but thicker: at least two thirds of the covered area remains.
+    assert all(count * radius > 0.66 for count, radius in sizes)
+
+
+def test_length_scale_lengthens(surface, grooms):
+    for style, at_least in (("crop", 1.12), ("afro", 1.12), ("long", 1.05)):
+        longer = groom(_hair(style, length_scale=1.2), surface, SIZE)[0]
+        ratio = _arc(longer.points).mean() / _arc(grooms[style][0].points).mean()
+        assert ratio > at_least, style
+
+
+# ---------------------------------------------------------------- parting
+
+
+def test_no_strand_follows_a_guide_across_the_parting():
+    # Two guides a millimetre beside the parting, and roots that are closer to the wrong one.
+    guides = np.array([[[0.001, 0, 0], [0.05, 0, 0]], [[-0.001, 0.02, 0], [-0.05, 0.02, 0]]])
+    roots = np.array([[0.0005, 0.02, 0.0], [-0.0005, 0.0, 0.0]])
+    side, guide_side = np.array([1, -1]), np.array([1, -1])
+    index, _ = hair_strands.nearest_guides(roots, side, guides, guide_side, 3)
+    np.testing.assert_array_equal(index, [[0, 0, 0], [1, 1, 1]])
+
+
+@pytest.mark.parametrize("style", ["bob", "long", "wavy", "side_part"])
+def test_hair_falls_to_its_own_side(style, grooms, surface):
+    points = grooms[style][0].points
+    canonical = surface.canonical_map.to_canonical(points)
+    side = hair_flow.parting_side(canonical[:, 0], 0.02)
+    # Well in front of the crown nothing crosses the line by more than a flyaway.
+    front = (side != 0) & (canonical[:, 0, 1] < -0.05) & (canonical[:, 0, 2] > 0.93)
+    tip = canonical[:, -1, 0] - 0.02
+    crossed = front & (tip * side < -0.01)
+    assert front.sum() > 500 and (side[front] > 0).any() and (side[front] < 0).any()
+    assert crossed.sum() / front.sum() < 0.01
+
+
+def test_parting_moves_with_the_spec():
+    canonical = np.array([[0.0, -0.1, 1.0], [0.03, -0.1, 1.0], [0.0, 0.03, 1.0]])
+    np.testing.assert_array_equal(hair_flow.parting_side(canonical, 0.015), [-1, 1, 0])
+    np.testing.assert_array_equal(hair_flow.parting_side(canonical, -0.015), [1, 1, 0])
+    np.testing.assert_array_equal(hair_flow.parting_side(canonical, 0.045), [-1, -1, 0])
+
+
+# ---------------------------------------------------------------- cut, fall, obstacles
+
+
+def test_cut_below_stops_exactly_at_the_limit():
+    z = np.linspace(1.0, 0.0, 11)
+    strands = np.zeros((3, 11, 3))
+    strands[..., 2] = z
+    cut = hair_strands.cut_below(strands, strands[..., 2], np.array([0.33, 0.5, -1.0]))
+    np.testing.assert_allclose(cut[:, -1, 2], [0.33, 0.5, 0.0], atol=1e-9)
+    np.testing.assert_allclose(cut[:, 0], strands[:, 0])
+    np.testing.assert_allclose(np.diff(cut[0, :, 2]), np.diff(cut[0, :, 2])[0], atol=1e-9)
+
+
+@pytest.mark.parametrize("style", ["bob", "long", "wavy", "long_curly"])
+def test_long_hair_is_cut_at_its_height(style, grooms, surface):
+    length = STYLES[style].length
+    variation = stream(5, 0, "hair.length").uniform(-1, 1) * STYLES[style].length_variation
+    cut = hair_guides.cut_height(STYLES[style], 1 + variation)
+    lowest = surface.canonical_map.canonical_z(grooms[style][0].points).min(axis=1)
+    tolerance = 4 * length.cut_jitter_m + 0.004
+    assert (lowest < cut - tolerance).mean() < 0.003
+    assert np.quantile(lowest, 0.25) < cut + 0.03, "most hair reaches the cut"
+
+
+@pytest.mark.parametrize("style", ["bob", "long", "wavy"])
+def test_long_hair_leaves_the_face_free(style, grooms, surface):
+    x, y, z = np.moveaxis(surface.canonical_map.to_canonical(grooms[style][0].points), -1, 0)
+    face = (np.abs(x) < 0.04) & (y < -0.12) & (z < 0.93) & (z > 0.80)
+    assert face.any(axis=1).mean() < 0.005
+
+
+def test_hair_lies_on_clothes(model):
+    # Shoulders 2 cm thicker than the body: what falls there must stay outside.
+    shape = model.shape(WOMAN)
+    torso = model.canonical[:, 2] < 0.735
+    coat = shape.vertices[torso] + 0.02 * shape.normals[torso]
+    plain, dressed = (_surface(model, None, o) for o in ((), [(coat, shape.normals[torso])]))
+    hair = groom(_hair("long", strands=1500), dressed, SIZE)[0].points
+    low = dressed.canonical_map.canonical_z(hair) < 0.70
+    assert low.sum() > 200
+    assert (dressed.field.distance(hair[low]) < -0.001).mean() < 0.01
+    assert np.median(plain.field.distance(hair[low])) > 0.015
+
+
+def test_hair_turns_with_the_head(model, surface, grooms):
+    turned = _surface(model, HeadPose(yaw_deg=25.0))
+    points = groom(_hair("buzz"), turned, SIZE)[0].points
+    np.testing.assert_allclose(
+        turned.canonical_map.to_canonical(points[:, 0]),
+        surface.canonical_map.to_canonical(grooms["buzz"][0].points[:, 0]),
+        atol=0.002,
+    )
+    assert (turned.field.distance(points[:, 1:]) < -0.0005).mean() < 0.002
+
+
+# ---------------------------------------------------------------- styles read as such
+
+
+def test_tied_hair_shows_from_the_front(surface):
+    to_canonical = surface.canonical_map.to_canonical
+    for seed in range(4):
+        _, tail, _ = groom(_hair("ponytail", groom_seed=seed, strands=600), surface, SIZE)
+        x, _, z = np.moveaxis(to_canonical(tail.points), -1, 0)
+        beside_neck = (np.abs(x) > 0.075) & (z < 0.84)
+        assert beside_neck.any(axis=1).mean() > 0.5, "the tail hides behind the head"
+        _, bun = groom(_hair("bun", groom_seed=seed, strands=600), surface, SIZE)
+        assert to_canonical(bun.points)[..., 2].max() > 1.04, "the bun hides behind the crown"
+
+
+def test_tied_hair_ends_at_the_tie(grooms, surface):
+    for style in ("ponytail", "bun"):
+        tips = grooms[style][0].points[:, -1]
+        spread = np.linalg.norm(tips - np.median(tips, axis=0), axis=-1)
+        assert np.quantile(spread, 0.9) < 0.03
+
+
+def test_afro_is_round_and_dense(grooms, surface):
+    canonical = surface.canonical_map.to_canonical(grooms["afro"][0].points)
+    upper = canonical[canonical[:, 0, 2] > 0.93]
+    reach = np.linalg.norm(upper - hair_flow.HEAD_CENTER, axis=-1).max(axis=1)
+    direction = upper[:, -1] - hair_flow.HEAD_CENTER
+    assert reach.min() > 0.09 and np.quantile(reach, 0.9) > 0.13
+    # Round: the outline of the sides and of the top have nearly the same reach.
+    steep = direction[:, 2] > 0.8 * np.linalg.norm(direction, axis=-1)
+    top, side = np.quantile(reach[steep], 0.8), np.quantile(reach[~steep], 0.8)
+    assert 0.85 < top / side < 1.2
+
+
+def test_curl_winds_a_straight_guide():
+    guide = np.zeros((1, 401, 3))
+    guide[0, :, 2] = -np.linspace(0, 0.4, 401)
+    curl = Curl(radius_m=0.005, turns_per_m=20, start_m=0.02, jitter=0.0)
+    wound = hair_guides.curl_guides(guide, curl, np.random.default_rng(0))[0]
+    offset = np.linalg.norm(wound[60:340, :2], axis=-1)
+    np.testing.assert_allclose(offset, offset.mean(), rtol=0.02)
+    assert 0.003 < offset.mean() < 0.0085
+    angle = np.unwrap(np.arctan2(wound[60:340, 1], wound[60:340, 0]))
+    turns_per_m = abs(angle[-1] - angle[0]) / (2 * np.pi * 0.279)
+    assert turns_per_m == pytest.approx(20, rel=0.02)
+
+
+def test_locks_of_curls_hold_together(grooms):
+    # In a lock neighbours wind alike; fuzz is what one gets where they do not.
+    for style in ("long_curly", "curly_short"):
+        points = grooms[style][0].points.astype(float)
+        k = points.shape[1] // 2
+        tangent = points[:, k + 1] - points[:, k - 1]
+        tangent /= np.linalg.norm(tangent, axis=-1, keepdims=True)
+        neighbour = cKDTree(points[:, k]).query(points[:, k], k=2)[1][:, 1]
+        alike = (tangent * tangent[neighbour]).sum(-1)
+        assert (alike > 0.9).mean() > 0.5, style
+
+
+def test_clumps_draw_strands_together(surface):
+    style = replace(STYLES["crop"], bundle=Bundle(clump=0.9, spread_m=0, noise_m=0, flyaways=0))
+    rng = np.random.default_rng(1)
+    edge = surface.scalp_sd
+    density = smoothstep(0, 0.01, edge)
+    roots = hair_roots.sample_roots(surface, density, edge, 600, rng)
+    guide_roots = hair_roots.even_subset(roots, 40, rng)
+    lengths = np.full(len(guide_roots), 0.05)
+    zero = np.zeros(len(guide_roots), int)
+    guides = hair_guides.grow_guides(surface, style, guide_roots, lengths, zero, 0.0, rng)
+    np.testing.assert_allclose(_arc(guides), 0.05, rtol=0.35)
+
+    def tip_gap(clump: float) -> float:
+        bundled = replace(style, bundle=replace(style.bundle, clump=clump))
+        strands = hair_strands.grow_strands(
+            surface, bundled, roots, np.zeros(600, int), guides, zero, None, 1.0,
+            np.random.default_rng(2),
+        )  # fmt: skip
+        return float(cKDTree(guides[:, -1]).query(strands.points[:, -1])[0].mean())
+
+    assert tip_gap(0.9) < 0.6 * tip_gap(0.0)
+
+
+# ---------------------------------------------------------------- roots
+
+
+def test_root_density_follows_the_density(surface):
+    left = surface.canonical[:, 0] > 0
+    density = np.where(left, 1.0, 0.25) * (surface.scalp_sd > 0.005)
+    roots = hair_roots.sample_roots(
+        surface, density, surface.scalp_sd, 8000, np.random.default_rng(0)
+    )
+    share = (roots.canonical[:, 0] > 0).mean()
+    assert share == pytest.approx(0.8, abs=0.02)
+    np.testing.assert_allclose(np.linalg.norm(roots.normals, axis=1), 1, atol=1e-6)
+
+
+def test_even_subset_is_more_even_than_chance(surface):
+    rng = np.random.default_rng(0)
+    density = (surface.scalp_sd > 0.005).astype(float)
+    roots = hair_roots.sample_roots(surface, density, surface.scalp_sd, 4000, rng)
+
+    def smallest_gap(subset) -> float:
+        return float(np.quantile(cKDTree(subset).query(subset, k=2)[0][:, 1], 0.1))
+
+    even = hair_roots.even_subset(roots, 400, rng)
+    assert 360 <= len(even) <= 400
+    assert smallest_gap(even.positions) > 2 * smallest_gap(roots.positions[:400])
+
+
+def test_an_empty_region_is_an_error(surface):
+    nothing = np.zeros(len(surface.vertices))
+    with pytest.raises(SpecError, match="empty"):
+        hair_roots.sample_roots(surface, nothing, nothing, 10, np.random.default_rng(0))
+
+
+def test_a_missing_mask_is_named(model):
+    shape = model.shape(WOMAN)
+    masks = {k: v for k, v in model.masks.items() if k != "beard_sd"}
+    with pytest.raises(SpecError, match="beard_sd"):
+        HeadSurface.create(
+            canonical=model.canonical,
+            vertices=shape.vertices,
+            normals=shape.normals,
+            faces=model.faces,
+            masks=masks,
+        )
