@@ -21,6 +21,8 @@ Obstacle = tuple[np.ndarray, np.ndarray]
 
 _FIT_SCALP_SD_M = -0.06
 _COLLIDER_MIN_CANONICAL_Z_M = 0.45
+_COVER_MAX_CANONICAL_Z_M = 0.80
+_COVER_DEPTH_M = 0.05
 _COARSEST = 4
 _BOX_M = ((-0.20, 0.20), (-0.24, 0.20), (0.52, 1.12))
 """Where hair may be, canonical x, y and z."""
@@ -216,6 +218,8 @@ class HeadSurface:
         near_scalp = masks["scalp_sd"] > _FIT_SCALP_SD_M
         canonical_map = CanonicalMap.fit(vertices[near_scalp], canonical[near_scalp])
         solid = (canonical[:, 2] > _COLLIDER_MIN_CANONICAL_Z_M) & (masks["mouth"] < 0.5)
+        for obstacle in obstacles:
+            solid &= ~_covered(vertices, canonical, *obstacle)
         points = [vertices[solid], *(np.asarray(v) for v, _ in obstacles)]
         directions = [normals[solid], *(np.asarray(n) for _, n in obstacles)]
         corners = canonical_map.to_model(np.array(list(product(*_BOX_M))))
@@ -233,3 +237,19 @@ class HeadSurface:
             field=field,
             canonical_map=canonical_map,
         )
+
+
+def _covered(
+    vertices: np.ndarray, canonical: np.ndarray, cover: np.ndarray, cover_normals: np.ndarray
+) -> np.ndarray:
+    """Which vertices [V] lie under an obstacle.
+
+    They must not count as surface: between skin and cloth, "outside the skin" is inside.
+    """
+    covered = np.zeros(len(vertices), bool)
+    low = np.flatnonzero(canonical[:, 2] < _COVER_MAX_CANONICAL_Z_M)
+    distance, nearest = cKDTree(cover).query(vertices[low], distance_upper_bound=_COVER_DEPTH_M)
+    found = np.isfinite(distance)
+    offset = vertices[low[found]] - cover[nearest[found]]
+    covered[low[found]] = (offset * cover_normals[nearest[found]]).sum(-1) < 0
+    return covered

@@ -219,7 +219,7 @@ STYLES: dict[str, HairStyle] = {
                 front_volume_m=0.024,
                 hug=0.4,
             ),
-            length=Length(top_m=0.068, side_m=0.012, fade_low_m=0.94, fade_high_m=0.98),
+            length=Length(top_m=0.068, side_m=0.012, fade_low_m=0.90, fade_high_m=0.985),
             bundle=Bundle(clump=0.65, wisps=0.5, noise_m=0.0008, spread_m=0.0008),
         ),
         HairStyle(
