@@ -50,14 +50,18 @@ class Attention(nn.Module):
         self.head_width = config.head_width
         self.to_qkv = nn.Linear(config.width, 3 * config.width, bias=False)
         self.to_out = nn.Linear(config.width, config.width, bias=False)
-        self.norm_q = nn.RMSNorm(config.head_width) if config.qk_norm else nn.Identity()
-        self.norm_k = nn.RMSNorm(config.head_width) if config.qk_norm else nn.Identity()
+        self.qk_norm = config.qk_norm
+        if config.qk_norm:
+            self.norm_q = nn.RMSNorm(config.head_width)
+            self.norm_k = nn.RMSNorm(config.head_width)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """[B, L, D] -> [B, L, D]."""
         heads = self.to_qkv(tokens).unflatten(-1, (3, -1, self.head_width))
         query, key, value = heads.permute(2, 0, 3, 1, 4)  # each [B, heads, L, head_width]
-        query, key = self.norm_q(query).to(value), self.norm_k(key).to(value)
+        if self.qk_norm:  # in float32, also under autocast
+            query = self.norm_q(query.float()).to(value)
+            key = self.norm_k(key.float()).to(value)
         mixed = scaled_dot_product_attention(query, key, value)
         return self.to_out(mixed.transpose(1, 2).flatten(2))
 
