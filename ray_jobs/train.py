@@ -7,6 +7,7 @@ driver), running the command again continues from the newest checkpoint.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 import time
@@ -25,6 +26,7 @@ __all__ = ["TrainResult", "resolve_config", "train"]
 MAX_FAILURES = 2
 """How often a lost worker group is started again before the command fails."""
 POLL_S = 0.5
+RAY_STORAGE = ".ray"
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,7 @@ def _fit(job: _Job, num_workers: int) -> None:
         ),
         run_config=ray_train.RunConfig(
             name=f"{job.kind}-{time.time_ns()}",
-            storage_path=str(job.run / ".ray"),
+            storage_path=str(job.run / RAY_STORAGE),
             failure_config=ray_train.FailureConfig(max_failures=MAX_FAILURES),
             logging_config=ray_train.LoggingConfig(log_level="ERROR"),
         ),
@@ -193,6 +195,7 @@ def _fit(job: _Job, num_workers: int) -> None:
             trainer.fit()
         except ray_train.WorkerGroupError as error:
             raise _root_cause(error) from error
+    shutil.rmtree(job.run / RAY_STORAGE)  # empty but for a marker: checkpoints are our own
 
 
 @contextmanager

@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from synth.config import atomic_write
 
 _BOOKKEEPING = {"samples_seen", "step", "seconds", "wait_fraction", "samples_per_second", "skipped"}
+_LAST = {"learning_rate", "gradient_norm"}
 _INK, _RAW, _SMOOTH, _GRID = "#2b2f36", "#b9c7dd", "#2a5fb4", "#e6e8ec"
 
 
 def smooth(values: np.ndarray, share: float = 0.05) -> np.ndarray:
-    """Centred moving average over a share of the curve that shrinks towards its ends.
+    """Moving average over a share of the curve, centred but for the ends, where it is cut off.
 
     Args:
         values: [N] float; NaN is left out of the averages.
@@ -28,8 +30,7 @@ def smooth(values: np.ndarray, share: float = 0.05) -> np.ndarray:
     sums = np.concatenate([[0.0], np.cumsum(np.where(present, values, 0.0))])
     counts = np.concatenate([[0], np.cumsum(present)])
     at = np.arange(len(values))
-    reach = np.minimum(half, np.minimum(at, len(values) - 1 - at))
-    low, high = at - reach, at + reach + 1
+    low, high = np.maximum(at - half, 0), np.minimum(at + half + 1, len(values))
     with np.errstate(invalid="ignore", divide="ignore"):
         return (sums[high] - sums[low]) / (counts[high] - counts[low])
 
@@ -45,7 +46,7 @@ def draw_curves(records: Sequence[Mapping[str, Any]], path: str | Path, title: s
     names = [n for n in dict.fromkeys(k for r in records for k in r) if n not in _BOOKKEEPING]
     if not records or not names:
         return
-    names.sort(key=lambda name: (name != "loss", name in ("learning_rate", "gradient_norm")))
+    names.sort(key=lambda name: (name != "loss", name in _LAST))
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
     figure = Figure(figsize=(4.6 * columns, 0.55 + 2.9 * rows), dpi=110, layout="constrained")
@@ -70,9 +71,12 @@ def _draw(axis: Any, records: Sequence[Mapping[str, Any]], name: str) -> None:
     else:
         axis.plot(steps, values, color=_RAW, linewidth=1.0, marker=marker, markersize=4)
         axis.plot(steps, smooth(values), color=_SMOOTH, linewidth=1.8)
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     finite = values[np.isfinite(values)]
     if len(finite) and finite.min() > 0 and finite.max() / finite.min() > 30:
         axis.set_yscale("log")
+    else:
+        axis.yaxis.set_major_formatter("{x:g}")
     last = f"{finite[-1]:.4g}" if len(finite) else "none"
     axis.set_title(name.replace("_", " "), loc="left", color=_INK, fontsize=10)
     axis.set_title(last, loc="right", color=_SMOOTH, fontsize=10)

@@ -54,10 +54,11 @@ class StepProgress:
         if loss is not None:
             self._loss = loss
             self._bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
+        finished = step == self._total != self._done
         self._bar.update(step - self._done)
         self._done = step
         now = time.monotonic()
-        if self._lines and (now - self._last_line >= LINE_EVERY_S or step == self._total):
+        if self._lines and (finished or now - self._last_line >= LINE_EVERY_S):
             self._last_line = now
             print(self.status(now), file=self._stream, flush=True)
 
