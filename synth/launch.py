@@ -125,7 +125,9 @@ def render_shard(
     try:
         _write_job(directory, specs, RenderJob(out, threads, dataset_id, device))
         started = time.perf_counter()
-        exit_code = _run_worker(directory, command, _environment(threads, gpu_ids), timeout_s, out)
+        exit_code = _run_worker(
+            directory, command, _environment(directory, threads, gpu_ids), timeout_s, out
+        )
         wall_s = time.perf_counter() - started
         if not _is_committed(out, wanted):
             raise _failure(directory, exit_code, out)
@@ -169,13 +171,18 @@ def _write_job(directory: Path, specs: Sequence[HeadSpec], job: RenderJob) -> No
             file.write(canonical_json(spec).encode() + b"\n")
 
 
-def _environment(threads: int, gpu_ids: Sequence[int | str]) -> dict[str, str]:
-    """The worker sees the GPUs it was given and no others, and its libraries know its threads."""
+def _environment(directory: Path, threads: int, gpu_ids: Sequence[int | str]) -> dict[str, str]:
+    """The worker sees the GPUs it was given and no others, and its libraries know its threads.
+
+    Temporary files (Blender makes a directory at every start and a killed one leaves it) go to the
+    job directory, which the parent removes.
+    """
     visible = ",".join(str(gpu) for gpu in gpu_ids)
     return {
         **os.environ,
         **dict.fromkeys(("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"), visible),
         **dict.fromkeys(_THREAD_VARIABLES, str(threads)),
+        "TMPDIR": str(directory),
         "PYTHONUNBUFFERED": "1",
     }
 

@@ -36,7 +36,6 @@ from synth.spec import HeadSpec, RenderSettings
 if TYPE_CHECKING:
     from synth.blender_scenes.build import BuiltHead
 
-_MEMORY_DISK = Path("/dev/shm")
 _CYCLES_ERROR = re.compile(r"^\s*error\b|out of memory|failed to|svm stack", re.IGNORECASE)
 _INVISIBLE = 0.5 / 255
 """Alpha that becomes 0 in eight bits; the colour there is noise divided by nothing."""
@@ -73,8 +72,8 @@ class Renderer:
         passes.enable_passes(settings.passes)
 
     def __enter__(self) -> Renderer:
-        root = _MEMORY_DISK if _MEMORY_DISK.is_dir() else None
-        self._directory = tempfile.TemporaryDirectory(prefix="headloom-", dir=root)
+        # In a worker this lies in the job directory, which is removed even after a kill -9.
+        self._directory = tempfile.TemporaryDirectory(prefix="views-")
         self._exr = Path(self._directory.name) / "view.exr"
         self._png = Path(self._directory.name) / "view.png"
         self._set_output(bpy.context.scene)

@@ -109,7 +109,8 @@ def render_with_blender(spec: HeadSpec, job: RenderJob) -> RenderedHead:
     clock.lap("render_s")
     meta = checks.after(spec, views)
     passes = {name: [view.passes[name] for view in views] for name in views[0].passes}
-    return RenderedHead([view.rgba for view in views], passes, meta, clock.laps)
+    parts = {f"build.{name}_s": seconds for name, seconds in built.timings_s.items()}
+    return RenderedHead([view.rgba for view in views], passes, meta, {**clock.laps, **parts})
 
 
 class _Stopwatch:

@@ -1,0 +1,154 @@
+"""The worker with Blender in it: equal pixels everywhere, and none that outlives its parent."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from synth.errors import AssetError, RenderCrashed, RenderError, SpecError
+from synth.launch import render_shard
+from synth.record import ShardReader
+from synth.sample import DatasetConfig, ViewsConfig, sample_head
+
+CONFIG = DatasetConfig(
+    size=32, samples=2, views=ViewsConfig(canonical=False, random=2, random_elevation_deg=(0, 20))
+)
+
+
+@pytest.mark.blender
+@pytest.mark.slow
+def test_two_processes_with_other_threads_give_equal_pixels(tmp_path):
+    specs = [sample_head(CONFIG, 0)]
+    for threads in (1, 2):
+        result = render_shard(specs, tmp_path / f"{threads}.tar", threads=threads, timeout_s=300)
+        assert 200e6 < result.peak_rss_bytes < 1.6e9
+    first, second = (ShardReader(tmp_path / f"{n}.tar").heads()[0] for n in (1, 2))
+    assert first.spec_id == second.spec_id == specs[0].spec_id
+    assert first.meta["pixel_sha256"] == second.meta["pixel_sha256"]
+    assert len(set(first.meta["pixel_sha256"])) == 2
+    assert not np.array_equal(first.rgba(0), np.zeros_like(first.rgba(0)))
+    stages = first.meta["timings_s"]
+    assert stages["head_s"] >= stages["build_s"] + stages["render_s"] > 0
+
+
+PARENT = """
+import sys
+from synth.launch import render_shard
+from synth.sample import DatasetConfig, ViewsConfig, sample_head
+config = DatasetConfig(size=256, samples=512, views=ViewsConfig(random=100))
+render_shard([sample_head(config, 0)], sys.argv[1])
+"""
+
+
+@pytest.mark.blender
+@pytest.mark.slow
+def test_blender_dies_with_its_parent(tmp_path):
+    (tmp_path / "jobs").mkdir()
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(tmp_path / "shards" / "s.tar")],
+        env={**os.environ, "TMPDIR": str(tmp_path / "jobs")},
+    )
+    try:
+        blender = wait_for(lambda: blender_under(tmp_path / "jobs"))
+    finally:
+        parent.kill()
+        parent.wait()
+    wait_for(lambda: not Path(f"/proc/{blender}").exists() or zombie(blender), timeout_s=10.0)
+    assert not (tmp_path / "shards" / "s.tar").exists()
+
+
+def blender_under(jobs: Path) -> int | None:
+    """Pid of the worker of a job directory, once Blender itself is loaded in it."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            arguments = (entry / "cmdline").read_bytes().split(b"\0")
+            ours = (
+                b"synth.blender_scenes.worker" in arguments and str(jobs).encode() in arguments[3]
+            )
+            if ours and b"/bpy/" in (entry / "maps").read_bytes():
+                return int(entry.name)
+        except OSError:
+            continue
+    return None
+
+
+def zombie(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+
+
+def wait_for(condition, timeout_s: float = 120.0):
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.1)
+    raise TimeoutError(f"nothing after {timeout_s} s")
+
+
+# ------------------------------------------------------------- the parts that need no Blender
+
+PROBE = """
+import json, os, sys
+from pathlib import Path
+from synth.blender_scenes.worker_job import LogScanner, describe_error
+from synth import errors
+log = Path(sys.argv[1])
+log.touch()
+scanner = LogScanner(log)
+answers = []
+for line in json.loads(sys.argv[2]):
+    with log.open("a") as file:
+        file.write("Fra:1 Mem:20M | Rendering 1 / 2 samples\\n" + line + "\\n")
+    try:
+        scanner.raise_errors()
+        answers.append(None)
+    except errors.HeadloomError as error:
+        answers.append(describe_error(error, "abcd"))
+print(json.dumps(answers))
+"""
+
+
+def test_printed_errors_are_found_once_and_typed(tmp_path):
+    lines = [
+        "Saved: '/tmp/view.exr'",
+        "Error: Shader graph: out of SVM stack space",
+        "System is out of GPU memory",
+        "Warning: terror is not an error",
+        "IMB_load: cannot open image '/a/b.hdr'",
+        "File not found: texture wood.png",
+        "00:01 | Error something",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, str(tmp_path / "log"), json.dumps(lines)],
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    answers = json.loads(done.stdout)
+    kinds = [answer and answer["type"] for answer in answers]
+    asset, crash, error = AssetError.__name__, RenderCrashed.__name__, RenderError.__name__
+    assert kinds == [None, error, crash, None, asset, asset, error]
+    assert answers[1]["message"].startswith("head abcd: Blender reported: Error: Shader graph")
+
+
+def test_a_spec_that_cannot_be_read_is_a_typed_error(tmp_path):
+    job = {"out": str(tmp_path / "s.tar"), "threads": 1, "dataset_id": "", "device": "CPU"}
+    spec = sample_head(CONFIG, 0).to_json_dict()
+    spec["hair"]["style"] = "mullet"
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    (tmp_path / "specs.jsonl").write_text(json.dumps(spec))
+    (tmp_path / "worker.log").touch()
+    command = [sys.executable, "-m", "synth.blender_scenes.worker", str(tmp_path), str(os.getpid())]
+    assert subprocess.run(command, capture_output=True, timeout=60).returncode == 1
+    error = json.loads((tmp_path / "error.json").read_text())
+    assert error["type"] == SpecError.__name__
+    assert "'mullet' is not one of" in error["message"]
+    assert not (tmp_path / "s.tar").exists()
