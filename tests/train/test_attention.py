@@ -15,6 +15,15 @@ TOKENS = ROWS * COLUMNS
 MODES = ("dense", "sparse", "row")
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tiny tensors: a second thread only waits, and on a busy machine for long."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def attention() -> Attention:
     torch.manual_seed(0)

@@ -11,7 +11,7 @@ from torch import Tensor
 from synth.errors import CheckpointError, ConfigError, InputError
 from train.diffusion.config import SamplingConfig, ScheduleConfig
 from train.diffusion.model import MultiViewDiffusion, PhotoCondition, load_multi_view
-from train.diffusion.schedule import build_scheduler
+from train.diffusion.schedule import build_sampler
 from train.diffusion.vae import Autoencoder, load_autoencoder, weights_digest
 
 
@@ -156,16 +156,16 @@ class MultiViewPipeline:
         drawn = torch.stack([torch.randn(shape, generator=g) for g in generators])
         latents = (drawn if noise is None else noise).to(self.device, torch.float32)
         condition = self._condition(images.to(self.device, torch.float32))
-        scheduler = build_scheduler(self.schedule)
-        scheduler.set_timesteps(steps)
-        for done, timestep in enumerate(scheduler.timesteps.tolist(), start=1):
+        scheduler, timesteps = build_sampler(self.schedule, steps)
+        levels = zip(scheduler.timesteps.tolist(), timesteps.tolist())
+        for done, (level, timestep) in enumerate(levels, start=1):
             velocity = self._guided(latents, timestep, condition, guidance)
             fresh = None
             if eta > 0:
                 fresh = torch.stack([torch.randn(shape, generator=g) for g in generators])
                 fresh = fresh.to(self.device)
             latents = scheduler.step(
-                velocity, timestep, latents, eta=eta, variance_noise=fresh
+                velocity, level, latents, eta=eta, variance_noise=fresh
             ).prev_sample
             if progress is not None:
                 progress(done, steps)

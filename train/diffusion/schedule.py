@@ -52,22 +52,36 @@ class _SteadyDdim(DDIMScheduler):
         return super()._get_variance(timestep, prev_timestep) * (1.0 - 1e-6)
 
 
-def build_scheduler(config: ScheduleConfig) -> DDIMScheduler:
-    """A DDIM scheduler over exactly the noise levels of the training.
+def build_sampler(config: ScheduleConfig, steps: int) -> tuple[DDIMScheduler, Tensor]:
+    """A DDIM scheduler that passes through `steps` noise levels of the training.
 
-    "Trailing" spacing starts at the last timestep, which a terminal SNR of zero requires (Lin et
-    al. 2023, section 3.3). x_0 is not clipped: latents have no bounds.
+    The levels are "trailing": they start at the last timestep, which a terminal SNR of zero
+    requires (Lin et al. 2023, section 3.3). The scheduler is built over just these levels, because
+    `DDIMScheduler` counts back by the integer part of timesteps / steps and, where that leaves a
+    remainder (7 steps of 1000, say), ends with noise in the picture. x_0 is not clipped: latents
+    have no bounds.
+
+    Args:
+        steps: 1 to `config.timesteps`.
+
+    Returns:
+        The scheduler, whose timesteps run from steps - 1 to 0, and, in the same order, the
+        timesteps of the training, int64 [steps], which the model is told.
     """
-    abar = cumulative_alphas(config).numpy()
+    spacing = config.timesteps / steps
+    levels = np.round(np.arange(steps, 0, -1) * spacing).astype(np.int64) - 1  # falling
+    abar = cumulative_alphas(config).numpy()[levels[::-1]]
     betas = 1.0 - abar / np.concatenate([[1.0], abar[:-1]])
-    return _SteadyDdim(
-        num_train_timesteps=config.timesteps,
+    scheduler = _SteadyDdim(
+        num_train_timesteps=steps,
         trained_betas=betas,
         prediction_type="v_prediction",
         timestep_spacing="trailing",
         clip_sample=False,
         set_alpha_to_one=True,
     )
+    scheduler.set_timesteps(steps)
+    return scheduler, torch.from_numpy(levels)
 
 
 class DiffusionSchedule:
