@@ -129,11 +129,11 @@ def _lash_row(
         return np.stack([x, *(np.interp(x, row[:, 0], row[:, k]) for k in (1, 2))], -1)
 
     start = along(root)
-    out = normalize(normalize(along(tip) - start) + rng.normal(0, 0.06, (count, 3)))
+    out = normalize(normalize(along(tip) - start) + rng.normal(0, 0.045, (count, 3)))
     middle = 0.6 + 0.4 * np.sin(np.pi * np.clip(fraction, 0.05, 0.95))
     length = length_m * rng.uniform(0.7, 1.1, count) * middle
     t = np.linspace(0, 1, 6)
-    bend = np.array([0.0, up, 0.0]) * (0.45 * t**2)[None, :, None]
+    bend = np.array([0.0, up, 0.0]) * (0.38 * t**2)[None, :, None]
     shape = out[:, None] * t[None, :, None] + bend
     # The root sits in the lid, not on it.
     return (start - 0.0006 * out)[:, None] + shape * length[:, None, None]

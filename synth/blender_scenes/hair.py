@@ -14,7 +14,7 @@ import bpy
 from synth.blender_scenes.facial_hair import beard_strands, brow_strands, lash_strands
 from synth.blender_scenes.hair_field import HeadSurface, Obstacle
 from synth.blender_scenes.hair_groom import groom
-from synth.blender_scenes.hair_material import hair_material
+from synth.blender_scenes.hair_material import FACE_VARIATION, hair_material
 from synth.blender_scenes.hair_strands import StrandSet
 from synth.blender_scenes.hair_styles import strand_scale
 from synth.blender_scenes.head import new_curves
@@ -75,7 +75,7 @@ def build_lashes(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> list[bpy
     strands = lash_strands(
         spec.facial_hair, shape.base_vertices, model.groups, shape.eyes, _small_radius(spec)
     )
-    return [_curves("lashes", strands, shape, hair_material(_LASHES, "lashes"))]
+    return [_curves("lashes", strands, shape, hair_material(_LASHES, "lashes", variation=0.0))]
 
 
 def build_beard(
@@ -99,7 +99,9 @@ def _facial_material(spec: HeadSpec, name: str) -> bpy.types.Material:
     colour = spec.hair.colour
     # Dye stays on the scalp.
     natural = replace(colour, tint=None)
-    return hair_material(natural, name, melanin=min(1.0, 0.9 * colour.melanin + 0.12))
+    return hair_material(
+        natural, name, melanin=min(1.0, 0.9 * colour.melanin + 0.12), variation=FACE_VARIATION
+    )
 
 
 def _curves(

@@ -44,7 +44,7 @@ def groom(hair: Hair, surface: HeadSurface, render_size: int) -> list[StrandSet]
     factor = hair.length_scale * (1.0 + variation)
 
     edge = scalp_edge(surface, style.hairline, stream(seed, 0, "hair.hairline"))
-    density = _bald_crown(style, surface, scalp_density(edge, style.hairline))
+    density = scalp_density(edge, style.hairline) * _kept(style, surface)
     roots = sample_roots(surface, density, edge, count, stream(seed, 0, "hair.roots"))
     guide_rng = stream(seed, 0, "hair.guides")
     candidates = sample_roots(surface, density, edge, style.guides * _GUIDE_CANDIDATES, guide_rng)
@@ -88,11 +88,14 @@ def _side(style: HairStyle, canonical: np.ndarray, parting_m: float) -> np.ndarr
     return parting_side(canonical, parting_m)
 
 
-def _bald_crown(style: HairStyle, surface: HeadSurface, density: np.ndarray) -> np.ndarray:
-    """A shaven bald head keeps its stubble only as a wreath."""
-    if style.name != "bald":
-        return density
-    return density * smoothstep(0.965, 0.925, surface.canonical[:, 2])
+def _kept(style: HairStyle, surface: HeadSurface) -> np.ndarray:
+    """Which part [V] of the scalp grows hair in this style, [0, 1]."""
+    _, y, z = surface.canonical.T
+    if style.name == "bald":  # a shaven bald head keeps its stubble only as a wreath
+        return smoothstep(0.965, 0.925, z)
+    if style.gather is not None:  # the sideburns are too low to be swept up
+        return 1.0 - smoothstep(-0.058, -0.064, y) * smoothstep(0.905, 0.895, z)
+    return np.ones(len(z))
 
 
 def _tie(
