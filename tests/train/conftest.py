@@ -10,20 +10,31 @@ import pytest
 import torch
 
 
-def _load_toy():
-    """`toy.py` as a module; tests are not a package, so it is loaded by its path."""
-    if "headloom_toy" not in sys.modules:
-        path = Path(__file__).with_name("toy.py")
-        spec = importlib.util.spec_from_file_location("headloom_toy", path)
+def _load(name: str):
+    """A file beside this one as a module; tests are not a package, so it is loaded by its path."""
+    module_name = f"headloom_test_{name}"
+    if module_name not in sys.modules:
+        path = Path(__file__).with_name(f"{name}.py")
+        spec = importlib.util.spec_from_file_location(module_name, path)
         module = importlib.util.module_from_spec(spec)
-        sys.modules["headloom_toy"] = module
+        sys.modules[module_name] = module
         spec.loader.exec_module(module)
-    return sys.modules["headloom_toy"]
+    return sys.modules[module_name]
 
 
 @pytest.fixture(scope="session")
 def toy_module():
-    return _load_toy()
+    return _load("toy")
+
+
+@pytest.fixture(scope="session")
+def resume_module():
+    return _load("kill")
+
+
+@pytest.fixture(scope="session")
+def resume_check(resume_module):
+    return resume_module.check_exact_resume
 
 
 @pytest.fixture(scope="session")
