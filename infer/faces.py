@@ -135,10 +135,10 @@ class FaceFinder:
     def find(self, rgb: np.ndarray) -> list[Face]:
         """Find faces, the most prominent first.
 
-        The mesh's own detector sees faces down to about a tenth of the picture; where it finds
-        none, a second detector made for small faces looks, over the whole picture and then over
-        overlapping tiles, and the mesh is fitted in its boxes. Each face is then measured again in
-        a close crop, which makes the landmarks independent of how small the face was.
+        The mesh's own detector sees faces down to about a tenth of the picture; a second one, made
+        for small faces, adds what that misses. Where both find nothing the second looks again in
+        overlapping tiles. Each face is then measured once more in a close crop, which makes the
+        landmarks independent of how small the face was.
 
         Args:
             rgb: [H, W, 3] uint8, sRGB.
@@ -147,26 +147,25 @@ class FaceFinder:
             Faces sorted by size, discounted by distance from the middle of the image.
         """
         faces = self._mesh_faces(rgb)
-        if not faces:
-            faces = self._find_small(rgb)
+        for tiles in (1, 3, 7):  # per side, half overlapping: the whole, halves, quarters
+            if tiles == 1 or not faces:
+                faces = self._add_small(faces, rgb, tiles)
         refined = []
         for face in faces:
             closer = self._mesh_in_box(rgb, face.box)
             refined.append(max(closer, key=lambda f: _overlap(f, face)) if closer else face)
         return sorted(refined, key=lambda face: -_prominence(face, rgb.shape))
 
-    def _find_small(self, rgb: np.ndarray) -> list[Face]:
-        for tiles in (1, 3, 7):  # per side, half overlapping: the whole, halves, quarters
-            found: list[Face] = []
-            for tile, left, top in _tiles(rgb, tiles):
-                for box in self._far_boxes(tile):
-                    moved = (box[0] + left, box[1] + top, box[2] + left, box[3] + top)
-                    for face in self._mesh_in_box(rgb, moved):
-                        if all(_overlap(face, other) < 0.3 * face.area for other in found):
-                            found.append(face)
-            if found:
-                return found
-        return []
+    def _add_small(self, faces: list[Face], rgb: np.ndarray, tiles: int) -> list[Face]:
+        """The faces given and those that the second detector sees beside them."""
+        known = list(faces)
+        for tile, left, top in _tiles(rgb, tiles):
+            for box in self._far_boxes(tile):
+                moved = (box[0] + left, box[1] + top, box[2] + left, box[3] + top)
+                for face in self._mesh_in_box(rgb, moved):
+                    if all(_overlap(face, other) < 0.3 * face.area for other in known):
+                        known.append(face)
+        return known
 
     def _mesh_faces(self, rgb: np.ndarray) -> list[Face]:
         with quiet_native_log(), quiet_protobuf():

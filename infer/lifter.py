@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from infer import artifacts, preview
+from infer import artifacts, film, preview
 from infer.config import LiftConfig
 from infer.photo import file_digest
 from infer.ply import write_ply
@@ -102,7 +102,7 @@ class Lifter:
             write_ply(temporary / "head.ply", lifted.gaussians)
             table = self.config.turntable
             frames = preview.turntable(lifted.gaussians, table)
-            preview.write_mp4(temporary / "turntable.mp4", frames, table.fps)
+            film.write_mp4(temporary / "turntable.mp4", frames, table.fps)
             spin = frames[:: table.frames // table.spin_frames]
             sheet = preview.sprite_sheet(spin, table.spin_size_px, SPIN_COLUMNS)
             preview.write_image(temporary / "spin.jpg", sheet)

@@ -58,7 +58,8 @@ def refine(rgb: np.ndarray, probability: np.ndarray, inside: np.ndarray) -> np.n
     guide = rgb @ np.array([0.299, 0.587, 0.114])
     smooth = _guided_filter(guide, probability.astype(np.float64), radius, _GUIDE_EPSILON)
     alpha = _smoothstep(smooth, 0.2, 0.8)
-    alpha[inside] = 1.0
+    # Landmarks on the outline may lie a little outside, where the edge must stay soft.
+    alpha[ndimage.binary_erosion(inside, iterations=radius)] = 1.0
     person = largest_component(alpha > 0.5, inside)
     # Soft pixels belong to the person they touch; everything further away is another object.
     near = ndimage.binary_dilation(person, iterations=radius)

@@ -17,8 +17,6 @@ PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 """File names that a folder is searched for; a file named directly may be anything Pillow reads."""
 MIN_SIDE_PX = 64
 """Photos with a shorter side are refused: a face in them cannot be lifted."""
-MAX_PIXELS = 400_000_000
-"""Larger photos are refused before they are decoded (they would need gigabytes)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,26 +111,15 @@ def photo_from_array(image: np.ndarray, name: str = "array", *, max_side_px: int
 def _decode(data: bytes, path: Path) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data))
-        pixels = image.width * image.height
-        if pixels > MAX_PIXELS:
-            raise InputError(
-                f"{path}: {image.width} x {image.height} pixels is more than the "
-                f"{MAX_PIXELS // 1_000_000} megapixels accepted; reduce it first"
-            )
         icc_profile = image.info.get("icc_profile")
         image = ImageOps.exif_transpose(image)
         image.load()
-    except InputError:
-        raise
-    except (
-        UnidentifiedImageError,
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        Image.DecompressionBombError,
-    ) as error:
-        raise InputError(f"{path}: not an image that can be read ({error})") from error
+    except UnidentifiedImageError as error:
+        raise InputError(f"{path}: not an image, or of a kind that cannot be read") from error
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{path}: too many pixels, reduce it first ({error})") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: damaged image ({error})") from error
     return _to_srgb(image, icc_profile)
 
 

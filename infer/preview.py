@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import imageio.v2 as imageio
 import numpy as np
 import torch
 from PIL import Image
@@ -14,7 +12,6 @@ from PIL import Image
 from infer.config import TurntableConfig
 from synth.camera import Camera, ring, stack
 from synth.config import atomic_write
-from synth.errors import DeviceError
 from train.gaussians import Gaussians
 from train.rasterize import render
 
@@ -54,72 +51,6 @@ def turntable(gaussians: Gaussians, config: TurntableConfig) -> list[np.ndarray]
     """
     cameras = ring(config.frames, config.elevation_deg, config.size_px)
     return list(render_views(gaussians, cameras))
-
-
-def write_mp4(path: str | Path, frames: Iterable[np.ndarray], fps: float) -> int:
-    """Encode a film that every browser and player opens: H.264, yuv420p.
-
-    Args:
-        path: of the `.mp4` file; it appears only when complete.
-        frames: [H, W, 3] uint8 each, all of one size, H and W even.
-        fps: frames per second.
-
-    Returns:
-        How many frames were written.
-
-    Raises:
-        DeviceError: the encoder is missing or fails; says what to install.
-        ValueError: no frames, or an odd size.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp.mp4")
-    count = 0
-    try:
-        writer = _open_writer(temporary, fps)
-        try:
-            for frame in frames:
-                if frame.shape[0] % 2 or frame.shape[1] % 2:
-                    raise ValueError(f"H.264 needs even sizes, got a frame {frame.shape[:2]}")
-                writer.append_data(frame)
-                count += 1
-        finally:
-            writer.close()
-        if count == 0:
-            raise ValueError(f"{path}: a film needs at least one frame")
-        if not temporary.is_file() or temporary.stat().st_size == 0:
-            raise DeviceError(f"{path}: the encoder wrote nothing; {_CODEC_REMEDY}")
-        data = temporary.read_bytes()
-    except OSError as error:  # ffmpeg ended early: imageio reports its log in a broken pipe
-        raise DeviceError(f"{path}: encoding H.264 failed: {error}; {_CODEC_REMEDY}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    with atomic_write(path) as file:
-        file.write(data)
-    return count
-
-
-_CODEC_REMEDY = "reinstall the encoder with: pip install --force-reinstall imageio-ffmpeg"
-
-
-def _open_writer(path: Path, fps: float) -> Any:
-    try:
-        return imageio.get_writer(
-            path,
-            format="FFMPEG",
-            mode="I",
-            fps=fps,
-            codec="libx264",
-            pixelformat="yuv420p",
-            macro_block_size=2,
-            quality=None,
-            # crf 18 is visually lossless; faststart lets a browser play while it loads;
-            # one thread and no build tag make the bytes repeat
-            output_params=["-crf", "18", "-preset", "medium", "-movflags", "+faststart"],
-            ffmpeg_log_level="error",
-        )
-    except (ImportError, RuntimeError, OSError, ValueError) as error:
-        raise DeviceError(f"no H.264 encoder: {error}; {_CODEC_REMEDY}") from error
 
 
 def strip(pictures: Sequence[np.ndarray], gap_px: int = 4) -> np.ndarray:

@@ -19,12 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import imageio.v2 as imageio
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from infer import artifacts, preview
+from infer import artifacts, film, preview
 from infer.config import VideoConfig
 from infer.faces import Face
 from infer.framing import crop_from_face
@@ -73,40 +72,12 @@ def read_frames(path: str | Path, config: VideoConfig) -> Iterator[tuple[int, Ph
         InputError: not a video that ffmpeg can read; names the file.
     """
     count = 0
-    try:
-        with _reader(path) as reader:
-            for index, frame in enumerate(reader):
-                if index % config.every:
-                    continue
-                if config.max_frames is not None and count >= config.max_frames:
-                    return
-                yield index, photo_from_array(np.asarray(frame), f"{path}, frame {index}")
-                count += 1
-    except (RuntimeError, OSError, IndexError) as error:
-        raise InputError(f"{path}: the video cannot be decoded: {_first_line(error)}") from error
-    if count == 0:
-        raise InputError(f"{path}: the video has no frames")
-
-
-def frames_per_second(path: str | Path) -> float:
-    """Frame rate of a video file.
-
-    Raises:
-        InputError: not a video; names the file.
-    """
-    with _reader(path) as reader:
-        return float(reader.get_meta_data().get("fps") or 25.0)
-
-
-def _reader(path: str | Path) -> Any:
-    try:
-        return imageio.get_reader(path, format="FFMPEG")
-    except (RuntimeError, OSError, ValueError, IndexError) as error:
-        raise InputError(f"{path}: not a video that can be read: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    for index, frame in enumerate(film.read_frames(path)):
+        if config.max_frames is not None and count >= config.max_frames:
+            return
+        if index % config.every == 0:
+            yield index, photo_from_array(frame, f"{path}, frame {index}")
+            count += 1
 
 
 def track_face(path: str | Path, preprocessor: Preprocessor, config: VideoConfig) -> Track:
@@ -133,7 +104,7 @@ def track_face(path: str | Path, preprocessor: Preprocessor, config: VideoConfig
     found = np.array([landmarks is not None for landmarks in seen])
     if not found.any():
         raise InputError(f"{path}: no face found in any of its {len(seen)} frames")
-    fps = frames_per_second(path) / config.every
+    fps = film.frames_per_second(path) / config.every
     landmarks = smooth_landmarks(_interpolate(seen, found), config.smoothing_s * fps)
     return Track(tuple(indices), landmarks, found, fps)
 
@@ -283,4 +254,4 @@ def _write_film(lifter: Lifter, track: Track, frames: Path, path: Path) -> None:
                 crop = picture.convert("RGB").resize((size, size), Image.Resampling.LANCZOS)
             yield np.concatenate([np.asarray(crop), rendering], axis=1)
 
-    preview.write_mp4(path, pictures(), track.fps)
+    film.write_mp4(path, pictures(), track.fps)

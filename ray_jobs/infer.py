@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -147,21 +148,24 @@ def _lift_there(
     rows = [
         {"path": str(item.path), "folder": str(item.folder), "kind": item.kind} for item in items
     ]
-    dataset = ray.data.from_items(
-        rows, override_num_blocks=min(len(rows), _MAX_BLOCKS)
-    ).map_batches(
-        LiftActor,
-        fn_constructor_args=(config, weights, overwrite, threads),
-        batch_size=1,
-        compute=ray.data.ActorPoolStrategy(
-            min_size=1, max_size=min(pool, len(rows)), max_tasks_in_flight_per_actor=1
-        ),
-        num_cpus=threads,
-        num_gpus=1 if gpus else 0,  # a GPU each; not run here
-        memory=MEMORY_BYTES_PER_ACTOR,
-        max_restarts=4,
-        max_task_retries=1,  # an input that kills its worker twice is given up
-    )
+    source = ray.data.from_items(rows, override_num_blocks=min(len(rows), _MAX_BLOCKS))
+    with warnings.catch_warnings():
+        # Without limits Ray Data restarts for ever a worker that its input kills, and Ray 2.60 has
+        # no way to set them but this one, which it announces to replace.
+        warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
+        dataset = source.map_batches(
+            LiftActor,
+            fn_constructor_args=(config, weights, overwrite, threads),
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(
+                min_size=1, max_size=min(pool, len(rows)), max_tasks_in_flight_per_actor=1
+            ),
+            num_cpus=threads,
+            num_gpus=1 if gpus else 0,  # a GPU each; not run here
+            memory=MEMORY_BYTES_PER_ACTOR,
+            max_restarts=4,
+            max_task_retries=1,  # an input that kills its worker twice is given up
+        )
     with tqdm(total=len(items), desc="lift", unit="item", disable=not progress or None,
               file=sys.stderr) as bar:  # fmt: skip
         for row in dataset.iter_rows():
@@ -178,4 +182,5 @@ def _quiet(context: Any) -> None:
     context.print_on_execution_start = False
     context.execution_no_progress_timeout_s = -1  # a long video says nothing for an hour
     context.max_errored_blocks = -1
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    # It logs the whole traceback of a lost block; the lost item is named in our summary.
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
