@@ -170,8 +170,8 @@ def _splat(
 def _add_relief(colour: np.ndarray, texels: _Texels) -> tuple[np.ndarray, np.ndarray]:
     """Height [N] in metres of pores, wrinkles and lips; grooves also darken the colour."""
     skin, lips = texels.skin, texels.masks["lips"]
-    height = -0.00010 * texels.pores + texels.detail * (
-        0.00004 * texels.resolved * texels.fine + 0.00004 * texels.medium
+    height = -0.00007 * texels.pores + texels.detail * (
+        0.000022 * texels.resolved * texels.fine + 0.000022 * texels.medium
     )
     grooves = _wrinkles(texels)
     height = height + skin.wrinkles * 0.00075 * grooves
