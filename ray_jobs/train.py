@@ -106,7 +106,7 @@ def train(
         ConfigError: configuration, workers or resources do not fit.
         CheckpointError: `out` belongs to another model, configuration or dataset.
         InputError, RecordError: the data cannot be read.
-        DeviceError: a GPU was asked for and is not there.
+        ray.train.TrainingFailedError: the workers failed more than `MAX_FAILURES` times.
     """
     from train.data import HeadDataset
     from train.loop import check_workers, find_resume
