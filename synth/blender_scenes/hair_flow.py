@@ -14,6 +14,9 @@ WHORL = np.array([0.008, 0.004, 1.004])
 HEAD_CENTER = np.array([0.0, -0.045, 0.925])
 """Middle of the cranium."""
 
+_PARTING_END_Y_M = -0.042
+"""A parting ends in front of the highest point, or it would notch the outline of the head."""
+
 FlowFunction = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 
 
@@ -29,7 +32,7 @@ def front_weight(canonical: np.ndarray) -> np.ndarray:
 
 def crown_weight(canonical: np.ndarray) -> np.ndarray:
     """1 behind the crown, where no parting is drawn any more, [n]."""
-    return smoothstep(-0.045, 0.005, canonical[..., 1])
+    return smoothstep(-0.065, -0.005, canonical[..., 1])
 
 
 def parting_side(canonical: np.ndarray, parting_m: float) -> np.ndarray:
@@ -39,7 +42,7 @@ def parting_side(canonical: np.ndarray, parting_m: float) -> np.ndarray:
     """
     wobble = 0.0015 * np.sin(canonical[:, 1] * 170.0)
     side = np.where(canonical[:, 0] + wobble > parting_m, 1, -1)
-    return np.where(canonical[:, 1] > -0.012, 0, side)
+    return np.where(canonical[:, 1] > _PARTING_END_Y_M, 0, side)
 
 
 def whorl(canonical: np.ndarray, side: np.ndarray, parting_m: float) -> np.ndarray:
@@ -67,7 +70,9 @@ def parted(canonical: np.ndarray, side: np.ndarray, parting_m: float) -> np.ndar
     front = smoothstep(-0.09, -0.13, canonical[:, 1])[:, None]
     # Behind the crown the side fades in with the distance from the line: no bald stripe.
     soft_side = np.clip((canonical[:, 0] - parting_m) / 0.03, -1, 1)
-    sideways = np.where(side == 0, soft_side, side)[:, None] * np.array([1.0, 0.0, 0.0])
+    # At the line itself hair leaves at a slant and covers the scalp between.
+    slant = np.clip(np.abs(canonical[:, 0] - parting_m) / 0.008, 0.45, 1.0)
+    sideways = np.where(side == 0, soft_side, side * slant)[:, None] * np.array([1.0, 0.0, 0.0])
     over = (
         (1 - 0.75 * back) * sideways
         + np.array([0.0, 0.30, 0.0])

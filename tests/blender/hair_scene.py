@@ -1,0 +1,53 @@
+"""Run by test_hair_scene.py in its own process: build the hair of one head and report it."""
+
+import json
+import sys
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from synth.blender_scenes import hair, session
+from synth.headmodel import HeadModel
+from synth.spec import HeadSpec
+
+
+def main(spec_file: str, out_file: str) -> None:
+    spec = HeadSpec.from_json_dict(json.loads(Path(spec_file).read_text()))
+    session.reset(spec, threads=1)
+    model = HeadModel.load()
+    shape = model.shape(spec.identity, spec.expression, spec.pose)
+    surface = hair.head_surface(model, shape)
+    parts = {
+        "hair": hair.build_hair(spec, model, shape, surface=surface),
+        "brows": hair.build_brows(spec, model, shape, surface=surface),
+        "lashes": hair.build_lashes(spec, model, shape),
+        "beard": hair.build_beard(spec, model, shape, surface=surface),
+    }
+    report = {name: [_describe(item) for item in objects] for name, objects in parts.items()}
+    Path(out_file).write_text(json.dumps(report))
+
+
+def _describe(item: bpy.types.Object) -> dict:
+    curves = item.data
+    position = np.empty(3 * len(curves.points), np.float32)
+    curves.attributes["position"].data.foreach_get("vector", position)
+    radius = np.empty(len(curves.points), np.float32)
+    curves.attributes["radius"].data.foreach_get("value", radius)
+    position = position.reshape(-1, 3)
+    nodes = [node.bl_idname for node in item.active_material.node_tree.nodes]
+    fibre = item.active_material.node_tree.nodes[nodes.index("ShaderNodeBsdfHairPrincipled")]
+    return {
+        "strands": len(curves.curves),
+        "low": position.min(0).tolist(),
+        "high": position.max(0).tolist(),
+        "radius": float(radius.mean()),
+        "fibres": nodes.count("ShaderNodeBsdfHairPrincipled"),
+        "model": fibre.model,
+        "melanin": fibre.inputs["Melanin"].default_value,
+        "in_scene": item.name in bpy.context.scene.collection.objects,
+    }
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
