@@ -23,7 +23,7 @@ _LOWER_CROWNS = ((5.4, 8.6), (5.9, 8.8), (6.8, 9.6), (7.0, 8.4), (7.1, 7.8), (10
 _CROWN_DEPTH_M = 0.006
 _BEHIND_LIPS_M = 0.0012
 _OVERBITE_M = 0.0018
-_SHOWN_BELOW_LIP_M = 0.0015
+_SHOWN_BELOW_LIP_M = 0.0028
 _MOUTH_LINE_CANONICAL_Z = 0.8275
 _TONGUE_OFFSET_M = (0.0, 0.0020, -0.0030)
 _ENAMEL, _NECK = (0.72, 0.655, 0.54), (0.52, 0.40, 0.28)
@@ -97,7 +97,7 @@ def _fit_arch(row: str, model: HeadModel, shape: HeadShape, behind: float = -np.
     if row == "upper":
         # parted lips show the edge of the upper teeth
         below = _upper_lip_edge(model, shape) - _SHOWN_BELOW_LIP_M
-        edge_z -= np.clip(edge_z - below, 0, 0.003)
+        edge_z -= np.clip(edge_z - below, 0, 0.0045)
     lips = _inner_lip_y(model, shape, middle_x, edge_z, upwards)
     wanted = max(lips + _BEHIND_LIPS_M, behind)
     front[0] += np.clip(wanted - front[0], -0.006, 0.003)
