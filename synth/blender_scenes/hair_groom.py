@@ -14,15 +14,23 @@ from synth.blender_scenes.hair_guides import (
     guide_lengths,
     wisp,
 )
-from synth.blender_scenes.hair_roots import even_subset, sample_roots, scalp_density, scalp_edge
+from synth.blender_scenes.hair_roots import (
+    Roots,
+    even_subset,
+    sample_roots,
+    scalp_density,
+    scalp_edge,
+)
 from synth.blender_scenes.hair_strands import StrandSet, grow_strands
-from synth.blender_scenes.hair_styles import STYLES, HairStyle, strand_scale
+from synth.blender_scenes.hair_style_table import STYLES
+from synth.blender_scenes.hair_styles import HairStyle, strand_scale
 from synth.blender_scenes.hair_tail import grow_bun, grow_tail, place_tie, wrap_tie
 from synth.rng import stream
 from synth.spec import Hair
 
 _GUIDE_CANDIDATES = 8
 _TAIL_SHARE = 0.32
+_GUIDE_CLEARANCE_M = 0.002
 
 
 def groom(hair: Hair, surface: HeadSurface, render_size: int) -> list[StrandSet]:
@@ -54,11 +62,7 @@ def groom(hair: Hair, surface: HeadSurface, render_size: int) -> list[StrandSet]
     guide_side = _side(style, guide_roots.canonical, hair.parting)
     tied: list[StrandSet] = []
     if style.gather is None:
-        lengths = guide_lengths(style, guide_roots.canonical, factor, guide_rng)
-        flow_side = parting_side(guide_roots.canonical, hair.parting)
-        guides = grow_guides(
-            surface, style, guide_roots, lengths, flow_side, hair.parting, guide_rng
-        )
+        guides = _loose_guides(hair, style, surface, guide_roots, factor, guide_rng)
     else:
         tie, normal = place_tie(surface, style.gather, stream(seed, 0, "hair.tie"))
         guides = gather_guides(surface, style, guide_roots, tie, guide_rng)
@@ -66,20 +70,24 @@ def groom(hair: Hair, surface: HeadSurface, render_size: int) -> list[StrandSet]
     guides = wisp(guides, guide_side, style.bundle, stream(seed, 0, "hair.wisps"))
     if style.curl is not None:
         guides = curl_guides(guides, style.curl, stream(seed, 0, "hair.curl"))
-        guides[:, 1:] = surface.field.push_out(guides[:, 1:], 0.002)
+        guides[:, 1:] = surface.field.push_out(guides[:, 1:], _GUIDE_CLEARANCE_M)
     cut = None if style.length.cut_height_m is None else cut_height(style, factor)
-    strands = grow_strands(
-        surface,
-        style,
-        roots,
-        side,
-        guides,
-        guide_side,
-        cut,
-        radius_factor,
-        stream(seed, 0, "hair.strands"),
-    )
+    rng = stream(seed, 0, "hair.strands")
+    strands = grow_strands(surface, style, roots, side, guides, guide_side, cut, radius_factor, rng)
     return [strands, *tied]
+
+
+def _loose_guides(
+    hair: Hair,
+    style: HairStyle,
+    surface: HeadSurface,
+    roots: Roots,
+    factor: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    lengths = guide_lengths(style, roots.canonical, factor, rng)
+    side = parting_side(roots.canonical, hair.parting)
+    return grow_guides(surface, style, roots, lengths, side, hair.parting, rng)
 
 
 def _side(style: HairStyle, canonical: np.ndarray, parting_m: float) -> np.ndarray:
@@ -91,7 +99,7 @@ def _side(style: HairStyle, canonical: np.ndarray, parting_m: float) -> np.ndarr
 def _kept(style: HairStyle, surface: HeadSurface) -> np.ndarray:
     """Which part [V] of the scalp grows hair in this style, [0, 1]."""
     _, y, z = surface.canonical.T
-    if style.name == "bald":  # a shaven bald head keeps its stubble only as a wreath
+    if style.bare_crown:
         return smoothstep(0.965, 0.925, z)
     if style.gather is not None:  # the sideburns are too low to be swept up
         return 1.0 - smoothstep(-0.058, -0.064, y) * smoothstep(0.905, 0.895, z)

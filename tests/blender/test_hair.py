@@ -9,7 +9,8 @@ from scipy.spatial import cKDTree
 from synth.blender_scenes import hair_flow, hair_guides, hair_roots, hair_strands
 from synth.blender_scenes.hair_field import HeadSurface, smoothstep
 from synth.blender_scenes.hair_groom import groom
-from synth.blender_scenes.hair_styles import STYLES, Bundle, Curl, strand_scale
+from synth.blender_scenes.hair_style_table import STYLES
+from synth.blender_scenes.hair_styles import Bundle, Curl, strand_scale
 from synth.errors import SpecError
 from synth.headmodel import HeadModel
 from synth.rng import stream

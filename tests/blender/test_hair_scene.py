@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from synth.blender_scenes.hair_styles import STYLES, strand_scale
+from synth.blender_scenes.hair_style_table import STYLES
+from synth.blender_scenes.hair_styles import strand_scale
 from synth.sample import sample_head
 from synth.sample_config import DatasetConfig
 
