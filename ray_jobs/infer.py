@@ -136,26 +136,40 @@ def _lift_there(
     progress: bool,
 ) -> Iterator[LiftResult]:
     """Through Ray Data; yields results as they come, and nothing for an item that was lost."""
-    import ray.data
-
     from infer.collection import LiftResult
 
-    _quiet(ray.data.DataContext.get_current())
+    rows = [
+        {"path": str(item.path), "folder": str(item.folder), "kind": item.kind} for item in items
+    ]
+    dataset = _dataset(rows, (config, weights, overwrite), cluster)
+    with tqdm(total=len(items), desc="lift", unit="item", disable=not progress or None,
+              file=sys.stderr) as bar:  # fmt: skip
+        for row in dataset.iter_rows():
+            result = LiftResult(**row)
+            if result.status == "failed":
+                bar.write(f"failed: {result.error}", file=sys.stderr)
+            bar.update()
+            yield result
+
+
+def _dataset(rows: list[dict[str, str]], arguments: tuple[Any, ...], cluster: ClusterInfo) -> Any:
+    """The lazy Ray dataset of outcomes: rows -> actor pool."""
+    config = arguments[0]
     threads = max(min(CPUS_PER_ACTOR, int(cluster.cpus)), 1)
     gpus = sum(node.gpus for node in cluster.nodes) if config.device != "cpu" else 0
     pool = int(gpus) if gpus else max(int(cluster.cpus) // threads, 1)
     cluster.require(cpus=threads, memory_bytes=MEMORY_BYTES_PER_ACTOR, gpus=1 if gpus else 0)
-    rows = [
-        {"path": str(item.path), "folder": str(item.folder), "kind": item.kind} for item in items
-    ]
-    source = ray.data.from_items(rows, override_num_blocks=min(len(rows), _MAX_BLOCKS))
     with warnings.catch_warnings():
-        # Without limits Ray Data restarts for ever a worker that its input kills, and Ray 2.60 has
-        # no way to set them but this one, which it announces to replace.
-        warnings.filterwarnings("ignore", message="`ray_remote_args` is deprecated")
-        dataset = source.map_batches(
+        # Ray Data 2.60 warns of fields of its own context, and of the only way to set the two
+        # limits at the end, without which it restarts for ever a worker that its input kills.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import ray.data
+
+        _quiet(ray.data.DataContext.get_current())
+        source = ray.data.from_items(rows, override_num_blocks=min(len(rows), _MAX_BLOCKS))
+        return source.map_batches(
             LiftActor,
-            fn_constructor_args=(config, weights, overwrite, threads),
+            fn_constructor_args=(*arguments, threads),
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(
                 min_size=1, max_size=min(pool, len(rows)), max_tasks_in_flight_per_actor=1
@@ -166,14 +180,6 @@ def _lift_there(
             max_restarts=4,
             max_task_retries=1,  # an input that kills its worker twice is given up
         )
-    with tqdm(total=len(items), desc="lift", unit="item", disable=not progress or None,
-              file=sys.stderr) as bar:  # fmt: skip
-        for row in dataset.iter_rows():
-            result = LiftResult(**row)
-            if result.status == "failed":
-                bar.write(f"failed: {result.error}", file=sys.stderr)
-            bar.update()
-            yield result
 
 
 def _quiet(context: Any) -> None:
