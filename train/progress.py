@@ -18,7 +18,7 @@ class StepProgress:
     Args:
         name: of the model.
         total: steps of the run.
-        done: steps that were done before; the rate does not count them.
+        done: steps that were done before.
         enabled: False shows nothing.
         stream: where to; stderr by default, since results belong to stdout.
     """
@@ -32,10 +32,11 @@ class StepProgress:
         enabled: bool = True,
         stream: IO[str] | None = None,
     ):
-        self._name, self._total, self._done, self._before = name, total, done, done
+        self._name, self._total, self._done = name, total, done
+        self._first: tuple[float, int] | None = None
         self._stream = stream or sys.stderr
         self._loss: float | None = None
-        self._started = self._last_line = time.monotonic()
+        self._last_line = time.monotonic()
         terminal = enabled and self._stream.isatty()
         self._lines = enabled and not terminal
         self._bar = tqdm(
@@ -54,20 +55,22 @@ class StepProgress:
         if loss is not None:
             self._loss = loss
             self._bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
+        now = time.monotonic()
+        if self._first is None and step > self._done:
+            self._first = now, step  # the rate counts from here: starting workers is not training
+            self._bar.unpause()
         finished = step == self._total != self._done
         self._bar.update(step - self._done)
         self._done = step
-        now = time.monotonic()
         if self._lines and (finished or now - self._last_line >= LINE_EVERY_S):
             self._last_line = now
             print(self.status(now), file=self._stream, flush=True)
 
     def status(self, now: float) -> str:
         """The plain line: `train vae: step 30/100, 5.0 steps/s, 14 s left, loss 0.12`."""
-        steps, elapsed_s = self._done - self._before, max(now - self._started, 1e-9)
         parts = [f"train {self._name}: step {self._done}/{self._total}"]
-        if steps > 0:
-            rate = steps / elapsed_s
+        if self._first is not None and self._done > self._first[1]:
+            rate = (self._done - self._first[1]) / max(now - self._first[0], 1e-9)
             parts.append(f"{rate:.2f} steps/s")
             parts.append(f"{(self._total - self._done) / rate:.0f} s left")
         if self._loss is not None:
