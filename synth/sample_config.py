@@ -287,9 +287,11 @@ class LightConfig:
     """Kinds of light.
 
     Attributes:
-        kinds: an environment map alone; with an area light; a studio of three area lights; uniform.
-        hdris: environment maps that may light a head alone.
-        dim_hdris: maps used with an area light only; alone they leave faces black.
+        kinds: an environment map with a weak fill; dimmed with a key light; a studio of three area
+            lights; uniform.
+        hdris: environment maps that may light a head (almost) alone.
+        dim_hdris: environment maps under a key light; the low suns only here, as they leave faces
+            black.
     """
 
     kinds: Weights = field(

@@ -84,7 +84,10 @@ def _actions(family: str, rng: np.random.Generator) -> dict[str, float]:
             "jawOpen": float(0.4 * amount),
         }
     if family == "talk":
-        return {"jawOpen": float(rng.uniform(0.1, 0.3)), "mouthFunnel": float(rng.uniform(0, 0.4))}
+        return {
+            "jawOpen": float(rng.uniform(0.06, 0.22)),
+            "mouthFunnel": float(rng.uniform(0, 0.3)),
+        }
     if family == "squint":
         return {**both("eyeSquint", 0.8 * amount), **both("cheekSquint", 0.5 * amount)}
     if family == "sad":
@@ -234,7 +237,9 @@ def sample_light(draw: Draw, settings: LightConfig) -> Light:
     if kind == "hdri":
         name = choose(draw("light.hdri"), settings.hdris)
         rotation, strength = rng.uniform(0, 360), rng.uniform(0.8, 1.2)
-        return Light(kind, f"bpy:{name}", float(rotation), float(strength))
+        # whatever the map has in front of the face, a large weak light keeps it from being black
+        fill = _area(rng.uniform(-30, 30), rng.uniform(5, 30), 3.0, rng.uniform(50, 90))
+        return Light(kind, f"bpy:{name}", float(rotation), float(strength), areas=(fill,))
     if kind == "hdri_area":
         name = choose(draw("light.hdri"), settings.dim_hdris)
         key = _area(
