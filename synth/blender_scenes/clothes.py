@@ -39,10 +39,9 @@ def build_clothes(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> Clothin
     """
     dressed = dress(spec.clothes, model, shape)
     objects = []
-    for name, part, ribbed in (
-        ("garment", dressed.garment, False),
-        ("collar", dressed.collar, dressed.collar.ribbed),
-    ):
+    parts = [("garment", dressed.garment, False)]
+    parts += [(f"collar_{i}", c, c.ribbed) for i, c in enumerate(dressed.collars)]
+    for name, part, ribbed in parts:
         material = fabric_material(
             spec.clothes, ribbed=ribbed, units_per_metre=shape.units_per_metre
         )

@@ -26,6 +26,7 @@ _ROLL_NECK: Profile = np.array(
     [[-0.004, 0.0005], [0.004, 0.001], [0.009, 0.0045], [0.006, 0.0085], [-0.008, 0.010],
      [-0.026, 0.0115], [-0.034, 0.0125]]
 )  # fmt: skip
+_PLACKET: Profile = np.array([[-0.0160, 0.0016], [-0.0075, 0.0026], [0.0012, 0.0016]])
 _SHIRT_BACK: Profile = np.array(
     [[-0.006, 0.001], [0.010, 0.001], [0.026, 0.0005], [0.031, 0.0025], [0.028, 0.0060],
      [0.014, 0.0085], [-0.002, 0.0105], [-0.016, 0.0115]]
@@ -66,16 +67,20 @@ class CollarStyle:
     ribbed: bool = False
 
 
-COLLARS = {
-    "tee": CollarStyle(_RIB_TEE, _RIB_TEE, 0.0028, ribbed=True),
-    "v_neck": CollarStyle(_RIB_TEE, _RIB_TEE, 0.0028, ribbed=True),
-    "sweater": CollarStyle(_RIB_SWEATER, _RIB_SWEATER, 0.0065, ribbed=True),
-    "turtleneck": CollarStyle(_ROLL_NECK, _ROLL_NECK, 0.0045, 0.003, ribbed=True),
-    "shirt": CollarStyle(
-        _SHIRT_BACK, _SHIRT_FRONT, 0.0022, 0.003, open_half_width_m=0.030, point_m=0.012
+COLLARS: dict[str, tuple[CollarStyle, ...]] = {
+    "tee": (CollarStyle(_RIB_TEE, _RIB_TEE, 0.0028, ribbed=True),),
+    "v_neck": (CollarStyle(_RIB_TEE, _RIB_TEE, 0.0028, ribbed=True),),
+    "sweater": (CollarStyle(_RIB_SWEATER, _RIB_SWEATER, 0.0065, ribbed=True),),
+    "turtleneck": (CollarStyle(_ROLL_NECK, _ROLL_NECK, 0.0045, 0.003, ribbed=True),),
+    "shirt": (
+        CollarStyle(_PLACKET, _PLACKET, 0.0018),
+        CollarStyle(
+            _SHIRT_BACK, _SHIRT_FRONT, 0.0022, 0.003, open_half_width_m=0.030, point_m=0.012
+        ),
     ),
-    "hoodie": CollarStyle(_HOOD_BACK, _HOOD_FRONT, 0.006, 0.003),
+    "hoodie": (CollarStyle(_HOOD_BACK, _HOOD_FRONT, 0.006, 0.003),),
 }
+"""What is swept along the neckline of each garment, the collar proper last."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,9 +182,7 @@ def neckline_frames(garment: Garment) -> Frames:
     return Frames(points, _unit(along), out, at, True)
 
 
-def _without_turning_back(
-    points: np.ndarray, normals: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _without_turning_back(points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Drop points of a closed curve at which it turns back on itself.
 
     Where the cut runs diagonally through the quads, the vertices that were snapped onto it do not

@@ -45,12 +45,12 @@ class Dressed:
 
     Attributes:
         garment: the cloth.
-        collar: its collar.
+        collars: what is swept along its neckline, the collar proper last.
         visible_skin: [F] bool, the quads of the model that the garment does not hide.
     """
 
     garment: Garment
-    collar: Collar
+    collars: tuple[Collar, ...]
     visible_skin: np.ndarray
 
 
@@ -69,12 +69,13 @@ def dress(clothes: Clothes, model: HeadModel, shape: HeadShape) -> Dressed:
     )
     low, high = _COLLIDER_Z
     neck = (model.canonical[:, 2] > low) & (model.canonical[:, 2] < high)
-    collar = sweep_collar(
-        COLLARS[clothes.garment], garment, shape.vertices[neck], shape.normals[neck]
+    collars = tuple(
+        sweep_collar(style, garment, shape.vertices[neck], shape.normals[neck])
+        for style in COLLARS[clothes.garment]
     )
     visible = (
         (depth[model.faces] < _SKIN_UNDER_EDGE_M).any(axis=1)
         & (model.canonical[model.faces, 2].mean(axis=1) > low)
         & (np.abs(model.canonical[model.faces, 0]).max(axis=1) < _SHOULDER_X)
     )
-    return Dressed(garment, collar, visible)
+    return Dressed(garment, collars, visible)

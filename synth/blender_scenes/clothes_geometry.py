@@ -197,13 +197,18 @@ def _folds(cloth: np.ndarray, canonical: np.ndarray, rng: np.random.Generator) -
     """[N] about [-1, 2]: broad undulation, and ridges that hang from shoulder and armpit."""
     side = np.abs(canonical[:, 0])
     warped = cloth + 0.012 * waves(cloth, 7.0, rng)[:, None]
-    hanging = warped * np.array([1.0, 1.0, 0.35])
-    ridge = np.exp(-((waves(hanging, 5.0, rng) / 0.45) ** 2))
-    sleeve = smoothstep(0.17, 0.24, side)
+    # Ridges run along the pull: down the body, across the sleeve, and out of the armpit.
+    hanging = np.exp(-((waves(warped * [1.0, 1.0, 0.35], 5.0, rng) / 0.45) ** 2))
     across = np.exp(-((waves(warped * [0.5, 0.5, 1.0], 9.0, rng) / 0.5) ** 2))
-    ridge = ridge * (1 - sleeve) + across * sleeve
-    loose = smoothstep(0.70, 0.58, canonical[:, 2])  # tight over the shoulders
-    return 0.6 * waves(cloth, 4.0, rng) * loose + ridge * (0.25 + 0.95 * np.maximum(loose, sleeve))
+    slanted = warped[:, :1] * np.sign(canonical[:, :1]) + warped[:, 2:]
+    pulled = np.exp(
+        -((waves(np.concatenate([slanted, 0.4 * warped[:, 1:]], axis=1), 8.0, rng) / 0.4) ** 2)
+    )
+    sleeve = smoothstep(0.17, 0.24, side)
+    armpit = np.exp(-(((side - 0.13) / 0.05) ** 2) - ((canonical[:, 2] - 0.60) / 0.07) ** 2)
+    loose = smoothstep(0.72, 0.60, canonical[:, 2])  # tight over the shoulders
+    ridges = hanging * (1 - sleeve) * (0.35 + 0.85 * loose) + across * sleeve * 1.2
+    return 0.6 * waves(cloth, 4.0, rng) * loose + ridges + 1.3 * pulled * armpit
 
 
 def _cloth_coordinates(cloth: np.ndarray, canonical: np.ndarray) -> np.ndarray:
