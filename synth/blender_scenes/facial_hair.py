@@ -38,9 +38,9 @@ class BeardStyle:
 BEARDS: dict[str, BeardStyle] = {
     "stubble": BeardStyle(9000, 0.0024),
     "short": BeardStyle(12000, 0.009, clump=0.35, curl_m=0.0006),
-    "full": BeardStyle(15000, 0.027, lip_length=0.55, clump=0.45, curl_m=0.0012),
+    "full": BeardStyle(15000, 0.027, lip_length=0.55, clump=0.32, curl_m=0.0012),
     "moustache": BeardStyle(2600, 0.011, lip_length=1.0, region="lip", clump=0.3, curl_m=0.0004),
-    "goatee": BeardStyle(5500, 0.015, lip_length=0.75, region="chin", clump=0.4, curl_m=0.0008),
+    "goatee": BeardStyle(5500, 0.015, lip_length=0.75, region="chin", clump=0.3, curl_m=0.0008),
 }
 
 _BROW_STRANDS = 900
@@ -152,12 +152,14 @@ def beard_strands(
     roots = sample_roots(surface, density, surface.beard_sd, count, rng)
     canonical = roots.canonical
     lip = (canonical[:, 2] > _UPPER_LIP_Z_M) & (canonical[:, 1] < -0.12)
-    sign = np.sign(canonical[:, 0])
+    # Towards the sides, without a step in the middle that would part the beard.
+    outwards = np.clip(canonical[:, 0] / 0.015, -1, 1)
     zeros = np.zeros(count)
-    down = np.stack([-0.10 * sign, zeros - 0.25, zeros - 1.0], -1)
-    aside = np.stack([0.75 * sign, zeros - 0.2, zeros - 0.75], -1)
+    down = np.stack([-0.10 * outwards, zeros - 0.25, zeros - 1.0], -1)
+    aside = np.stack([0.85 * outwards, zeros - 0.05, zeros - 0.75], -1)
     fall = surface.canonical_map.direction_to_model(np.where(lip[:, None], aside, down))
-    first = normalize(0.55 * roots.normals + 0.75 * fall + rng.normal(0, 0.15, (count, 3)))
+    lift = np.where(lip, 0.28, 0.55)[:, None]
+    first = normalize(lift * roots.normals + 0.75 * fall + rng.normal(0, 0.15, (count, 3)))
     low = 0.45 + 0.55 * smoothstep(0.87, 0.82, canonical[:, 2])
     edge = 0.4 + 0.6 * smoothstep(0.0, 0.012, roots.edge_m)
     length = style.length_m * face.beard_length * low * edge
