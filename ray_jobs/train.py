@@ -19,9 +19,6 @@ from typing import Any
 
 from ray_jobs.cluster import ClusterInfo, connect
 from synth.errors import ConfigError, HeadloomError
-from train.registry import resolve_config
-
-__all__ = ["TrainResult", "resolve_config", "train"]
 
 MAX_FAILURES = 2
 """How often a lost worker group is started again before the command fails."""
@@ -73,6 +70,15 @@ class _Job:
     working_directory: Path
     use_gpu: bool
     threads: int
+
+
+def resolve_config(
+    kind: str, source: str | Path | None = None, overrides: Sequence[str] = ()
+) -> Any:
+    """The configuration of a model; see `train.registry.resolve_config`."""
+    from train import registry
+
+    return registry.resolve_config(kind, source, overrides)
 
 
 def train(

@@ -14,6 +14,8 @@ from matplotlib.ticker import MaxNLocator
 from synth.config import atomic_write
 
 _BOOKKEEPING = {"samples_seen", "step", "seconds", "wait_fraction", "samples_per_second", "skipped"}
+_FEW = 12
+"""Below so many records an average would hide more than it shows."""
 _LAST = {"learning_rate", "gradient_norm"}
 _INK, _RAW, _SMOOTH, _GRID = "#2b2f36", "#b9c7dd", "#2a5fb4", "#e6e8ec"
 
@@ -66,8 +68,8 @@ def _draw(axis: Any, records: Sequence[Mapping[str, Any]], name: str) -> None:
     raw = [record.get(name) for record in records]
     values = np.array([np.nan if value is None else value for value in raw], dtype=float)
     marker = "." if len(values) < 40 else None
-    if name == "learning_rate":
-        axis.plot(steps, values, color=_SMOOTH, linewidth=1.8)
+    if name == "learning_rate" or len(values) < _FEW:
+        axis.plot(steps, values, color=_SMOOTH, linewidth=1.8, marker=marker)
     else:
         axis.plot(steps, values, color=_RAW, linewidth=1.0, marker=marker, markersize=4)
         axis.plot(steps, smooth(values), color=_SMOOTH, linewidth=1.8)
