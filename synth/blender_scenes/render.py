@@ -14,7 +14,6 @@ Order of operations, and why (docs/decisions.md has the numbers):
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -146,14 +145,6 @@ class Renderer:
         colour = imageio.imread(self._png)[..., :3]
         alpha = rgba8_from_float(linear[..., 3:])
         return np.concatenate([np.where(alpha > 0, colour, 0), alpha], axis=-1).astype(np.uint8)
-
-
-def _scratch_root(size: int) -> Path | None:
-    """The memory disk if a few views fit on it (containers make it small), else the usual one."""
-    view_bytes = size * size * 4 * 32
-    if _MEMORY_DISK.is_dir() and shutil.disk_usage(_MEMORY_DISK).free > 4 * view_bytes:
-        return _MEMORY_DISK
-    return None
 
 
 def _denoise_alpha(scene: bpy.types.Scene) -> None:

@@ -154,7 +154,7 @@ def _splat(
     columns = np.clip(column[:, None, None] + offsets[None, :], 0, atlas.size - 1)
     number = np.full(atlas.size**2, -1, np.int64)
     number[atlas.texels] = np.arange(len(atlas.texels))
-    near = number[(rows * atlas.size + columns).reshape(len(chosen), -1)]
+    near = number[(rows * atlas.size + columns).reshape(len(chosen), len(offsets) ** 2)]
     dot, window = np.nonzero(near >= 0)
     near = near[dot, window]
     distance = np.linalg.norm(atlas.canonical[near] - atlas.canonical[chosen[dot]], axis=1)

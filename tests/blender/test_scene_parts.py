@@ -10,7 +10,18 @@ from scipy.spatial import cKDTree
 
 from synth.blender_scenes import environment
 from synth.blender_scenes.glasses import fit_glasses, lens_pane, tube
+from synth.blender_scenes.skin_atlas import atlas_size, load_atlas
+from synth.blender_scenes.skin_bake import bake_skin
 from synth.spec import GLASSES_SHAPES, Glasses, HeadPose
+
+
+def test_a_skin_whose_only_freckle_falls_on_bare_skin_can_be_baked(model, spec):
+    """Of one candidate dot, none is left for some seeds (this once failed on an empty array)."""
+    atlas = load_atlas(model, atlas_size(64))
+    for seed in range(4):
+        skin = dataclasses.replace(spec.skin, freckles=0.0005, texture_seed=seed)
+        baked = bake_skin(dataclasses.replace(spec, skin=skin), model, atlas)
+        assert np.isfinite(baked.vertex_albedo).all()
 
 
 def test_a_uniform_map_gives_pi_times_its_radiance():
