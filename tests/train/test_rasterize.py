@@ -12,7 +12,7 @@ from torch import Tensor
 from synth.camera import look_at, ring, stack
 from train import rasterize_cpu
 from train.gaussians import Gaussians
-from train.rasterize import RENDER_MODES, rasterization, render
+from train.rasterize import RENDER_MODES, project, rasterization, render
 
 TENSORS = ("means", "quats", "scales", "opacities", "colors", "viewmats", "Ks", "backgrounds")
 
@@ -130,7 +130,7 @@ def compare(arguments, *, atol=1e-9, mode="RGB+D", **options):
 
 
 def test_float64_equals_the_dense_reference():
-    compare(scene(60))
+    compare(scene(40))
 
 
 def test_float32_equals_the_dense_reference():
@@ -146,7 +146,7 @@ def test_large_overlapping_gaussians_close_pixels():
 
 def test_pictures_taller_than_a_band_and_wider_than_high():
     compare(scene(30, size=(24, 2 * rasterize_cpu.BAND_ROWS + 5), seed=2))
-    compare(scene(30, size=(53, 7), seed=3))
+    compare(scene(15, size=(53, 7), seed=3))
 
 
 def test_gaussians_behind_the_camera_at_the_edge_and_in_the_near_plane():
@@ -202,7 +202,12 @@ def test_thousands_on_one_ray():
     forward = viewmats[0, 2, :3]
     arguments["means"] = torch.linspace(-1, 1, 2000, dtype=torch.float64)[:, None] * forward
     arguments["opacities"] = arguments["opacities"] * 0.02
-    compare(arguments)
+    with torch.no_grad():
+        values, alphas, _ = rasterization(**arguments, render_mode="RGB+D")
+        values_ref, alphas_ref = reference(**arguments)
+    assert (alphas_ref > 0.999).any()  # some pixels are closed by the many
+    torch.testing.assert_close(values, values_ref, atol=1e-9, rtol=1e-9)
+    torch.testing.assert_close(alphas[..., 0], alphas_ref, atol=1e-9, rtol=1e-9)
 
 
 def test_gradcheck():
@@ -393,3 +398,27 @@ def test_two_processes_may_compile_at_the_same_time(tmp_path):
         assert out.strip() == "[0, 0] [0, 2]", err
     cached = [path.name for path in (tmp_path / "__pycache__").glob("*.nbc")]
     assert len([name for name in cached if ".composite-" in name]) == 2
+
+
+def test_projection_equals_the_torch_twin_of_gsplat():
+    """gsplat's own Python reference of its projection kernel, off-centre and non-square."""
+    twin = pytest.importorskip("gsplat.cuda._torch_impl")
+    arguments = scene(200, size=(40, 24), spread=1.0, scale=0.3, seed=20)
+    arguments["Ks"] = arguments["Ks"] + torch.tensor(
+        [[3.0, 0.0, 4.0], [0.0, -2.0, -3.0], [0.0, 0.0, 0.0]]
+    )
+    covariances, _ = twin._quat_scale_to_covar_preci(
+        torch.nn.functional.normalize(arguments["quats"], dim=-1), arguments["scales"],
+        compute_preci=False,
+    )  # fmt: skip
+    radii, means2d, depths, conics, _ = twin._fully_fused_projection(
+        arguments["means"], covariances, arguments["viewmats"], arguments["Ks"], 40, 24
+    )
+    names = ("means", "quats", "scales", "viewmats", "Ks")
+    ours = project(*(arguments[name][None] for name in names), 40, 24)
+    drawn = radii.amin(-1) > 0
+    assert drawn.sum() > 100
+    torch.testing.assert_close(ours.means[0][drawn], means2d[drawn])
+    torch.testing.assert_close(ours.depths[0][drawn], depths[drawn])
+    torch.testing.assert_close(ours.conics[0][drawn], conics[drawn])
+    assert ours.visible[0][drawn].all()
