@@ -20,6 +20,9 @@ _BALL_SCALE = 0.985
 _CORNEA_SCALE = 0.992
 _CORNEA_BULGE = 0.085
 _CORNEA_IOR = 1.376
+_CORNEA_REFLECTION = 0.55
+"""Brow and lashes of a real eye hide half of what a bare cornea mirrors; with all of it the sky
+bleaches brown irises to grey."""
 _MERIDIANS, _PARALLELS = 64, 96
 
 
@@ -166,9 +169,10 @@ def _cornea_material() -> bpy.types.Material:
     shader = Shader("cornea")
     fresnel = shader.node("ShaderNodeFresnel", {"IOR": _CORNEA_IOR})
     is_shadow = shader.node("ShaderNodeLightPath").outputs["Is Shadow Ray"]
+    lit = shader.math("SUBTRACT", 1.0, is_shadow)
     return shader.surface(
         shader.mix_shader(
-            shader.math("MULTIPLY", fresnel, shader.math("SUBTRACT", 1.0, is_shadow)),
+            shader.math("MULTIPLY", shader.math("MULTIPLY", fresnel, _CORNEA_REFLECTION), lit),
             shader.node("ShaderNodeBsdfTransparent"),
             shader.node("ShaderNodeBsdfAnisotropic", {"Roughness": 0.04}),
         )

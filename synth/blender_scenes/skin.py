@@ -105,7 +105,7 @@ def _skin_bsdf(shader: Shader, spec: HeadSpec, colour, roughness, units_per_metr
         subsurface_weight=1.0,
         subsurface_radius=_SUBSURFACE_RADIUS,
         subsurface_scale=scale,
-        specular_ior_level=0.5,
+        specular_ior_level=0.42,
         ior=1.42,
     )
     bsdf.subsurface_method = "BURLEY"

@@ -119,6 +119,6 @@ def _paint_makeup(colour: np.ndarray, spec: HeadSpec, model: HeadModel) -> np.nd
 def vertex_roughness(spec: HeadSpec, model: HeadModel) -> np.ndarray:
     """Roughness [V] of every vertex: shinier on the T-zone, lips and lids."""
     masks = model.masks
-    rough = 0.52 - 0.15 * masks["tzone"] * spec.skin.oil - 0.12 * masks["lips"]
+    rough = 0.53 - 0.12 * masks["tzone"] * spec.skin.oil - 0.12 * masks["lips"]
     rough = rough - 0.05 * masks["eyelids"] - 0.15 * masks["mouth"]
     return np.clip(rough, 0.2, 0.8)
