@@ -134,7 +134,7 @@ class Dataset:
         if not (root / "dataset.yaml").exists():
             return cls(root, config, {"dataset_id": dataset_id(config), "assets": []})
         dataset = cls.open(root)
-        dataset._check_config(config)
+        dataset.require_config(config)
         return cls(root, config, dataset._header)
 
     @classmethod

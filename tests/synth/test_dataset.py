@@ -89,6 +89,16 @@ def test_planning_for_more_heads_changes_nothing(full):
     assert Dataset.open(full.root).config.heads == 5
 
 
+def test_a_preview_plans_and_writes_nothing(full, tmp_path):
+    assert [p.shard for p in Dataset.preview(full.root, grown(7)).plan()] == [2, 3]
+    assert Dataset.open(full.root).config.heads == 5
+    fresh = Dataset.preview(tmp_path / "none", CONFIG)
+    assert len(fresh.plan()) == 3
+    assert not (tmp_path / "none").exists()
+    with pytest.raises(DatasetMismatch, match="seed: 0 in the dataset, 1 given"):
+        Dataset.preview(full.root, dataclasses.replace(CONFIG, seed=1))
+
+
 def test_a_dataset_does_not_shrink(full):
     with pytest.raises(DatasetMismatch, match="made for 5 heads and does not shrink to 4"):
         Dataset.create(full.root, grown(4))
