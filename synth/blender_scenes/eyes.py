@@ -20,8 +20,8 @@ _BALL_SCALE = 0.985
 _CORNEA_SCALE = 0.992
 _CORNEA_BULGE = 0.085
 _CORNEA_IOR = 1.376
-_CORNEA_REFLECTION = 0.55
-"""Brow and lashes of a real eye hide half of what a bare cornea mirrors; with all of it the sky
+_CORNEA_REFLECTION = 0.4
+"""Brow and lashes of a real eye hide most of what a bare cornea mirrors; with all of it the sky
 bleaches brown irises to grey."""
 _MERIDIANS, _PARALLELS = 64, 96
 
@@ -112,8 +112,9 @@ def _eye_material(eyes: Eyes) -> bpy.types.Material:
         _iris_colour(shader, eyes, x, y, from_axis),
         _sclera_colour(shader, eyes, direction, from_axis),
     )
+    # the cornea shell in front carries all of the reflection
     return shader.surface(
-        shader.principled(base_colour=colour, roughness=0.35, specular_ior_level=0.25)
+        shader.principled(base_colour=colour, roughness=0.5, specular_ior_level=0.0)
     )
 
 
