@@ -65,7 +65,7 @@ def grow_tail(
     u = (spread * np.cos(turn))[lock] + inside[..., 0].T
     v = (spread * np.sin(turn))[lock] + inside[..., 1].T
     points = center + first * (u * width)[..., None] + second * (v * 0.8 * width)[..., None]
-    uneven = np.abs(rng.normal(0, 0.05, count)) + 0.06 * rng.random(locks)[lock]
+    uneven = np.abs(rng.normal(0, 0.08, count)) + 0.18 * rng.random(locks)[lock]
     keep = np.clip(1.0 - uneven, 0.5, 1.0)
     points = shorten(points, keep)
     points[:, 1:] = surface.field.push_out(points[:, 1:], 0.0015)
