@@ -201,7 +201,7 @@ def _photo_card(out: Path, head: HeadEntry) -> str:
 <figcaption>{name}, cropped and matted</figcaption></figure>
 <figure>{_spinner(out, head)}<figcaption>drag to spin</figcaption></figure>
 <figure><video class="square" src="{_link(out, folder / "turntable.mp4")}" autoplay loop muted
- playsinline controls></video><figcaption>turntable.mp4</figcaption></figure>
+ playsinline></video><figcaption>turntable.mp4</figcaption></figure>
 </div>
 <div class="strip"><div><img src="{_link(out, folder / "views.png")}" alt="the six views">
 <div class="names">{labels}</div></div></div>
@@ -388,7 +388,7 @@ def _dataset_facts(folder: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     config = yaml.safe_load(path.read_text(encoding="utf-8")).get("config", {})
-    named = {"heads": "heads", "size": "px", "samples": "samples", "seed": "seed"}
+    named = {"heads": "heads", "size": "px", "samples": "samples a pixel"}
     return {label: str(config[key]) for key, label in named.items() if key in config}
 
 

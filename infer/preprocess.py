@@ -15,9 +15,9 @@ import numpy as np
 from infer import matte
 from infer.faces import Face, FaceFinder
 from infer.framing import (
-    below_top_edge,
     crop_from_face,
     hull_mask,
+    inside_photo,
     photo_camera,
     shrink,
     transform_points,
@@ -191,7 +191,7 @@ class Preprocessor:
             probability = self._probability(photo, crop_from_work_photo, work_px)
             alpha = matte.refine(colour, probability, face_hull)
             source = "segmentation"
-        alpha = alpha * below_top_edge(crop_from_work_photo, work_px)
+        alpha = alpha * inside_photo(crop_from_work_photo, work_px, photo.rgb.shape[1])
         colour = matte.clean_edge_colours(colour, alpha)
         rgba = shrink(np.concatenate([colour, alpha[..., None]], axis=-1), size)
 

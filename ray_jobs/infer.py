@@ -146,7 +146,7 @@ def _lift_there(
               file=sys.stderr) as bar:  # fmt: skip
         for row in dataset.iter_rows():
             result = LiftResult(**row)
-            if result.status == "failed":
+            if result.status == "failed" and progress:
                 bar.write(f"failed: {result.error}", file=sys.stderr)
             bar.update()
             yield result

@@ -77,7 +77,7 @@ def test_the_page_links_only_to_files_beside_it(demo):
 def test_collect_reads_what_runs_left(demo):
     gallery = collect(demo)
     assert [head.folder.name for head in gallery.heads] == ["a head & more"]
-    assert gallery.datasets[0].facts == {"heads": "6", "px": "128", "samples": "8"}
+    assert gallery.datasets[0].facts == {"heads": "6", "px": "128", "samples a pixel": "8"}
     (run,) = gallery.runs
     assert run.kind == "gslrm"
     assert len(run.losses) == 29

@@ -148,6 +148,21 @@ def test_the_same_photo_gives_the_same_pixels(preprocessor, admiral, astronaut):
     np.testing.assert_array_equal(first.rgba, again.rgba)
 
 
+def test_beyond_the_photo_only_the_chest_goes_on(preprocessor, admiral):
+    """Her shoulders are wider than the photo; cut its lower part off as well."""
+    rgb = read_photo(admiral).rgb[:420, 80:440]
+    prepared = preprocessor.prepare(rgb)
+    corners = np.array([[0.0, 0.0], [360.0, 420.0]])
+    left, right = framing.transform_points(prepared.crop_from_photo, corners)[:, 0]
+    bottom = framing.transform_points(prepared.crop_from_photo, corners)[1, 1]
+    assert 12 < left < right < 116
+    assert bottom < 118
+    alpha = prepared.rgba[..., 3]
+    assert alpha[:, : int(left) - 8].max() == 0  # the edges lean by the roll
+    assert alpha[:, int(right) + 9 :].max() == 0
+    assert alpha[-1, 54:74].min() > 200
+
+
 def test_native_chatter_is_dropped_and_the_rest_kept(capfd):
     with quiet_native_log():
         os.write(2, b"W0000 00:00:1795365061.833173    7324 inference_feedback_manager.cc:114] x\n")
