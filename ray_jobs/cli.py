@@ -100,7 +100,7 @@ def _add_config_flags(parser: argparse.ArgumentParser, presets: str) -> None:
 
 def _add_cluster_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--address", help="Ray cluster to use ('auto' or ray://HOST:PORT); default: this machine"
+        "--address", help="Ray cluster to use ('auto' or HOST:PORT); default: this machine"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
