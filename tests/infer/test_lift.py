@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import imageio.v3 as iio
 import numpy as np
 import plyfile
 import pytest
 import torch
-from PIL import Image
 
 from infer import artifacts, film, preview
 from infer.config import LiftConfig, PruneConfig, TurntableConfig, WeightsConfig
@@ -36,10 +36,10 @@ def lifted(lifter, astronaut, tmp_path_factory):
 
 def test_a_photo_becomes_a_complete_folder(lifted, astronaut, tiny_weights):
     assert {path.name for path in lifted.iterdir()} == FILES
-    assert Image.open(lifted / "input.png").size == (32, 32)
-    assert Image.open(lifted / "input_rgba.png").mode == "RGBA"
-    assert Image.open(lifted / "views.png").size == (6 * 32 + 5 * 4, 32)
-    assert Image.open(lifted / "spin.jpg").size == (6 * 16, 16)
+    assert iio.imread(lifted / "input.png").shape == (32, 32, 3)
+    assert iio.imread(lifted / "input_rgba.png").shape == (32, 32, 4)
+    assert iio.imread(lifted / "views.png").shape == (32, 6 * 32 + 5 * 4, 3)
+    assert iio.imread(lifted / "spin.jpg").shape == (16, 6 * 16, 3)
     record = json.loads((lifted / "lift.json").read_text())
     vertex = plyfile.PlyData.read(lifted / "head.ply")["vertex"]
     assert len(vertex) == record["gaussians"]["count"] <= record["gaussians"]["predicted"]
