@@ -16,9 +16,7 @@ from train.gaussians import (
 def some(count: int = 4, batch: tuple[int, ...] = ()) -> Gaussians:
     generator = torch.Generator().manual_seed(0)
     draw = lambda *shape: torch.randn(*batch, *shape, generator=generator)  # noqa: E731
-    return Gaussians(
-        draw(count, 3), draw(count, 4), draw(count, 3), draw(count), draw(count, 1, 3)
-    )
+    return Gaussians(draw(count, 3), draw(count, 4), draw(count, 3), draw(count), draw(count, 1, 3))
 
 
 def test_activations_invert_the_stored_numbers():

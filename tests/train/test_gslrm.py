@@ -438,5 +438,3 @@ def test_learns_spheres_and_their_unseen_sides(spheres):
     score = psnr(result.color.movedim(-1, 1), images[unseen]).mean().item()
     baseline = psnr(torch.ones_like(images[unseen]), images[unseen]).mean().item()
     assert score > baseline + 5.0, (score, baseline)
-
-

@@ -99,9 +99,7 @@ def compare(arguments, *, atol=1e-9, mode="RGB+D", **options):
     outcomes = []
     for function in (rasterization, reference):
         dtype = arguments["means"].dtype if function is rasterization else torch.float64
-        leaves = {
-            name: arguments[name].detach().to(dtype).requires_grad_() for name in TENSORS
-        }
+        leaves = {name: arguments[name].detach().to(dtype).requires_grad_() for name in TENSORS}
         sizes = {"width": arguments["width"], "height": arguments["height"]}
         if function is rasterization:
             values, alphas, _ = function(**leaves, **sizes, render_mode=mode, **options)

@@ -169,9 +169,7 @@ class GSLRM(nn.Module):
         """[B, V, H, W, C] -> [B, V (H/p) (W/p), p p, C]: patches and their pixels in row order."""
         patch = self.config.patch_size
         batch, views, height, width, channels = pixels.shape
-        grid = pixels.reshape(
-            batch, views, height // patch, patch, width // patch, patch, channels
-        )
+        grid = pixels.reshape(batch, views, height // patch, patch, width // patch, patch, channels)
         return grid.permute(0, 1, 2, 4, 3, 5, 6).reshape(batch, -1, patch * patch, channels)
 
     def _embed(self, images: Tensor, rays: Rays) -> Tensor:
