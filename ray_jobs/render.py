@@ -21,9 +21,9 @@ from ray_jobs.progress import RenderProgress, format_duration
 from ray_jobs.window import Finished, run_window
 from synth.config import to_dict
 from synth.dataset import Dataset, ShardPlan
-from synth.datasetlock import exclusive
 from synth.errors import HeadloomError, RenderCrashed, RenderTimeout
 from synth.launch import WORKER_COMMAND, ShardResult, render_shard
+from synth.lock import exclusive
 from synth.report import contact_sheet
 from synth.sample import DatasetConfig
 from synth.spec import HeadSpec

@@ -19,6 +19,7 @@ from typing import Any
 
 from ray_jobs.cluster import ClusterInfo, connect
 from synth.errors import ConfigError, HeadloomError
+from synth.lock import exclusive
 
 MAX_FAILURES = 2
 """How often a lost worker group is started again before the command fails."""
@@ -111,7 +112,7 @@ def train(
     Raises:
         ConfigError: configuration, workers or resources do not fit.
         CheckpointError: `out` belongs to another model, configuration or dataset.
-        InputError, RecordError: the data cannot be read.
+        InputError, RecordError: the data cannot be read, or another process trains into `out`.
         ray.train.TrainingFailedError: the workers failed more than `MAX_FAILURES` times.
     """
     from train.data import HeadDataset
@@ -129,9 +130,9 @@ def train(
     log_path = out / "metrics.jsonl"
     finished = resumed_from == config.train.steps
     if not finished:
-        # Also cuts back what an earlier, killed run logged after its last checkpoint.
-        MetricsLog(log_path, found.state.samples_seen if found else 0).close()
-        with connect(address) as cluster:
+        with exclusive(out), connect(address) as cluster:
+            # Also cuts back what an earlier, killed run logged after its last checkpoint.
+            MetricsLog(log_path, found.state.samples_seen if found else 0).close()
             threads = cpus_per_worker or _cpus_per_worker(cluster, num_workers)
             _check_resources(cluster, num_workers, threads, use_gpu)
             job = _Job(kind, config, data, out, Path.cwd(), use_gpu, threads)

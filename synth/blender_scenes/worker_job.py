@@ -7,7 +7,6 @@ import faulthandler
 import json
 import os
 import re
-import resource
 import sys
 import time
 import traceback
@@ -200,7 +199,9 @@ def flush_output() -> None:
 
 
 def _peak_rss_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Largest resident memory of this program; `ru_maxrss` would start at that of the parent."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)[1]) * 1024
 
 
 def _versions() -> dict[str, str]:

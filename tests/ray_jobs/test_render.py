@@ -121,7 +121,7 @@ def test_a_task_that_fits_no_machine_is_refused(cluster, tmp_path):
 
 @pytest.mark.ray
 def test_two_drivers_do_not_meet(cluster, tmp_path):
-    from synth.datasetlock import exclusive
+    from synth.lock import exclusive
 
     with exclusive(tmp_path / "heads"), pytest.raises(RecordError, match="another process"):
         render(CONFIG, tmp_path / "heads")

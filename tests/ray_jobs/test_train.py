@@ -17,7 +17,8 @@ from safetensors.torch import load_file
 
 from ray_jobs import train as training
 from ray_jobs.cluster import connect
-from synth.errors import CheckpointError, ConfigError, RecordCorrupt
+from synth.errors import CheckpointError, ConfigError, RecordCorrupt, RecordError
+from synth.lock import exclusive
 from train.data import HeadDataset
 from train.loop import train as run_loop
 from train.metrics_log import read_metrics
@@ -186,6 +187,15 @@ def test_a_finished_run_does_not_start_ray(data, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "connect", lambda address: pytest.fail("Ray was started"))
     result = ray_run(run, data)
     assert result.already_finished and "vae is finished (4 steps, loss" in str(result)
+
+
+def test_two_runs_into_one_directory_are_refused(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "connect", lambda *_: pytest.fail("Ray must not start"))
+    with (
+        exclusive(tmp_path / "run"),
+        pytest.raises(RecordError, match=f"pid {os.getpid()} on .* another --out"),
+    ):
+        training.train("vae", "tiny", TINY, data, tmp_path / "run", progress=False)
 
 
 def test_what_cannot_work_is_refused_before_ray_starts(data, tmp_path, monkeypatch):

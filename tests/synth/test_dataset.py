@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from synth import datasetlock
+from synth import lock
 from synth.dataset import Dataset, dataset_id, split_of
 from synth.errors import DatasetMismatch, RecordCorrupt, RecordError, SchemaMismatch
 from synth.record import ShardWriter
@@ -240,7 +240,7 @@ def test_what_is_not_a_dataset_is_named(tmp_path):
 
 def test_only_one_process_may_write(tmp_path):
     code = (
-        "import sys\nfrom synth.datasetlock import exclusive\n"
+        "import sys\nfrom synth.lock import exclusive\n"
         "with exclusive(sys.argv[1]):\n    print('held', flush=True)\n    sys.stdin.read()"
     )
     holder = subprocess.Popen(
@@ -250,11 +250,11 @@ def test_only_one_process_may_write(tmp_path):
         assert holder.stdout.readline() == b"held\n"
         with (
             pytest.raises(RecordError, match=rf"pid {holder.pid} on "),
-            datasetlock.exclusive(tmp_path),
+            lock.exclusive(tmp_path),
         ):
             pass
     finally:
         holder.kill()
         holder.communicate()
-    with datasetlock.exclusive(tmp_path):  # a killed holder leaves no stale lock
+    with lock.exclusive(tmp_path):  # a killed holder leaves no stale lock
         pass

@@ -1,4 +1,4 @@
-"""One writer per dataset: an advisory lock that the kernel releases when its holder ends."""
+"""One writer per directory: an advisory lock that the kernel releases when its holder ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOCK_NAME = ".lock"
 
 @contextmanager
 def exclusive(root: str | Path) -> Iterator[None]:
-    """Hold the lock of a dataset directory, which is created if needed.
+    """Hold the lock of a dataset or a run, whose directory is created if needed.
 
     The lock is `flock`: a killed holder leaves no stale lock, and on NFS it holds between hosts.
 
@@ -32,8 +32,8 @@ def exclusive(root: str | Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RecordError(
-                f"another process is rendering into {root} ({_holder(file)}); "
-                "wait for it, end it, or render into another --out"
+                f"another process is writing into {root} ({_holder(file)}); "
+                "wait for it, end it, or choose another --out"
             ) from None
         holder = {
             "host": socket.gethostname(),
