@@ -20,7 +20,7 @@ from typing import Literal
 Status = Literal["ok", "warning", "failed"]
 Stage = Literal["setup", "render", "train", "lift", "cluster"]
 
-BLENDER_LIBRARIES = {
+SYSTEM_LIBRARIES: dict[str, str] = {
     "libGL.so.1": "libgl1",
     "libSM.so.6": "libsm6",
     "libICE.so.6": "libice6",
@@ -30,11 +30,10 @@ BLENDER_LIBRARIES = {
     "libXi.so.6": "libxi6",
     "libxkbcommon.so.0": "libxkbcommon0",
     "libXrender.so.1": "libxrender1",
+    "libgthread-2.0.so.0": "libglib2.0-0",
 }
-"""Shared libraries that the bpy wheel links against and a bare Debian lacks, with their package."""
-
-MEDIAPIPE_LIBRARIES = {"libGL.so.1": "libgl1", "libgthread-2.0.so.0": "libglib2.0-0"}
-"""Shared libraries that OpenCV, which mediapipe brings along, links against."""
+"""Shared libraries that a bare Debian lacks, with their package: what the wheel of bpy links
+against, and the last one for OpenCV, which mediapipe brings along."""
 
 _PROBE_SECONDS = 120
 
@@ -65,11 +64,11 @@ def run_checks(*, quick: bool = False) -> list[Check]:
         quick: skip those that start another process (Blender, mediapipe).
     """
     checks = [_python(), _hardware(), _disk()]
-    checks += [_libraries("Blender's system libraries", BLENDER_LIBRARIES, "render")]
-    checks += [_libraries("OpenCV's system libraries", MEDIAPIPE_LIBRARIES, "lift")]
+    libraries = _libraries(SYSTEM_LIBRARIES)
+    checks += [libraries]
     checks += [_package(*row) for row in _PACKAGES]
     checks += [_torch_device()]
-    if not quick:
+    if not quick and libraries.status == "ok":  # without them the probes say less, less clearly
         checks += [_probe(*row) for row in _PROBES]
     return checks
 
@@ -93,7 +92,7 @@ def report(checks: Iterable[Check]) -> str:
     return "\n".join(lines)
 
 
-def missing_libraries(libraries: dict[str, str]) -> list[str]:
+def missing_packages(libraries: dict[str, str]) -> list[str]:
     """Debian packages of those shared libraries (name -> package) that cannot be loaded."""
     missing = []
     for library, package in libraries.items():
@@ -130,12 +129,13 @@ def _disk() -> Check:
     )
 
 
-def _libraries(name: str, libraries: dict[str, str], stage: Stage) -> Check:
-    missing = missing_libraries(libraries)
+def _libraries(libraries: dict[str, str]) -> Check:
+    missing = missing_packages(libraries)
     if not missing:
-        return Check(name, "ok", "all found", stage)
+        return Check("System libraries", "ok", "all found", "render")
     remedy = f"sudo apt-get install -y {' '.join(missing)}"
-    return Check(name, "failed", f"missing: {', '.join(missing)}", stage, remedy)
+    detail = f"{len(missing)} missing, without which neither Blender nor the face models start"
+    return Check("System libraries", "failed", detail, "render", remedy)
 
 
 _PACKAGES: tuple[tuple[str, str, Stage], ...] = (
