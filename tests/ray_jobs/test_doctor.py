@@ -17,10 +17,16 @@ def test_a_missing_library_becomes_an_apt_line(monkeypatch):
             raise OSError(name)
 
     monkeypatch.setattr(doctor.ctypes, "CDLL", load)
-    monkeypatch.setattr(doctor, "_probe", lambda *_: pytest.fail("it could not start anyway"))
-    check = next(c for c in doctor.run_checks() if c.name == "System libraries")
+    check = doctor._libraries(doctor.SYSTEM_LIBRARIES)
     assert check.status == "failed" and check.detail.startswith("2 missing")
     assert check.remedy == "sudo apt-get install -y libsm6 libxi6"
+
+
+def test_nothing_is_started_that_cannot_start(monkeypatch):
+    monkeypatch.setattr(doctor, "missing_packages", lambda _: ["libgl1"])
+    monkeypatch.setattr(doctor, "_probe", lambda *_: pytest.fail("a library is missing"))
+    failed = [check.name for check in doctor.run_checks() if check.status == "failed"]
+    assert failed == ["System libraries"]
 
 
 def test_this_machine_passes_the_quick_checks():
