@@ -27,6 +27,11 @@ MAY_SET_ENVIRONMENT = {
 GLOBAL_RANDOM = re.compile(
     r"\b(np|numpy)\.random\.(seed|rand|randn|randint|random|uniform|normal|choice|shuffle)\b"
 )
+# A generator made elsewhere is one that nobody seeded from the spec.
+OWN_RANDOM = re.compile(
+    r"\b(default_rng|RandomState|SeedSequence|Philox|PCG64)\b|^\s*(import|from) (random|secrets)\b",
+    re.MULTILINE,
+)
 GAMMA = re.compile(r"0\.0031308|0\.04045|1\.055")
 
 
@@ -40,6 +45,8 @@ def problems(path: Path) -> list[str]:
     found = []
     if GLOBAL_RANDOM.search(text):
         found.append("draws from numpy's global generator; use synth.rng.stream")
+    if OWN_RANDOM.search(text) and name != "synth/rng.py":
+        found.append("makes a random generator of its own; use synth.rng.stream")
     if GAMMA.search(text) and name != "synth/color.py":
         found.append("contains a transfer curve; colour lives in synth/color.py")
     if re.search(r"\bos\.(environ|getenv|putenv)\b", text) and name not in MAY_SET_ENVIRONMENT:
@@ -96,6 +103,8 @@ def test_no_banned_constructs(path):
     "code",
     [
         "import numpy as np\nnp.random.seed(0)",
+        "rng = np.random.default_rng()",
+        "def f():\n    import random",
         "try:\n    f()\nexcept Exception:\n    pass",
         "try:\n    f()\nexcept:\n    x = 1",
         "torch.load('x')",

@@ -71,6 +71,11 @@ def imports(path: Path) -> list[tuple[str, int, bool]]:
             if node.module in ("synth", "train", "infer", "ray_jobs", "synth.blender_scenes"):
                 modules = [f"{node.module}.{alias.name}" for alias in node.names]
             found.extend((module, node.lineno, top) for module in modules)
+        elif isinstance(node, ast.Call) and node.args:
+            called, what = ast.unparse(node.func), node.args[0]
+            if called.split(".")[-1] in ("import_module", "__import__"):
+                assert isinstance(what, ast.Constant), f"{path}:{node.lineno}: imports a variable"
+                found.append((str(what.value), node.lineno, top))
         inside = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         for child in ast.iter_child_nodes(node):
             visit(child, top and not inside)
@@ -113,6 +118,8 @@ def test_imports_respect_the_layers(path):
     [
         ("synth/spec.py", "import torch"),
         ("synth/spec.py", "from synth.blender_scenes import head"),
+        ("synth/spec.py", "torch = importlib.import_module('torch')"),
+        ("synth/spec.py", "def f():\n    return __import__('bpy').data"),
         ("synth/blender_scenes/head.py", "import torch"),
         ("train/loop.py", "def f():\n    import ray"),
         ("train/loop.py", "import infer.ply"),

@@ -41,7 +41,7 @@ def test_round_trip(tmp_path, sh_count):
 def test_an_independent_reader_sees_the_standard_layout(tmp_path):
     gaussians = Gaussians.from_activated(
         means=torch.tensor([[0.1, -0.2, 0.3], [1.0, 2.0, 3.0]]),
-        quats=torch.tensor([[2.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, -1.0]]),
+        quats=torch.tensor([[2.0, 0.0, 0.0, 0.0], [0.0, 0.6, 0.0, -0.8]]),
         scales=torch.tensor([[0.01, 0.02, 0.03], [0.1, 0.1, 0.1]]),
         opacities=torch.tensor([0.25, 0.75]),
         rgb=torch.tensor([[1.0, 0.5, 0.0], [0.2, 0.4, 0.6]]),
@@ -58,13 +58,18 @@ def test_an_independent_reader_sees_the_standard_layout(tmp_path):
     ]  # fmt: skip
     assert all(p.val_dtype == "f4" for p in vertex.properties)
     np.testing.assert_allclose(vertex["x"], [0.1, 1.0])
+    np.testing.assert_allclose(vertex["y"], [-0.2, 2.0])
     np.testing.assert_allclose(vertex["z"], [0.3, 3.0])
     np.testing.assert_allclose(1 / (1 + np.exp(-vertex["opacity"])), [0.25, 0.75], rtol=1e-6)
-    np.testing.assert_allclose(np.exp(vertex["scale_1"]), [0.02, 0.1], rtol=1e-6)
+    for axis, scales in enumerate(([0.01, 0.1], [0.02, 0.1], [0.03, 0.1])):
+        np.testing.assert_allclose(np.exp(vertex[f"scale_{axis}"]), scales, rtol=1e-6)
     np.testing.assert_allclose(vertex["rot_0"], [1, 0])  # normalised, w first
-    np.testing.assert_allclose(vertex["rot_3"], [0, -1])
+    np.testing.assert_allclose(vertex["rot_1"], [0, 0.6])
+    np.testing.assert_allclose(vertex["rot_2"], [0, 0])
+    np.testing.assert_allclose(vertex["rot_3"], [0, -0.8])
     c0 = 0.28209479177387814
     np.testing.assert_allclose(0.5 + c0 * vertex["f_dc_0"], [1.0, 0.2], atol=1e-6)
+    np.testing.assert_allclose(0.5 + c0 * vertex["f_dc_1"], [0.5, 0.4], atol=1e-6)
     np.testing.assert_allclose(0.5 + c0 * vertex["f_dc_2"], [0.0, 0.6], atol=1e-6)
     size = (tmp_path / "head.ply").stat().st_size
     header = (tmp_path / "head.ply").read_bytes().index(b"end_header\n") + len(b"end_header\n")

@@ -4,8 +4,9 @@
 
 The behaviour lists heads by index: `{"sleep_s": 0.1, "crash": [3], "invalid": [5], "hang": [7],
 "print": {"2": "text"}, "once": "directory"}`. With `once`, a crash or hang happens the first time
-only. `env` puts the environment into the meta data; `no_death_signal` leaves the worker without
-protection. Any other key is a token that makes the process easy to find.
+only. `exit_code` ends the process with that code whatever happened. `env` puts the environment
+into the meta data; `no_death_signal` leaves the worker without protection. Any other key is
+a token that makes the process easy to find.
 """
 
 from __future__ import annotations
@@ -69,4 +70,7 @@ if __name__ == "__main__":
 
     if behaviour.get("no_death_signal"):
         worker.die_with_parent = lambda parent_pid: None
+    if "exit_code" in behaviour:
+        end = os._exit
+        os._exit = lambda code: end(behaviour["exit_code"])
     worker.main(sys.argv[2:], render_head=paint)

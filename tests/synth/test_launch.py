@@ -158,9 +158,16 @@ def test_errors_of_the_worker_arrive_with_their_type(out, behaviour, error, mess
     assert list(out.parent.iterdir()) == []
 
 
-def test_a_worker_that_cannot_start_is_a_crash(out):
-    with pytest.raises(RenderCrashed, match="exit code 1"):
-        launch.render_shard(SPECS, out, command=("/bin/false",))
+@pytest.mark.parametrize(("program", "code"), [("/bin/false", 1), ("/bin/true", 0)])
+def test_a_worker_that_leaves_no_shard_is_a_crash(out, program, code):
+    with pytest.raises(RenderCrashed, match=f"without a shard .exit code {code}"):
+        launch.render_shard(SPECS, out, command=(program,))
+
+
+def test_a_committed_shard_counts_whatever_the_exit_code(out):
+    """Blender may crash while the interpreter shuts down, long after the last byte."""
+    assert launch.render_shard(SPECS, out, command=stub(exit_code=139)).head_count == 3
+    ShardReader(out).verify()
 
 
 def test_the_worker_sees_its_threads_and_gpus_only(out, monkeypatch):

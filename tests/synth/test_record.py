@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,6 +114,40 @@ def test_every_flipped_bit_is_found(tmp_path, shard):
             ShardReader(path).verify()
 
 
+def test_every_changed_byte_of_the_footer_is_found(tmp_path, shard):
+    """The heads and the dataset id of the footer stand in no other digest."""
+    data = shard.read_bytes()
+    start = data.rindex(FOOTER_NAME.encode()) + 512
+    for position in range(start, data.index(b"\0", start)):
+        damaged = bytearray(data)
+        damaged[position] ^= 1
+        path = tmp_path / "damaged.tar"
+        path.write_bytes(damaged)
+        with pytest.raises(RecordCorrupt, match=r"damaged.tar"):
+            read_footer(path)
+
+
+def test_a_spec_under_the_wrong_name_is_found(tmp_path, monkeypatch):
+    """Every digest holds, but the spec is that of another head."""
+    append = ShardWriter._append_json
+
+    def swap(self, name, value):
+        append(self, name, {**value, "seed": 99} if name.endswith(".spec.json") else value)
+
+    monkeypatch.setattr(ShardWriter, "_append_json", swap)
+    path = write_shard(tmp_path / "s.tar", indices=(0,))
+    with pytest.raises(RecordCorrupt, match=r"its spec\.json hashes to"):
+        ShardReader(path).verify()
+
+
+def test_a_head_at_the_wrong_place_is_found(tmp_path, monkeypatch):
+    entry = record.HeadEntry
+    monkeypatch.setattr(record, "HeadEntry", lambda spec_id, index: entry(spec_id, index + 5))
+    path = write_shard(tmp_path / "s.tar", indices=(0,))
+    with pytest.raises(RecordCorrupt, match="listed as index 5, spec says 0"):
+        ShardReader(path).verify()
+
+
 def test_damage_is_named_by_shard_and_member_when_read(shard):
     spec_id = sample_head(CONFIG, 1).spec_id
     with tarfile.open(shard) as archive:
@@ -194,6 +229,29 @@ def test_the_shard_appears_in_one_step(tmp_path, monkeypatch):
     path = write_shard(tmp_path / "s.tar")
     assert seen == [(False, 0)]
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_all_bytes_are_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
+    events = []
+    fsync, replace = os.fsync, os.replace
+
+    def watch_fsync(handle):
+        name = str(Path(f"/proc/self/fd/{handle}").readlink())
+        events.append(("fsync", name, os.fstat(handle).st_size))
+        fsync(handle)
+
+    def watch_replace(source, target):
+        events.append(("replace", str(source), source.stat().st_size))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", watch_fsync)
+    monkeypatch.setattr(os, "replace", watch_replace)
+    path = write_shard(tmp_path / "s.tar")
+    assert [event[0] for event in events] == ["fsync", "replace", "fsync"]
+    (_, synced, size), (_, renamed, _), (_, directory, _) = events
+    assert synced == renamed
+    assert size == path.stat().st_size
+    assert directory == str(tmp_path)
 
 
 @pytest.mark.parametrize(
