@@ -13,7 +13,7 @@ from infer import artifacts, film, preview
 from infer.config import LiftConfig
 from infer.photo import file_digest
 from infer.ply import write_ply
-from infer.predictor import Lifted, Predictor
+from infer.predictor import Lifted, Predictor, Progress, no_progress
 from infer.preprocess import PreparedPhoto, PreprocessConfig, Preprocessor
 from infer.weights import WeightSet, load_weight_set
 from synth.config import to_dict
@@ -68,13 +68,21 @@ class Lifter:
         """Identity of the result of an input under these weights."""
         return artifacts.lift_key(input_digest, settings, self.weights.digests())
 
-    def lift_photo(self, path: str | Path, folder: str | Path, *, overwrite: bool = False) -> bool:
+    def lift_photo(
+        self,
+        path: str | Path,
+        folder: str | Path,
+        *,
+        overwrite: bool = False,
+        progress: Progress = no_progress,
+    ) -> bool:
         """Lift one photo into a folder; nothing is done if its result is there already.
 
         Args:
             path: of the photo.
             folder: of the result, see `infer.artifacts`; made if missing.
             overwrite: replace the result of another input, configuration or weights.
+            progress: told what is being done.
 
         Returns:
             Whether there was work to do.
@@ -90,7 +98,7 @@ class Lifter:
         start = time.perf_counter()
         prepared = self.preprocessor.prepare(path)
         timings = {"prepare_s": time.perf_counter() - start}
-        lifted = self.predictor.lift(prepared)
+        lifted = self.predictor.lift(prepared, progress)
         timings.update(lifted.timings)
         record = photo_record(key, self.config, self.weights, prepared, lifted)
 
@@ -101,6 +109,7 @@ class Lifter:
             preview.write_image(temporary / "views.png", preview.strip(list(lifted.views)))
             write_ply(temporary / "head.ply", lifted.gaussians)
             table = self.config.turntable
+            progress("turntable", 0, 1)
             frames = preview.turntable(lifted.gaussians, table)
             film.write_mp4(temporary / "turntable.mp4", frames, table.fps)
             spin = frames[:: table.frames // table.spin_frames]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,14 @@ from train.diffusion.pipeline import MultiViewPipeline
 from train.gaussians import Gaussians
 from train.gslrm.config import GslrmConfig
 from train.gslrm.model import GSLRM
+
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how many steps of it are done, and out of how many."""
+
+
+def no_progress(stage: str, done: int, total: int) -> None:
+    """A `Progress` that tells nobody."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,11 +89,12 @@ class Predictor:
         """Side in pixels of the photos that the diffusion model takes."""
         return self.pipeline.image_size
 
-    def lift(self, photo: PreparedPhoto) -> Lifted:
+    def lift(self, photo: PreparedPhoto, progress: Progress = no_progress) -> Lifted:
         """Lift one photo; the result depends on nothing but the photo, weights and configuration.
 
         Args:
             photo: prepared at `size`.
+            progress: told of every step of the diffusion model.
 
         Raises:
             InputError: the photo has another size.
@@ -99,6 +109,7 @@ class Predictor:
             views = self.pipeline(
                 image, seed=self.config.seed, steps=self.config.steps,
                 guidance=self.config.guidance,
+                progress=lambda done, total: progress("six views", done, total),
             )  # fmt: skip
             self._wait()
             painted = time.perf_counter()

@@ -29,6 +29,7 @@ from infer.faces import Face
 from infer.framing import crop_from_face
 from infer.photo import Photo, file_digest, photo_from_array
 from infer.ply import read_ply, write_ply
+from infer.predictor import Progress, no_progress
 from infer.preprocess import Preprocessor
 from synth.camera import orbit
 from synth.config import atomic_write, to_dict
@@ -144,7 +145,12 @@ def video_settings(lifter: Lifter) -> dict[str, Any]:
 
 
 def lift_video(
-    lifter: Lifter, path: str | Path, folder: str | Path, *, overwrite: bool = False
+    lifter: Lifter,
+    path: str | Path,
+    folder: str | Path,
+    *,
+    overwrite: bool = False,
+    progress: Progress = no_progress,
 ) -> bool:
     """Lift a video into a folder; a second call goes on where the first stopped.
 
@@ -153,6 +159,7 @@ def lift_video(
         path: of the video.
         folder: of the result; made if missing.
         overwrite: replace the result of another input, configuration or weights.
+        progress: told of every frame.
 
     Returns:
         Whether there was work to do.
@@ -166,10 +173,12 @@ def lift_video(
     key = lifter.key(input_digest, video_settings(lifter))
     if artifacts.is_done(folder, key, overwrite=overwrite):
         return False
+    progress("face track", 0, 1)
     track = _plan(lifter, path, folder, key, overwrite)
     frames = folder / "frames"
     (folder / artifacts.RECORD).unlink(missing_ok=True)
-    lifted = _lift_frames(lifter, path, track, frames)
+    lifted = _lift_frames(lifter, path, track, frames, progress)
+    progress("film", 0, 1)
     _write_film(lifter, track, frames, folder / "lifted.mp4")
     record = {
         "schema": artifacts.SCHEMA,
@@ -221,7 +230,7 @@ def _plan(lifter: Lifter, path: Path, folder: Path, key: str, overwrite: bool) -
     return track
 
 
-def _lift_frames(lifter: Lifter, path: Path, track: Track, frames: Path) -> int:
+def _lift_frames(lifter: Lifter, path: Path, track: Track, frames: Path, progress: Progress) -> int:
     """Lift every frame that has no PLY yet; returns how many were lifted."""
     lifted = 0
     if all((frames / f"{t:04d}.ply").is_file() for t in range(len(track.frame_indices))):
@@ -229,6 +238,7 @@ def _lift_frames(lifter: Lifter, path: Path, track: Track, frames: Path) -> int:
     for t, (index, frame) in enumerate(read_frames(path, lifter.config.video)):
         if t >= len(track.frame_indices) or index != track.frame_indices[t]:
             raise InputError(f"{path}: it decodes to other frames than before; use --overwrite")
+        progress("frames", t, len(track.frame_indices))
         splat = frames / f"{t:04d}.ply"
         if splat.is_file():
             continue

@@ -8,15 +8,18 @@ what is missing.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from ray_jobs.cluster import ClusterInfo, connect
+from ray_jobs.progress import StageProgress
 
 if TYPE_CHECKING:
     from infer.collection import LiftItem, LiftResult, LiftSummary
@@ -65,7 +68,7 @@ def lift(
     items = find_items([Path(path) for path in inputs], out)
     weights = load_weight_set(config.weights)
     if len(items) == 1:
-        return LiftSummary((_lift_here(items[0], config, weights, overwrite),))
+        return LiftSummary((_lift_here(items[0], config, weights, overwrite, progress),))
     with connect(address) as cluster:
         results = list(_lift_there(items, config, weights, overwrite, cluster, progress))
     by_path = {result.path: result for result in results}
@@ -75,7 +78,7 @@ def lift(
 
 
 def _lift_here(
-    item: LiftItem, config: LiftConfig, weights: WeightSet, overwrite: bool
+    item: LiftItem, config: LiftConfig, weights: WeightSet, overwrite: bool, progress: bool
 ) -> LiftResult:
     """The only item, in this process; its error is the error of the command."""
     from infer.collection import LiftResult
@@ -83,10 +86,9 @@ def _lift_here(
     from infer.video import lift_video
 
     lifter = Lifter(config, weights)
-    if item.kind == "video":
-        worked = lift_video(lifter, item.path, item.folder, overwrite=overwrite)
-    else:
-        worked = lifter.lift_photo(item.path, item.folder, overwrite=overwrite)
+    lift_it = partial(lift_video, lifter) if item.kind == "video" else lifter.lift_photo
+    with StageProgress("lift", enabled=progress) as bar:
+        worked = lift_it(item.path, item.folder, overwrite=overwrite, progress=bar.update)
     return LiftResult(str(item.path), str(item.folder), "done" if worked else "skipped")
 
 
@@ -105,12 +107,18 @@ class LiftActor:
     """Lifts batches of one item; the models stay loaded between them."""
 
     def __init__(
-        self, config: LiftConfig, weights: WeightSet, overwrite: bool, threads: int
+        self,
+        config: LiftConfig,
+        weights: WeightSet,
+        overwrite: bool,
+        working_directory: Path,
+        threads: int,
     ) -> None:
         import torch
 
         from infer.lifter import Lifter
 
+        os.chdir(working_directory)  # relative paths mean the user's directory
         torch.set_num_threads(threads)
         self._lifter = Lifter(config, weights)
         self._overwrite = overwrite
@@ -141,7 +149,7 @@ def _lift_there(
     rows = [
         {"path": str(item.path), "folder": str(item.folder), "kind": item.kind} for item in items
     ]
-    dataset = _dataset(rows, (config, weights, overwrite), cluster)
+    dataset = _dataset(rows, (config, weights, overwrite, Path.cwd()), cluster)
     with tqdm(total=len(items), desc="lift", unit="item", disable=not progress or None,
               file=sys.stderr) as bar:  # fmt: skip
         for row in dataset.iter_rows():

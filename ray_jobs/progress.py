@@ -1,4 +1,4 @@
-"""One line of progress on stderr: heads per minute, time left, what runs and what failed."""
+"""One line of progress on stderr: how much is done, at which rate, and the time left."""
 
 from __future__ import annotations
 
@@ -88,6 +88,43 @@ class RenderProgress:
 
     def close(self) -> None:
         """End the line."""
+        self._bar.close()
+
+
+class StageProgress:
+    """Shows work that goes through stages, each with a number of steps; a context manager.
+
+    Args:
+        name: of the work.
+        enabled: False shows nothing; so does a stream that is no terminal.
+        stream: where to; stderr by default.
+    """
+
+    def __init__(self, name: str, *, enabled: bool = True, stream: IO[str] | None = None):
+        stream = stream or sys.stderr
+        self._name, self._stage = name, ""
+        self._bar = tqdm(
+            total=1,
+            desc=name,
+            file=stream,
+            disable=not (enabled and stream.isatty()),
+            dynamic_ncols=True,
+            leave=False,
+        )
+
+    def update(self, stage: str, done: int, total: int) -> None:
+        """`done` of `total` steps of a stage are done; a new stage starts the clock again."""
+        if stage != self._stage:
+            self._stage = stage
+            self._bar.reset(total)
+            self._bar.set_description_str(f"{self._name}: {stage}", refresh=False)
+        self._bar.update(done - self._bar.n)
+        self._bar.refresh()
+
+    def __enter__(self) -> StageProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._bar.close()
 
 

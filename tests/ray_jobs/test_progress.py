@@ -7,7 +7,7 @@ import io
 import pytest
 
 from ray_jobs import progress
-from ray_jobs.progress import RenderProgress, format_duration
+from ray_jobs.progress import RenderProgress, StageProgress, format_duration
 
 
 class Clock:
@@ -52,6 +52,20 @@ def test_a_terminal_gets_a_bar():
     bar.close()
     assert "4/10 heads" in stream.getvalue()
     assert "shard-000001.tar failed" in stream.getvalue()
+
+
+def test_stages_are_shown_on_a_terminal_only():
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
+        with StageProgress("lift", stream=stream) as bar:
+            bar.update("six views", 3, 50)
+            bar.update("turntable", 0, 1)
+        assert ("lift: six views" in stream.getvalue()) == shown
+        assert ("3/50" in stream.getvalue()) == shown
+        assert ("lift: turntable" in stream.getvalue()) == shown
 
 
 def test_quiet_is_quiet(capfd):
