@@ -25,7 +25,6 @@ from train.gaussians import Gaussians
 from train.gslrm.config import GslrmConfig
 from train.gslrm.model import GSLRM
 
-
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how many steps of it are done, and out of how many."""
 
