@@ -271,7 +271,8 @@ def _runs_section(out: Path, runs: Sequence[RunEntry]) -> str:
     cards = "\n".join(_run_card(out, run) for run in runs)
     return (
         '<section id="training"><h2>The models</h2><p class="note">Loss over optimiser steps, '
-        f'logarithmic.</p><div class="models">{cards}</div></section>'
+        "logarithmic. In the pictures, rows of truth alternate with what the model makes of them."
+        f'</p><div class="models">{cards}</div></section>'
     )
 
 
@@ -280,12 +281,18 @@ def _run_card(out: Path, run: RunEntry) -> str:
     links = []
     if run.curves is not None:
         links.append(f'<a href="{_link(out, run.curves)}">all curves</a>')
+    picture = ""
     if run.preview is not None:
-        links.append(f'<a href="{_link(out, run.preview)}">preview</a>')
+        link = _link(out, run.preview)
+        picture = (
+            f'<a href="{link}"><img class="preview" src="{link}" loading="lazy" '
+            f'alt="{escape(name)}: rows of truth, each above what the model makes of it"></a>'
+        )
     facts = " · ".join(f"{value} {key}" for key, value in run.facts.items())
     return f"""<article class="card"><div class="head"><h3>{escape(name)}</h3>
 <b>{run.losses[-1][1]:.3g}</b></div><p class="small">{escape(job)}</p>
 {curve_svg(run.losses)}
+{picture}
 <p class="small">{escape(facts)} {" · ".join(links)}</p></article>"""
 
 
