@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         return arguments.run(arguments)
-    except HeadloomError as error:
+    except (HeadloomError, OSError) as error:  # a full disk or a forbidden folder is no bug
         if arguments.verbose:
             traceback.print_exc()
         print(f"headloom: {error}", file=sys.stderr)
@@ -113,7 +113,8 @@ def _add_render(verbs) -> None:
         "render a dataset of synthetic heads with Blender",
         "Heads are sampled from the configuration and the seed, rendered by one Blender process\n"
         "per shard, and written as DIR/shards/shard-*.tar (WebDataset). The same seed gives the\n"
-        "same pixels on any machine. A larger --heads adds to an existing dataset.\n\n"
+        "same heads, and on the same kind of CPU the same pixels. A larger --heads adds to an\n"
+        "existing dataset.\n\n"
         "  headloom render --out heads --heads 200 --size 256 --seed 7\n"
         "  headloom render --out heads --config demo --dry-run\n"
         "  headloom render --out heads --heads 1000 --set samples=16 --set views.random=10",

@@ -100,6 +100,8 @@ def train(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
         config = training.resolve_config(arguments.kind, arguments.config or "tiny", overrides)
         _print_yaml("configuration", config)
+        steps = f"{config.train.steps} steps on {arguments.data}"
+        print(f"# plan: train {arguments.kind} for {steps} into {arguments.out}")
         return 0
     result = training.train(
         arguments.kind,

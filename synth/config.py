@@ -56,6 +56,8 @@ def load_config(
         data = _read_yaml(path)
     for override in overrides:
         _apply_override(data, override)
+    if overrides:  # the mistake may be in any of them, not in the file
+        where += f" with {', '.join(overrides)}"
     return from_dict(cls, data, where)
 
 

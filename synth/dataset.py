@@ -135,6 +135,7 @@ class Dataset:
             return cls(root, config, {"dataset_id": dataset_id(config), "assets": []})
         dataset = cls.open(root)
         dataset.require_config(config)
+        dataset.check_sampler()
         return cls(root, config, dataset._header)
 
     @classmethod
@@ -300,8 +301,8 @@ class Dataset:
 
     def heads(self) -> Iterator[HeadRecord]:
         """All rendered heads, in the order of their index."""
-        for shard in self.shards():
-            yield from shard.heads()
+        for path in self._shard_paths():
+            yield from ShardReader(path).heads()
 
     def _shard_paths(self) -> list[Path]:
         return sorted(self.shard_directory.glob("shard-*.tar"))

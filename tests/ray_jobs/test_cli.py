@@ -79,6 +79,12 @@ def test_a_missing_photo_is_named(tmp_path, capsys):
     assert "no.jpg" in capsys.readouterr().err
 
 
+def test_a_folder_that_cannot_be_made_is_one_sentence(capsys):
+    assert cli.main(["render", "--out", "/proc/nowhere", "--heads", "1"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1 and "/proc/nowhere" in captured.err
+
+
 def test_interruption_tells_how_to_go_on(monkeypatch, tmp_path, capsys):
     def interrupted(_):
         raise KeyboardInterrupt
@@ -101,6 +107,13 @@ def test_vae_flag_belongs_to_diffusion(tmp_path, capsys):
     arguments = ["train", "gslrm", "--data", str(tmp_path), "--out", str(tmp_path), "--vae", "x"]
     assert cli.main(arguments) == 1
     assert "train diffusion" in capsys.readouterr().err
+
+
+def test_a_dry_run_of_training_prints_the_plan(tmp_path, capsys):
+    arguments = ["train", "vae", "--data", "heads", "--out", str(tmp_path / "run")]
+    assert cli.main([*arguments, "--set", "train.steps=7", "--dry-run"]) == 0
+    assert "# plan: train vae for 7 steps on heads into" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
 
 
 def test_dry_run_prints_the_plan_and_one_head(tmp_path, capsys):

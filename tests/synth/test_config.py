@@ -71,6 +71,15 @@ def test_mistakes_name_the_path_and_the_value(override, message):
         assert message in str(error.value)
 
 
+def test_a_mistake_on_the_command_line_is_not_blamed_on_the_file(tmp_path):
+    (tmp_path / "big.yaml").write_text("steps: 10\n")
+    with pytest.raises(ConfigError, match=r"big\.yaml with steps=-1, label=a: steps must not be"):
+        load_config(Outer, "big", ["steps=-1", "label=a"], presets=tmp_path)
+    (tmp_path / "big.yaml").write_text("steps: -1\n")
+    with pytest.raises(ConfigError, match=r"big\.yaml: steps must not be"):
+        load_config(Outer, "big", presets=tmp_path)
+
+
 def test_yaml_scientific_notation_is_a_number():
     assert load_config(Outer, None, ["inner.rate=4e-4"]).inner.rate == 4e-4
 

@@ -124,8 +124,9 @@ def test_a_changed_sampler_is_refused(full):
     data = yaml.safe_load(path.read_text())
     data["first_spec_id"] = "0" * 16
     path.write_text(yaml.safe_dump(data))
-    with pytest.raises(DatasetMismatch, match="the sampler or an asset changed"):
-        Dataset.create(full.root, CONFIG)
+    for make in (Dataset.create, Dataset.preview):
+        with pytest.raises(DatasetMismatch, match="the sampler or an asset changed"):
+            make(full.root, CONFIG)
     assert not Dataset.open(full.root).verify().ok
 
 

@@ -203,8 +203,8 @@ render_shard(specs, sys.argv[1], command=(sys.executable, sys.argv[2], sys.argv[
 """
 
 
-def kill_parent_and_look(tmp_path, behaviour) -> tuple[list[int], str]:
-    """Kill -9 a process inside `render_shard`; the workers that live on, and their token."""
+def kill_parent_and_look(tmp_path, behaviour) -> list[int]:
+    """Kill -9 a process inside `render_shard`; the workers that lived on (and are killed now)."""
     token = uuid.uuid4().hex
     command = [str(tmp_path / "s.tar"), str(STUB), json.dumps({**behaviour, "token": token})]
     parent = subprocess.Popen(
@@ -218,22 +218,21 @@ def kill_parent_and_look(tmp_path, behaviour) -> tuple[list[int], str]:
         parent.kill()
         parent.wait()
     time.sleep(1.0)
-    return processes_with(token), token
+    alive = processes_with(token)
+    for pid in alive:
+        os.kill(pid, signal.SIGKILL)
+    return alive
 
 
 def test_a_killed_parent_takes_the_worker_with_it(tmp_path):
-    alive, _ = kill_parent_and_look(tmp_path, {"hang": [0], "once": str(tmp_path)})
-    assert alive == []
+    assert kill_parent_and_look(tmp_path, {"hang": [0], "once": str(tmp_path)}) == []
     assert not (tmp_path / "s.tar").exists()
 
 
 def test_without_the_death_signal_it_would_live_on(tmp_path):
     """The control: the test above can fail."""
     behaviour = {"hang": [0], "once": str(tmp_path), "no_death_signal": True}
-    alive, token = kill_parent_and_look(tmp_path, behaviour)
-    for pid in processes_with(token):
-        os.kill(pid, signal.SIGKILL)
-    assert len(alive) == 1
+    assert len(kill_parent_and_look(tmp_path, behaviour)) == 1
 
 
 def test_a_worker_whose_parent_is_gone_does_not_start(tmp_path):
