@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+"""Weights of linear R, G, B with the primaries of sRGB (IEC 61966-2-1)."""
+
 
 def srgb_from_linear(linear: np.ndarray) -> np.ndarray:
     """Encode linear light with the sRGB curve (IEC 61966-2-1).

@@ -55,7 +55,7 @@ def sample_head(config: DatasetConfig, index: int) -> HeadSpec:
     person = sample_identity.sample_person(Streams(config.seed, identity_index), config)
     look = Streams(config.seed, index)
     expression, gaze, pose = sample_look.sample_expression(look, config.expression)
-    hair, natural = sample_look.sample_hair(look, config.hair, person)
+    hair = sample_look.sample_hair(look, config.hair, person)
     light = sample_look.sample_light(look, config.light)
     assets = [asset_ref(GEOMETRY_ID)] + ([asset_ref(light.hdri)] if light.hdri else [])
     spec = HeadSpec(
@@ -68,7 +68,7 @@ def sample_head(config: DatasetConfig, index: int) -> HeadSpec:
         skin=sample_look.dress_skin(look, config.wear, person),
         eyes=person.eyes,
         hair=hair,
-        facial_hair=sample_look.sample_facial_hair(look, config.facial_hair, person, natural),
+        facial_hair=sample_look.sample_facial_hair(look, config.facial_hair, person),
         clothes=sample_look.sample_clothes(look, config.wear),
         accessories=sample_look.sample_accessories(look, config.wear, person),
         light=light,

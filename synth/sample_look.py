@@ -67,12 +67,13 @@ def _actions(family: str, rng: np.random.Generator) -> dict[str, float]:
         }
     if family == "grin":
         return {
-            **both("mouthSmile", 0.7 + 0.15 * amount),
-            **both("mouthUpperUp", 0.2 + 0.4 * amount),
-            **both("mouthLowerDown", 0.25 + 0.25 * amount),
-            **both("cheekSquint", 0.5),
-            **both("eyeSquint", 0.25),
-            "jawOpen": float(0.06 + 0.10 * amount),
+            # the corners go up further than the lips part: otherwise the teeth are bared
+            **both("mouthSmile", 0.75 + 0.25 * amount),
+            **both("mouthUpperUp", 0.12 + 0.15 * amount),
+            **both("mouthLowerDown", 0.05 + 0.10 * amount),
+            **both("cheekSquint", 0.55),
+            **both("eyeSquint", 0.2),
+            "jawOpen": float(0.06 + 0.11 * amount),
         }
     if family == "serious":
         return {**both("browDown", 0.6 * amount), **both("mouthPress", 0.4 * amount)}
@@ -81,12 +82,12 @@ def _actions(family: str, rng: np.random.Generator) -> dict[str, float]:
             "browInnerUp": float(amount),
             **both("browOuterUp", amount),
             **both("eyeWide", 0.6 * amount),
-            "jawOpen": float(0.4 * amount),
+            "jawOpen": float(0.3 * amount),
         }
     if family == "talk":
         return {
-            "jawOpen": float(rng.uniform(0.06, 0.22)),
-            "mouthFunnel": float(rng.uniform(0, 0.3)),
+            "jawOpen": float(rng.uniform(0.05, 0.16)),
+            "mouthFunnel": float(rng.uniform(0, 0.15)),
         }
     if family == "squint":
         return {**both("eyeSquint", 0.8 * amount), **both("cheekSquint", 0.5 * amount)}
@@ -97,10 +98,9 @@ def _actions(family: str, rng: np.random.Generator) -> dict[str, float]:
     return {}
 
 
-def sample_hair(draw: Draw, settings: HairConfig, person: Person) -> tuple[Hair, HairColour]:
-    """The hair as worn, and its natural colour (that of brows and beard)."""
-    natural = _hair_colour(person.hair_colour, person.grey)
-    worn = natural
+def sample_hair(draw: Draw, settings: HairConfig, person: Person) -> Hair:
+    """The hair as worn: natural or dyed."""
+    worn = _hair_colour(person.hair_colour, person.grey)
     rng = draw("hair.dye")
     if person.female and happens(rng, settings.dyed):
         worn = _hair_colour(choose(rng, dict.fromkeys(palettes.HAIR_COLOURS, 1.0)), 0.0)
@@ -111,14 +111,13 @@ def sample_hair(draw: Draw, settings: HairConfig, person: Person) -> tuple[Hair,
         albedo = tuple(a * t for a, t in zip(bleached.albedo, tint))
         worn = dataclasses.replace(bleached, name="tinted", tint=tint, albedo=albedo)
     style = choose(draw("hair.style"), _style_weights(settings, person))
-    hair = Hair(
+    return Hair(
         style=style,
         colour=worn,
         groom_seed=draw.derive_seed("hair.groom"),
         length_scale=float(draw("hair.length").uniform(0.85, 1.15)),
         parting=_parting(draw("hair.parting"), settings, style),
     )
-    return hair, natural
 
 
 def _style_weights(settings: HairConfig, person: Person) -> dict[str, float]:
@@ -146,10 +145,9 @@ def _hair_colour(name: str, grey: float) -> HairColour:
     return HairColour(name, pigment.melanin, pigment.redness, albedo, grey)
 
 
-def sample_facial_hair(
-    draw: Draw, settings: FacialHairConfig, person: Person, natural: HairColour
-) -> FacialHair:
-    """Beard, brows and lashes."""
+def sample_facial_hair(draw: Draw, settings: FacialHairConfig, person: Person) -> FacialHair:
+    """Beard, brows and lashes, in the person's natural colour; they grey later than the scalp."""
+    natural = _hair_colour(person.hair_colour, 0.7 * person.grey)
     beard = "none" if person.female else choose(draw("beard.style"), settings.beards)
     shadow = {"none": draw("beard.shadow").uniform(0.0, 0.18), "stubble": 0.32, "short": 0.5,
               "full": 0.55}.get(beard, 0.12)  # fmt: skip
@@ -160,10 +158,11 @@ def sample_facial_hair(
     return FacialHair(
         beard=beard,
         beard_seed=draw.derive_seed("beard.groom"),
+        colour=natural,
         beard_density=float(draw("beard.density").uniform(0.8, 1.15)),
         beard_length=float(draw("beard.length").uniform(0.8, 1.25)),
         shaving_shadow=0.0 if female else float(shadow),
-        brow_density=float(brow.uniform(0.5, 0.85) if female else brow.uniform(0.7, 1.15)),
+        brow_density=float(brow.uniform(0.45, 0.75) if female else brow.uniform(0.6, 1.0)),
         brow_length=float(brow.uniform(0.8, 1.1)),
         lash_length=float(lash.uniform(0.95, 1.25) if female else lash.uniform(0.7, 0.95)),
     )
@@ -196,11 +195,12 @@ def dress_skin(draw: Draw, settings: WearConfig, person: Person) -> Skin:
 def sample_clothes(draw: Draw, settings: WearConfig) -> Clothes:
     """Garment, colours and pattern."""
     rng = draw("clothes.colour")
-    first, second = rng.choice(len(palettes.CLOTH_COLOURS), 2, replace=False)
+    weights = np.array([cloth.weight for cloth in palettes.CLOTHS])
+    first, second = rng.choice(len(weights), 2, replace=False, p=weights / weights.sum())
 
     def shade(number: int) -> Rgb:
-        brightness = rng.uniform(0.75, 1.15)
-        return tuple(float(min(0.8, c * brightness)) for c in palettes.CLOTH_COLOURS[number])
+        brightness = rng.uniform(0.8, 1.15)
+        return tuple(float(min(0.7, c * brightness)) for c in palettes.CLOTHS[number].colour)
 
     return Clothes(
         garment=choose(draw("clothes.garment"), settings.garments),
@@ -237,14 +237,14 @@ def sample_light(draw: Draw, settings: LightConfig) -> Light:
     if kind == "hdri":
         name = choose(draw("light.hdri"), settings.hdris)
         rotation, strength = rng.uniform(0, 360), rng.uniform(0.8, 1.2)
-        # whatever the map has in front of the face, a large weak light keeps it from being black
-        fill = _area(rng.uniform(-30, 30), rng.uniform(5, 30), 3.0, rng.uniform(50, 90))
+        # whatever the map has in front of the face, a large soft light gives it shape
+        fill = _area(rng.uniform(-45, 45), rng.uniform(10, 40), 2.5, rng.uniform(60, 130))
         return Light(kind, f"bpy:{name}", float(rotation), float(strength), areas=(fill,))
     if kind == "hdri_area":
         name = choose(draw("light.hdri"), settings.dim_hdris)
         key = _area(
-            rng.uniform(-70, 70), rng.uniform(10, 55), rng.uniform(0.6, 2.5),
-            rng.uniform(150, 320), (1.0, rng.uniform(0.9, 1.0), rng.uniform(0.82, 1.0)),
+            rng.uniform(-60, 60), rng.uniform(10, 50), rng.uniform(0.8, 2.5),
+            rng.uniform(150, 320), (1.0, rng.uniform(0.94, 1.0), rng.uniform(0.88, 1.0)),
         )  # fmt: skip
         return Light(kind, f"bpy:{name}", float(rng.uniform(0, 360)), 0.55, areas=(key,))
     if kind == "studio":
@@ -262,7 +262,7 @@ def _studio(rng: np.random.Generator) -> Light:
         -side * rng.uniform(40, 70), rng.uniform(0, 20), 3.0, rng.uniform(90, 160),
         (0.93, 0.96, 1.0),
     )  # fmt: skip
-    rim = _area(side * rng.uniform(140, 170), rng.uniform(30, 50), 1.2, rng.uniform(220, 380))
+    rim = _area(side * rng.uniform(140, 170), rng.uniform(30, 50), 1.2, rng.uniform(80, 180))
     return Light("studio", strength=float(rng.uniform(0.05, 0.12)), areas=(key, fill, rim))
 
 

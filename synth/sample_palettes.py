@@ -22,9 +22,9 @@ class HairPigment:
 
 HAIR_COLOURS = {
     "black": HairPigment(0.97, 0.0, (0.008, 0.007, 0.006)),
-    "dark_brown": HairPigment(0.90, 0.3, (0.020, 0.012, 0.008)),
-    "brown": HairPigment(0.72, 0.55, (0.055, 0.030, 0.016)),
-    "light_brown": HairPigment(0.52, 0.55, (0.12, 0.07, 0.04)),
+    "dark_brown": HairPigment(0.93, 0.2, (0.020, 0.012, 0.008)),
+    "brown": HairPigment(0.80, 0.45, (0.055, 0.030, 0.016)),
+    "light_brown": HairPigment(0.60, 0.48, (0.12, 0.07, 0.04)),
     "blond": HairPigment(0.24, 0.45, (0.36, 0.25, 0.13)),
     "ginger": HairPigment(0.45, 1.0, (0.25, 0.09, 0.03)),
 }
@@ -109,12 +109,37 @@ ANCESTRIES = {
     ),
 }  # fmt: skip
 
-CLOTH_COLOURS: tuple[Rgb, ...] = (
-    (0.020, 0.020, 0.025), (0.75, 0.74, 0.72), (0.10, 0.14, 0.24), (0.35, 0.05, 0.05),
-    (0.08, 0.16, 0.11), (0.45, 0.40, 0.32), (0.55, 0.56, 0.58), (0.20, 0.30, 0.45),
-    (0.42, 0.30, 0.10), (0.28, 0.12, 0.24), (0.60, 0.38, 0.36), (0.05, 0.20, 0.24),
-    (0.12, 0.12, 0.13), (0.62, 0.55, 0.42), (0.30, 0.36, 0.20),
-)  # fmt: skip
+
+@dataclass(frozen=True)
+class Cloth:
+    """A colour of clothes and how often it is worn."""
+
+    colour: Rgb
+    weight: float
+
+
+CLOTHS = (
+    Cloth((0.016, 0.016, 0.018), 1.6),  # black
+    Cloth((0.060, 0.062, 0.068), 1.2),  # charcoal
+    Cloth((0.250, 0.255, 0.265), 1.0),  # heather grey
+    Cloth((0.640, 0.635, 0.620), 1.4),  # white
+    Cloth((0.600, 0.520, 0.400), 1.0),  # cream
+    Cloth((0.018, 0.028, 0.075), 1.6),  # navy
+    Cloth((0.065, 0.115, 0.230), 1.2),  # denim
+    Cloth((0.270, 0.420, 0.620), 0.8),  # sky blue
+    Cloth((0.370, 0.235, 0.120), 0.7),  # camel
+    Cloth((0.110, 0.045, 0.022), 0.6),  # chocolate
+    Cloth((0.130, 0.010, 0.022), 0.8),  # burgundy
+    Cloth((0.360, 0.022, 0.026), 0.6),  # red
+    Cloth((0.260, 0.075, 0.033), 0.5),  # rust
+    Cloth((0.400, 0.215, 0.040), 0.5),  # mustard
+    Cloth((0.020, 0.065, 0.035), 0.7),  # bottle green
+    Cloth((0.110, 0.125, 0.055), 0.6),  # olive
+    Cloth((0.270, 0.350, 0.240), 0.5),  # sage
+    Cloth((0.600, 0.290, 0.280), 0.6),  # blush
+    Cloth((0.360, 0.280, 0.500), 0.4),  # lavender
+    Cloth((0.014, 0.110, 0.130), 0.4),  # petrol
+)
 
 LIPSTICKS: tuple[Rgb, ...] = (
     (0.40, 0.030, 0.040), (0.42, 0.130, 0.120), (0.28, 0.030, 0.070), (0.50, 0.200, 0.170),
@@ -133,7 +158,7 @@ LIGHT_KINDS = ("hdri", "hdri_area", "studio", "ambient")
 
 CONTROL_SIGMA = {
     "nose": 0.30, "mouth": 0.25, "chin": 0.28, "cheek": 0.28, "eye": 0.22, "forehead": 0.30,
-    "head": 0.25, "ear": 0.35, "neck": 0.20, "eyebrows": 0.35,
+    "head": 0.25, "ear": 0.35, "neck": 0.20, "eyebrows": 0.30, "torso": 0.15,
 }  # fmt: skip
 """Spread of the sculpted controls by the part of the face; independent draws far above these make
 caricatures."""
@@ -189,6 +214,7 @@ CONTROLS: dict[str, tuple[str, ...]] = {
         "neck-back-scale-depth-incr", "neck-scale-horiz-incr", "neck-scale-vert-incr",
         "neck-trans-up",
     ),
+    "torso": ("measure-shoulder-dist-incr", "torso-scale-horiz-incr"),
 }  # fmt: skip
 """Sculpted controls that are drawn; `l-` stands for both sides."""
 
@@ -211,11 +237,27 @@ _OPEN_EYES = {"l-eye-height1-incr": 0.30, "l-eye-height2-incr": 0.32, "l-eye-hei
 
 CONTROL_MEAN = {
     "female": {
-        **_OPEN_EYES, "l-eye-scale-incr": 0.30, "mouth-upperlip-volume-incr": 0.25,
-        "mouth-lowerlip-volume-incr": 0.25, "nose-scale-horiz-incr": -0.12,
-        "nose-scale-depth-incr": -0.12, "nose-volume-incr": -0.12,
+        **_OPEN_EYES, "l-eye-scale-incr": 0.36, "l-eye-corner2-up": 0.10,
+        "mouth-upperlip-volume-incr": 0.30, "mouth-lowerlip-volume-incr": 0.30,
+        "mouth-upperlip-height-incr": 0.15, "mouth-lowerlip-height-incr": 0.15,
+        "mouth-scale-horiz-incr": -0.08, "mouth-angles-up": 0.15,
+        "nose-scale-horiz-incr": -0.22, "nose-scale-depth-incr": -0.15,
+        "nose-scale-vert-incr": -0.22, "nose-volume-incr": -0.25, "nose-hump-incr": -0.20,
+        "nose-point-width-incr": -0.15, "nose-point-up": 0.15, "nose-width1-incr": -0.2,
+        "nose-width2-incr": -0.2, "nose-greek-incr": -0.15,
+        "chin-jaw-drop-incr": -0.25, "chin-width-incr": -0.35, "chin-bones-incr": -0.35,
+        "chin-height-incr": -0.20, "chin-prominent-incr": -0.10,
+        "l-cheek-bones-incr": 0.15, "l-cheek-volume-incr": 0.15, "l-cheek-inner-incr": 0.10,
+        "eyebrows-trans-forward": -0.35, "eyebrows-trans-up": 0.25, "eyebrows-angle-up": 0.15,
+        "forehead-nubian-incr": 0.15, "forehead-trans-forward": -0.10,
+        "forehead-scale-vert-incr": -0.25,
+        "neck-scale-horiz-incr": -0.20, "neck-scale-depth-incr": -0.20,
+        "measure-shoulder-dist-incr": -0.40, "torso-scale-horiz-incr": -0.30,
     },
-    "male": {**_OPEN_EYES, "l-eye-scale-incr": 0.12},
+    "male": {
+        **_OPEN_EYES, "l-eye-scale-incr": 0.12,
+        "measure-shoulder-dist-incr": -0.15, "torso-scale-horiz-incr": -0.15,
+    },
 }  # fmt: skip
 FEMALE_FACTOR = {"nose": 0.6, "chin": 0.6, "forehead": 0.6, "mouth": 0.6, "head": 0.6}
 """Women's spread on these parts, relative to men's."""

@@ -177,10 +177,15 @@ class Hair:
 
 @dataclass(frozen=True)
 class FacialHair:
-    """Beard, brows and lashes; density and length are factors around 1."""
+    """Beard, brows and lashes; density and length are factors around 1.
+
+    Attributes:
+        colour: natural colour of brows and beard; dye stays on the scalp.
+    """
 
     beard: str
     beard_seed: int
+    colour: HairColour
     beard_density: float = 1.0
     beard_length: float = 1.0
     shaving_shadow: float = 0.0
@@ -260,7 +265,8 @@ class Light:
         strength: strength of the environment (HDRI or ambient colour).
         ambient: colour of the uniform environment when there is no HDRI.
         areas: area lights.
-        exposure_ev: exposure in stops, applied before the view transform.
+        exposure_ev: stops on top of the exposure that is computed from the light on the face and
+            the skin (`synth.blender_scenes.exposure`), applied before the view transform.
     """
 
     kind: str
@@ -301,7 +307,7 @@ class RenderSettings:
     denoise: bool = True
     noise_seed: int = 0
     view_transform: str = "Filmic"
-    look: str = "Medium High Contrast"
+    look: str = "High Contrast"
     passes: tuple[str, ...] = ()
 
 

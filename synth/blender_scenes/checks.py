@@ -13,7 +13,7 @@ import numpy as np
 
 from synth.blender_scenes.view import RenderedView
 from synth.camera import Camera
-from synth.color import float_from_rgba8, linear_from_srgb
+from synth.color import LUMINANCE, float_from_rgba8, linear_from_srgb
 from synth.errors import RenderInvalid
 from synth.spec import HeadSpec
 
@@ -35,7 +35,6 @@ MAX_BURNT = 0.30
 MAX_SOFT_ALPHA = 0.60
 """Share of the covered pixels that may be neither clear nor opaque."""
 
-_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 _FRONT_COSINE = 0.85
 
 
@@ -123,7 +122,7 @@ def measure_view(view: RenderedView) -> dict[str, float | None]:
     alpha = rgba[..., 3]
     covered = alpha > 0.02
     weight = max(float(alpha.sum()), 1e-6)
-    luminance = linear_from_srgb(rgba[..., :3]) @ _LUMINANCE
+    luminance = linear_from_srgb(rgba[..., :3]) @ LUMINANCE
     count = max(int(covered.sum()), 1)
     face = None
     if _frontness(view.camera) > _FRONT_COSINE:

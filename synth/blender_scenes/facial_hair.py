@@ -39,13 +39,13 @@ BEARDS: dict[str, BeardStyle] = {
     "stubble": BeardStyle(9000, 0.0024),
     "short": BeardStyle(12000, 0.009, clump=0.35, curl_m=0.0006),
     "full": BeardStyle(15000, 0.027, lip_length=0.55, clump=0.32, curl_m=0.0012),
-    "moustache": BeardStyle(2600, 0.011, lip_length=1.0, region="lip", clump=0.3, curl_m=0.0004),
+    "moustache": BeardStyle(2600, 0.0085, lip_length=1.0, region="lip", clump=0.3, curl_m=0.0004),
     "goatee": BeardStyle(5500, 0.015, lip_length=0.75, region="chin", clump=0.3, curl_m=0.0008),
 }
 
 _BROW_STRANDS = 900
 _BROW_LENGTH_M = (0.0055, 0.0095)
-_BROW_RADIUS_M = 0.00009
+_BROW_RADIUS_M = 0.000075
 _LASH_RADIUS_M = 0.000085
 _BEARD_RADIUS_M = 0.00011
 _UPPER_LIP_Z_M = 0.826
@@ -55,7 +55,10 @@ def brow_strands(face: FacialHair, surface: HeadSurface, radius_factor: float = 
     """Brow hairs: upright at the inner end, turning sideways and down towards the tail."""
     rng = stream(face.beard_seed, 0, "facial_hair.brows")
     count = max(60, round(_BROW_STRANDS * face.brow_density))
-    roots = sample_roots(surface, surface.brow, surface.brow, count, rng)
+    # thin towards the rim and at the inner end, as an even band looks drawn on
+    inner_end = smoothstep(0.010, 0.019, np.abs(surface.canonical[:, 0]))
+    density = surface.brow**1.6 * (0.4 + 0.6 * inner_end)
+    roots = sample_roots(surface, density, surface.brow, count, rng)
     across = np.abs(roots.canonical[:, 0])
     sign = np.sign(roots.canonical[:, 0])
     u = np.clip((across - 0.012) / 0.042, 0, 1)

@@ -7,7 +7,6 @@ touch Blender.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import bpy
 
@@ -96,11 +95,9 @@ def _small_radius(spec: HeadSpec) -> float:
 
 
 def _facial_material(spec: HeadSpec, name: str) -> bpy.types.Material:
-    colour = spec.hair.colour
-    # Dye stays on the scalp.
-    natural = replace(colour, tint=None)
+    colour = spec.facial_hair.colour
     return hair_material(
-        natural, name, melanin=min(1.0, 0.9 * colour.melanin + 0.12), variation=FACE_VARIATION
+        colour, name, melanin=min(1.0, 0.9 * colour.melanin + 0.12), variation=FACE_VARIATION
     )
 
 

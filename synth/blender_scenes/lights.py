@@ -13,16 +13,25 @@ import mathutils
 import numpy as np
 
 from synth.assets import resolve
-from synth.blender_scenes.environment import environment_scale
+from synth.blender_scenes.environment import (
+    environment_scale,
+    face_irradiance,
+    white_balance,
+)
+from synth.blender_scenes.exposure import area_face_level
 from synth.camera import orbit_position
+from synth.color import LUMINANCE
 from synth.errors import AssetError
 from synth.spec import AreaLight, HeadSpec, Light
 
 _ANALYSED_WIDTH = 128
 
 
-def add_lights(spec: HeadSpec) -> None:
+def add_lights(spec: HeadSpec) -> float:
     """Build the light of the spec in the current scene.
+
+    Returns:
+        Irradiance / pi that the light gives a face, before any exposure.
 
     Raises:
         AssetError: the environment map is missing or not readable.
@@ -34,16 +43,21 @@ def add_lights(spec: HeadSpec) -> None:
     light = spec.light
     if light.hdri is None:
         background.inputs["Color"].default_value = (*light.ambient, 1.0)
-        background.inputs["Strength"].default_value = light.strength
+        strength, unit_level = light.strength, float(LUMINANCE @ light.ambient)
     else:
-        scale = _add_environment(world, background, light)
-        background.inputs["Strength"].default_value = light.strength * scale
+        scale, unit_level = _add_environment(world, background, light)
+        strength = light.strength * scale
+    background.inputs["Strength"].default_value = strength
     for number, area in enumerate(light.areas):
         _add_area(f"area_{number}", area)
+    return strength * unit_level + area_face_level(light.areas)
 
 
-def _add_environment(world: bpy.types.World, background: bpy.types.Node, light: Light) -> float:
-    """Link the map to the background; returns the factor that normalises it."""
+def _add_environment(
+    world: bpy.types.World, background: bpy.types.Node, light: Light
+) -> tuple[float, float]:
+    """Link the map to the background; returns the factor that normalises it, and the irradiance /
+    pi on a face under the unscaled map."""
     image = _load_image(resolve(light.hdri))
     tree = world.node_tree
     coordinates = tree.nodes.new("ShaderNodeTexCoord")
@@ -54,8 +68,14 @@ def _add_environment(world: bpy.types.World, background: bpy.types.Node, light: 
     environment.image = image
     tree.links.new(coordinates.outputs["Generated"], mapping.inputs["Vector"])
     tree.links.new(mapping.outputs["Vector"], environment.inputs["Vector"])
-    tree.links.new(environment.outputs["Color"], background.inputs["Color"])
-    return environment_scale(_small_pixels(image), light.rotation_deg)
+    pixels = _small_pixels(image)
+    balance = tree.nodes.new("ShaderNodeVectorMath")
+    balance.operation = "MULTIPLY"
+    balance.inputs[1].default_value = white_balance(pixels, light.rotation_deg).tolist()
+    tree.links.new(environment.outputs["Color"], balance.inputs[0])
+    tree.links.new(balance.outputs[0], background.inputs["Color"])
+    face_level = face_irradiance(pixels, light.rotation_deg) / math.pi
+    return environment_scale(pixels, light.rotation_deg), face_level
 
 
 def _load_image(path: Path) -> bpy.types.Image:

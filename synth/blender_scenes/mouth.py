@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import bpy
 import numpy as np
+from scipy.spatial import cKDTree
 
 from synth.blender_scenes.head import compact, new_mesh
 from synth.blender_scenes.nodes import Shader
@@ -25,6 +26,8 @@ _BEHIND_LIPS_M = 0.0012
 _OVERBITE_M = 0.0018
 _SHOWN_BELOW_LIP_M = 0.0028
 _MOUTH_LINE_CANONICAL_Z = 0.8275
+_LEAST_FLESH_M = 0.0015
+_WIDEST_GUM_M = 0.026
 _TONGUE_OFFSET_M = (0.0, 0.0020, -0.0030)
 _ENAMEL, _NECK = (0.72, 0.655, 0.54), (0.52, 0.40, 0.28)
 _GUM, _TONGUE = (0.40, 0.13, 0.12), (0.40, 0.12, 0.11)
@@ -68,11 +71,12 @@ def build_mouth(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> list[bpy.
     enamel, gum = _enamel_material(), _flesh_material("gums", _GUM, 0.3)
     objects = []
     for name, arch, crowns in (("upper", upper, _UPPER_CROWNS), ("lower", lower, _LOWER_CROWNS)):
-        points, faces, from_edge = _crowns(arch, crowns)
+        reach = _hidden_reach(arch, crowns[0][1] / 1000, model, shape)
+        points, faces, from_edge = _crowns(arch, crowns, reach)
         placed = shape.to_world(_turned(points, shape))
         attributes = {"from_edge": from_edge}
         objects.append(new_mesh(f"teeth_{name}", placed, faces, enamel, attributes))
-        points, faces = _gums(arch, crowns[0][1] / 1000)
+        points, faces = _gums(arch, crowns[0][1] / 1000, reach)
         placed = shape.to_world(_turned(points, shape))
         objects.append(new_mesh(f"gums_{name}", placed, faces, gum))
     points, faces = _tongue(model, shape)
@@ -126,10 +130,37 @@ def _inner_lip_y(
     return float(cavity[near, 1].min())
 
 
+def _hidden_reach(arch: _Arch, crown_height: float, model: HeadModel, shape: HeadShape) -> float:
+    """How far from the middle the arch, with its gums, stays below the skin, in metres.
+
+    The jaw of a narrow face cuts across the arch of the base mesh; molars that would come out of
+    the cheek are left away, as no expression shows them.
+    """
+    z = model.canonical[:, 2]
+    outer = (model.masks["lips"] < 0.3) & (model.masks["mouth"] < 0.3) & (z > 0.76) & (z < 0.88)
+    skin, normals = shape.vertices[outer], shape.normals[outer]
+    x = np.linspace(0.010, 0.034, 49)
+    both = np.concatenate([x, -x])
+    tree = cKDTree(skin)
+    covered = np.ones(len(both), bool)
+    for rise in (0.0, 0.5, 1.0, 1.5):
+        points = arch.point(both)
+        points[:, 2] += arch.upwards * rise * crown_height
+        points = _turned(points, shape)
+        nearest = tree.query(points)[1]
+        depth = ((skin[nearest] - points) * normals[nearest]).sum(axis=1)
+        covered &= depth > _LEAST_FLESH_M
+    covered = covered[: len(x)] & covered[len(x) :]
+    return float(x[-1] if covered.all() else x[np.argmin(covered)])
+
+
 def _crowns(
-    arch: _Arch, crowns: tuple[tuple[float, float], ...]
+    arch: _Arch, crowns: tuple[tuple[float, float], ...], reach: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Superellipsoids along the arch: points, quads and height above the edge (0 ... 1)."""
+    """Superellipsoids along the arch: points, quads and height above the edge (0 ... 1).
+
+    Teeth that end beyond `reach` from the middle are left away.
+    """
     unit, quads = _superellipsoid()
     points, faces, from_edge = [], [], []
     fine_x = np.linspace(0, 0.034, 400)
@@ -141,6 +172,8 @@ def _crowns(
         width, height = width_mm / 1000, height_mm / 1000
         x = np.interp(travelled + width / 2, length, fine_x)
         travelled += width
+        if np.interp(travelled, length, fine_x) > reach and points:
+            break
         for side in (1.0, -1.0):
             position = np.array([side * x])
             edge, outward = arch.point(position)[0], arch.outward(position)[0]
@@ -186,9 +219,10 @@ def _grid_quads(rows: int, columns: int) -> np.ndarray:
     return np.stack(corners, axis=-1).reshape(-1, 4)
 
 
-def _gums(arch: _Arch, crown_height: float) -> tuple[np.ndarray, np.ndarray]:
+def _gums(arch: _Arch, crown_height: float, reach: float) -> tuple[np.ndarray, np.ndarray]:
     """A tube along the arch at the necks of the teeth."""
-    x = np.linspace(-0.026, 0.026, 40)
+    end = min(_WIDEST_GUM_M, reach)
+    x = np.linspace(-end, end, 40)
     centre = arch.point(x) - arch.outward(x) * 0.0055
     centre[:, 2] += arch.upwards * (crown_height + 0.0018)
     angle = np.linspace(0, 2 * np.pi, 16, endpoint=False)

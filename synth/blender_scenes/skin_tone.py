@@ -10,8 +10,8 @@ from synth.headmodel_masks import smoothstep
 from synth.spec import HeadSpec
 
 TONE = np.array(
-    [[0.73, 0.505, 0.405], [0.62, 0.40, 0.295], [0.51, 0.305, 0.205], [0.385, 0.212, 0.128],
-     [0.245, 0.125, 0.075], [0.14, 0.068, 0.042], [0.075, 0.038, 0.026]]
+    [[0.72, 0.510, 0.415], [0.61, 0.405, 0.308], [0.50, 0.312, 0.220], [0.372, 0.216, 0.142],
+     [0.235, 0.128, 0.085], [0.134, 0.070, 0.047], [0.072, 0.039, 0.028]]
 )  # fmt: skip
 """Linear albedo of bloodless skin for melanin 0 ... 1 in equal steps, tuned by eye."""
 
@@ -92,15 +92,16 @@ def _paint_under_hair(
 ) -> np.ndarray:
     masks = model.masks
     hair = np.array(spec.hair.colour.albedo)
+    face_hair = np.array(spec.facial_hair.colour.albedo)
     scalp = smoothstep(-0.002, 0.012, masks["scalp_sd"] + 0.003 * noise(120, "hairline"))
     darkness = SCALP_DARKNESS.get(spec.hair.style, _DEFAULT_SCALP_DARKNESS)
     colour = _mix(colour, hair * 0.8 + 0.02, scalp * darkness)
     # the edge of a shaved beard is soft, that of a worn one is hidden by its hair
     edge = 0.012 if spec.facial_hair.beard not in ("none", "stubble") else 0.024
     beard = smoothstep(0, edge, masks["beard_sd"] + 0.002 * noise(120, "beardline"))
-    shadow = hair * 0.5 + 0.03 * np.array([0.8, 0.9, 1.0])
+    shadow = face_hair * 0.5 + 0.03 * np.array([0.8, 0.9, 1.0])
     colour = _mix(colour, shadow, beard * spec.facial_hair.shaving_shadow)
-    return _mix(colour, hair, masks["brow"] * 0.35 * min(1.0, spec.facial_hair.brow_density))
+    return _mix(colour, face_hair, masks["brow"] * 0.28 * min(1.0, spec.facial_hair.brow_density))
 
 
 def _paint_makeup(colour: np.ndarray, spec: HeadSpec, model: HeadModel) -> np.ndarray:

@@ -21,6 +21,9 @@ from synth.spec import Expression, Gaze, HeadPose, HeadSpec, Light
 SIZE = 96
 
 
+NARROW_JAW = {"chin-width-incr": -0.7, "chin-bones-incr": -0.7, "chin-jaw-drop-incr": -0.4}
+
+
 def spec_with(melanin: float, **changes) -> HeadSpec:
     base = sample_head(DatasetConfig(size=SIZE, samples=4), 2)
     base = replace(
@@ -97,6 +100,10 @@ def main(out: str) -> None:
     facts["materials"] = [m.name for m in parts["skin"][0].data.materials]
     facts["uv_layers"] = [layer.name for layer in parts["skin"][0].data.uv_layers]
     facts["escapes"] = escapes(model, shape, parts)
+    identity = spec_with(0.2).identity
+    narrow = replace(identity, shape={**identity.shape, **NARROW_JAW})
+    facts["escapes_narrow"] = escapes(*build_parts(spec_with(0.2, identity=narrow)))
+    model, shape, parts = build_parts(spec_with(0.2))
     keep = model.canonical[model.faces, 2].mean(axis=1) > 0.75
     cut = skin.build_head_skin(spec_with(0.2), model, shape, keep)
     facts["lowest_cut"] = float(points_of(cut[0])[:, 2].min())

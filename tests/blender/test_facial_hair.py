@@ -9,10 +9,11 @@ from scipy.spatial import cKDTree
 from synth.blender_scenes.facial_hair import BEARDS, beard_strands, brow_strands, lash_strands
 from synth.blender_scenes.hair_field import HeadSurface
 from synth.headmodel import HeadModel
-from synth.spec import BEARD_STYLES, FacialHair, HeadPose, Identity
+from synth.spec import BEARD_STYLES, FacialHair, HairColour, HeadPose, Identity
 
 MAN = Identity("facial-hair-test", {"gender": 0.1, "age": 0.7, "asian": 1.0}, {}, 30.0, "male")
-FACE = FacialHair(beard="full", beard_seed=3)
+BROWN = HairColour("brown", 0.7, 0.5, (0.05, 0.03, 0.02))
+FACE = FacialHair(beard="full", beard_seed=3, colour=BROWN)
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,7 @@ def test_covered_faces_are_left_out(facts):
 
 def test_no_tooth_pokes_through_the_skin(facts):
     assert facts["escapes"] == 0
+    assert facts["escapes_narrow"] == 0
 
 
 def test_eyes_follow_the_gaze_to_the_subjects_left_and_up(facts):

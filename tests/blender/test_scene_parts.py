@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from synth.blender_scenes import environment
+from synth.blender_scenes import environment, exposure
 from synth.blender_scenes.glasses import fit_glasses, lens_pane, tube
 from synth.blender_scenes.skin_atlas import atlas_size, load_atlas
 from synth.blender_scenes.skin_bake import bake_skin
+from synth.color import LUMINANCE
 from synth.spec import GLASSES_SHAPES, Glasses, HeadPose
 
 
@@ -44,6 +45,33 @@ def test_a_dark_or_bright_map_is_scaled_within_limits():
     low, high = environment.HDRI_SCALE_LIMITS
     assert environment.environment_scale(np.zeros((8, 16, 3)), 0.0) == high
     assert environment.environment_scale(np.full((8, 16, 3), 1e3), 0.0) == low
+
+
+def test_a_backlit_map_is_not_scaled_up_until_the_hair_glows():
+    pixels = np.full((32, 64, 3), 0.1)
+    pixels[12:20, 32] = 30.0
+    scale = environment.environment_scale(pixels, 90.0)  # the lamp stands behind the head
+    behind = environment.irradiances(pixels, 90.0, (90.0,))[0] @ LUMINANCE * scale / np.pi
+    assert behind <= environment.BACKLIGHT_LIMIT * environment.HDRI_LEVEL * 1.001
+
+
+def test_white_balance_halves_a_colour_cast_and_keeps_the_brightness():
+    light = np.array([0.9, 0.5, 0.2])
+    balanced = light * environment.white_balance(np.broadcast_to(light, (16, 32, 3)), 20.0)
+    assert balanced @ LUMINANCE == pytest.approx(light @ LUMINANCE)
+    assert 1.2 < balanced[0] / balanced[2] < 2.3  # of 4.5
+
+
+def test_exposure_answers_light_by_stops_and_leaves_dark_skin_darker():
+    assert exposure.exposure_ev(0.5, 0.3) == pytest.approx(exposure.exposure_ev(1.0, 0.3) + 1)
+    melanin = np.linspace(0, 1, 9)
+    stops = np.array([exposure.exposure_ev(1.0, m) for m in melanin])
+    assert 0.5 < stops[-1] - stops[0] < 0.8
+    brightness = exposure.tone(melanin) @ LUMINANCE * 2.0**stops
+    assert (np.diff(np.log2(brightness)) < -0.1).all()
+    low, high = exposure.EXPOSURE_LIMITS_EV
+    assert exposure.exposure_ev(1e-9, 0.5) == high
+    assert exposure.exposure_ev(1e3, 0.5) == low
 
 
 @pytest.mark.parametrize("name", GLASSES_SHAPES)

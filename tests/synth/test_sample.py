@@ -34,7 +34,7 @@ def many() -> list[HeadSpec]:
 def test_golden_spec_ids():
     """A change here changes every dataset: bump nothing silently, say so in CHANGELOG.md."""
     ids = [sample_head(DatasetConfig(), index).spec_id for index in (0, 7)]
-    assert ids == ["af81891deb702ac0", "e24b5b5639782abb"]
+    assert ids == ["45e7a122330ac1be", "e198d3310d3a60ff"]
 
 
 def test_the_same_spec_in_another_process():
@@ -140,6 +140,16 @@ def test_every_drawn_control_and_action_exists_in_the_model(many):
     draw = np.random.default_rng(0)
     for family in sample_palettes.EXPRESSION_FAMILIES:
         assert set(sample_look._actions(family, draw)) <= set(model.action_labels)
+
+
+def test_brows_and_beard_keep_the_natural_colour_and_grey_later(many):
+    config = load_config(DatasetConfig, None, ["hair.tinted=1"])
+    tinted = sample_head(config, 3)
+    assert tinted.hair.colour.tint is not None
+    assert tinted.facial_hair.colour.tint is None
+    assert tinted.facial_hair.colour.name in sample_palettes.HAIR_COLOURS
+    grey = [s for s in many if s.hair.colour.grey > 0.2]
+    assert all(0 < s.facial_hair.colour.grey < s.hair.colour.grey for s in grey)
 
 
 def test_canonical_views_come_first_and_are_the_cameras_of_the_models():
