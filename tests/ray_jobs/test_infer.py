@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import shutil
@@ -12,6 +13,7 @@ import pytest
 
 from infer.config import LiftConfig, TurntableConfig, WeightsConfig
 from ray_jobs import infer as ray_infer
+from ray_jobs.cluster import connect
 from ray_jobs.infer import lift
 from synth.errors import CheckpointError, InputError
 
@@ -68,14 +70,15 @@ def test_missing_weights_end_the_run_before_ray_starts(photos, tmp_path, monkeyp
 @pytest.mark.slow
 def test_a_folder_through_ray_data(config, photos, tmp_path, capfd):
     out = tmp_path / "out"
-    summary = lift([photos], out, config=config, progress=False)
+    with connect(), contextlib.chdir(tmp_path):  # the workers live in the directory before
+        summary = lift([Path("photos")], Path("out"), config=config, progress=False)
     assert [(Path(r.path).name, r.status) for r in summary.results] == [
         ("bad.jpg", "failed"),
         ("eileen.png", "done"),
     ]
     assert (out / "eileen" / "lift.json").is_file()
     failure = json.loads((out / "failures.jsonl").read_text())
-    assert failure["path"] == str(photos / "bad.jpg")
+    assert failure["path"] == "photos/bad.jpg"
 
     # The second run finishes the rest; a photo that kills its worker is given up, alone.
     shutil.copy(PHOTO, photos / "bad.jpg")
