@@ -74,11 +74,11 @@ def _paint_lips(colour: np.ndarray, spec: HeadSpec, model: HeadModel) -> np.ndar
     m = skin.melanin
     # Light lips are the tone of the skin with much blood. Dark lips keep the darkness of the skin
     # and turn a little to purple; the lower lip is lighter, as it is thinner.
-    light, dark = np.array([0.86, 0.47, 0.47]), np.array([0.74, 0.62, 0.78])
+    light, dark = np.array([0.84, 0.44, 0.45]), np.array([0.60, 0.46, 0.58])
     lips = tone(np.array([m * 0.98 + 0.03]))[0] * (light * (1 - m) + dark * m)
     lower = smoothstep(0.8300, 0.8255, model.canonical[:, 2])
     lower_tint = 1 + lower[:, None] * (
-        np.array([0.08, 0.02, 0.03]) + m * np.array([0.20, 0.14, 0.12])
+        np.array([0.08, 0.02, 0.03]) + m * np.array([0.16, 0.08, 0.08])
     )
     colour = _mix(colour, lips * lower_tint, model.masks["lips"] * 0.80)
     if skin.makeup.lipstick is not None:
