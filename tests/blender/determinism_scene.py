@@ -14,10 +14,18 @@ from synth.spec import HeadSpec, OrbitCamera
 
 
 def small_head() -> HeadSpec:
-    spec = sample_head(DatasetConfig(size=48, samples=2), 3)
-    hair = dataclasses.replace(spec.hair, strands=2000)
-    cameras = (OrbitCamera("front", -90.0, 0.0), OrbitCamera("high", 30.0, 40.0))
-    return dataclasses.replace(spec, hair=hair, cameras=cameras)
+    """One head with all that is drawn at random inside a builder, however odd together."""
+    config = DatasetConfig(size=48, samples=2)
+    spec = sample_head(config, 3)
+    worn = (sample_head(config, index).accessories for index in range(1000))
+    return dataclasses.replace(
+        spec,
+        hair=dataclasses.replace(spec.hair, style="ponytail", strands=2000),
+        facial_hair=dataclasses.replace(spec.facial_hair, beard="full", beard_density=1.0),
+        clothes=dataclasses.replace(spec.clothes, pattern="print"),
+        accessories=next(accessories for accessories in worn if accessories.glasses is not None),
+        cameras=(OrbitCamera("front", -90.0, 0.0), OrbitCamera("high", 30.0, 40.0)),
+    )
 
 
 def main(out: Path, threads: int) -> None:

@@ -21,7 +21,7 @@ def test_pixels_repeat_over_processes_and_threads(runs):
 def test_a_whole_head_is_built_and_passes_its_checks(runs):
     run = runs[0]
     assert run["shapes"] == [[48, 48, 4]] * 2
-    for part in ("skin", "eyes", "mouth", "hair", "brows", "lashes", "clothes"):
+    for part in ("skin", "eyes", "mouth", "hair", "brows", "lashes", "beard", "clothes", "glasses"):
         assert run["parts"][part] > 0, part
     assert run["pass_index"]["skin"] == [1]
     assert run["pass_index"]["clothes"] == [8]
