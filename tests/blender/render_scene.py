@@ -176,6 +176,8 @@ def main(out: Path) -> None:
         "opaque": display_of(red, 1.0),
         "half": display_of(red, 0.5, samples=256),
         "standard": display_of(red, 1.0, view_transform="Standard", look="None"),
+        "bright": display_of((1.5, 1.5, 1.5), 1.0),
+        "bright_standard": display_of((1.5, 1.5, 1.5), 1.0, view_transform="Standard", look="None"),
         "one_stop_darker": display_of(red, 1.0, exposure_ev=-1.0, view_transform="Standard",
                                       look="None"),
         "edges": edge_colours(red),

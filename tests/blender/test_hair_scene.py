@@ -22,10 +22,11 @@ _SCENE = Path(__file__).with_name("hair_scene.py")
 def spec():
     head = sample_head(DatasetConfig(size=128), 0)
     colour = replace(head.hair.colour, melanin=0.6, grey=0.3, tint=None)
+    natural = replace(colour, melanin=0.4)
     return replace(
         head,
         hair=replace(head.hair, style="ponytail", colour=colour, strands=0),
-        facial_hair=replace(head.facial_hair, beard="short", beard_density=1.0),
+        facial_hair=replace(head.facial_hair, beard="short", beard_density=1.0, colour=natural),
     )
 
 
@@ -62,8 +63,9 @@ def test_hair_is_in_scene_units_around_the_head(report):
 
 
 def test_material_follows_the_colour(report):
+    """Scalp hair has the worn colour, brows and beard their own."""
     scalp = report["hair"][0]
     assert scalp["model"] == "CHIANG" and scalp["melanin"] == pytest.approx(0.6)
     assert scalp["fibres"] == 2, "grey strands are a second fibre"
     assert report["lashes"][0]["fibres"] == 1
-    assert report["brows"][0]["melanin"] == pytest.approx(0.9 * 0.6 + 0.12)
+    assert report["brows"][0]["melanin"] == pytest.approx(0.9 * 0.4 + 0.12)

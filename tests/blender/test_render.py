@@ -29,7 +29,9 @@ def test_exposure_is_in_stops(result):
 
 
 def test_the_view_transform_of_the_spec_is_applied(result):
-    assert np.abs(np.subtract(result["opaque"], result["standard"])).max() > 10
+    """Filmic keeps highlights that the plain sRGB curve burns."""
+    assert result["bright_standard"][:3] == [255, 255, 255]
+    assert 200 < max(result["bright"][:3]) < 245
 
 
 def test_half_transparent_colour_is_straight(result):
