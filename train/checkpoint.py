@@ -124,9 +124,10 @@ def save(
 
 
 def _remove(checkpoint: Path) -> None:
-    """Remove a checkpoint so that no moment shows half of it as complete: DONE goes first."""
-    (checkpoint / "DONE").unlink()
-    shutil.rmtree(checkpoint)
+    """Remove a checkpoint; killed in the middle it is a leftover, never half a checkpoint."""
+    going = checkpoint.with_name(f".{checkpoint.name}.old.tmp")
+    os.replace(checkpoint, going)  # noqa: PTH105
+    shutil.rmtree(going)
 
 
 def _complete(directory: Path) -> list[Path]:

@@ -37,6 +37,21 @@ def test_only_the_last_checkpoints_are_kept(run):
     assert checkpoint.latest(run).state.step == 5
 
 
+def test_a_kill_while_an_old_checkpoint_goes_leaves_only_what_is_swept(run, monkeypatch):
+    def die(path):
+        (path / "ema.safetensors").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", die)
+        with pytest.raises(KeyboardInterrupt):
+            checkpoint._remove(run / "checkpoints" / "step-00000003")
+    assert checkpoint.latest(run).state.step == 5  # without a warning, which would be an error
+    checkpoint.remove_leftovers(run)
+    names = sorted(p.name for p in (run / "checkpoints").iterdir())
+    assert names == ["step-00000004", "step-00000005"]
+
+
 def test_latest_of_nothing_is_none(tmp_path):
     assert checkpoint.latest(tmp_path / "nowhere") is None
 
