@@ -8,6 +8,8 @@ import json
 import sys
 from pathlib import Path
 
+import bpy
+
 from synth.blender_scenes import build, checks, render, session
 from synth.sample import DatasetConfig, sample_head
 from synth.spec import HeadSpec, OrbitCamera
@@ -31,11 +33,21 @@ def small_head() -> HeadSpec:
 def main(out: Path, threads: int) -> None:
     spec = small_head()
     session.reset(spec, threads)
+    scene = bpy.context.scene
+    settings = {
+        "noise_seed": scene.cycles.seed,
+        "animated_seed": scene.cycles.use_animated_seed,
+        "adaptive": scene.cycles.use_adaptive_sampling,
+        "threads": [scene.render.threads_mode, scene.render.threads],
+        "dither": scene.render.dither_intensity,
+    }
     built = build.build_head(spec)
     checks.before(spec, built)
     views = list(render.render_views(spec, built))
     result = {
         "spec_id": spec.spec_id,
+        "wanted_noise_seed": spec.render.noise_seed,
+        "settings": settings,
         "pixels": [hashlib.sha256(view.rgba.tobytes()).hexdigest() for view in views],
         "shapes": [view.rgba.shape for view in views],
         "meta": checks.after(spec, views),

@@ -18,6 +18,19 @@ def test_pixels_repeat_over_processes_and_threads(runs):
     assert len(set(runs[0]["pixels"])) == 2  # and the two views differ
 
 
+def test_cycles_is_set_as_the_spec_says(runs):
+    """A head of 48 px and two samples would not show adaptive sampling or a forgotten seed."""
+    for run, threads in zip(runs, (1, 2)):
+        assert run["settings"] == {
+            "noise_seed": run["wanted_noise_seed"],
+            "animated_seed": False,
+            "adaptive": False,
+            "threads": ["FIXED", threads],
+            "dither": 0.0,
+        }
+    assert runs[0]["wanted_noise_seed"] != 0
+
+
 def test_a_whole_head_is_built_and_passes_its_checks(runs):
     run = runs[0]
     assert run["shapes"] == [[48, 48, 4]] * 2
