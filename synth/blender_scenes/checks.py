@@ -26,8 +26,10 @@ MAX_DISTANCE_FROM_ORIGIN = 0.95
 """Scene units; the head must fit into FaceLift's cube [-1, 1]^3."""
 COVERAGE = (0.03, 0.90)
 """Share of the frame that is covered, in every view."""
-MIN_LUMINANCE = 0.012
-"""Mean linear display luminance of the covered pixels, below which a view counts as black."""
+MIN_LUMINANCE = 0.001
+"""Mean linear display luminance of the covered pixels, below which a view counts as black. Black
+hair over dark clothes, seen from behind under a studio's key light, reaches 0.008; an unlit scene
+gives 0. Whether the light is right is judged on the face."""
 MIN_FACE_LUMINANCE = 0.02
 """The same for the middle of a front view, where the face is."""
 MAX_BURNT = 0.30

@@ -47,7 +47,7 @@ def test_a_plain_picture_passes_and_is_described(head):
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
-        (picture(level=8), "too dark"),
+        (picture(level=2), "too dark"),
         (picture(radius=2), "covers 0.00"),
         (np.full((SIZE, SIZE, 4), 255, np.uint8), "covers 1.000"),
         (picture(level=255), "burnt"),
@@ -59,6 +59,11 @@ def test_each_flaw_is_named_with_head_and_view(head, broken, message):
         checks.after(head, views(head, back=broken))
     assert head.spec_id in str(caught.value)
     assert "'back'" in str(caught.value)
+
+
+def test_black_hair_over_black_clothes_from_behind_is_no_flaw(head):
+    meta = checks.after(head, views(head, back=picture(level=22)))
+    assert meta["luminance"][1] == pytest.approx(0.008, abs=1e-3)
 
 
 def test_a_black_face_in_a_bright_picture_is_found(head):
