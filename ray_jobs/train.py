@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ray_jobs.cluster import ClusterInfo, connect
-from synth.errors import ConfigError, HeadloomError
+from synth.errors import ConfigError, HeadloomError, TrainCrashed
 from synth.lock import exclusive
 
 MAX_FAILURES = 2
@@ -113,7 +113,8 @@ def train(
         ConfigError: configuration, workers or resources do not fit.
         CheckpointError: `out` belongs to another model, configuration or dataset.
         InputError, RecordError: the data cannot be read, or another process trains into `out`.
-        ray.train.TrainingFailedError: the workers failed more than `MAX_FAILURES` times.
+        TrainCrashed: worker processes died and did not come back.
+        ray.train.TrainingFailedError: any other failure of the workers: a bug.
     """
     from train.data import HeadDataset
     from train.loop import check_workers, find_resume
@@ -176,6 +177,7 @@ def _fit(job: _Job, num_workers: int) -> None:
 
     Raises:
         HeadloomError: the error of a worker, as it was raised there.
+        TrainCrashed: workers died, more than `MAX_FAILURES` times.
         ray.train.TrainingFailedError: any other failure, after `MAX_FAILURES` restarts.
     """
     from ray import train as ray_train
@@ -200,8 +202,11 @@ def _fit(job: _Job, num_workers: int) -> None:
     with _own_interrupt_handler():
         try:
             trainer.fit()
-        except ray_train.WorkerGroupError as error:
-            raise _root_cause(error) from error
+        except ray_train.TrainingFailedError as error:
+            cause = _root_cause(error, job.run)
+            if cause is None:
+                raise
+            raise cause from error
     shutil.rmtree(job.run / RAY_STORAGE)  # empty but for a marker: checkpoints are our own
 
 
@@ -218,15 +223,26 @@ def _own_interrupt_handler() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _root_cause(error: Any) -> Exception:
-    """The `HeadloomError` behind a failed worker group, or the group's error itself."""
-    for failure in error.worker_failures.values():
+def _root_cause(error: Any, run: Path) -> HeadloomError | None:
+    """The `HeadloomError` behind a failed training; None if a bug failed it."""
+    from ray.exceptions import RayActorError
+
+    failures = getattr(error, "worker_failures", {}).values() or [error.controller_failure]
+    died = False
+    for failure in failures:
         cause: BaseException | None = failure
         while cause is not None:
             if isinstance(cause, HeadloomError):
                 return cause
+            died = died or isinstance(cause, RayActorError)
             cause = getattr(cause, "cause", None) or cause.__cause__
-    return error
+    if not died:
+        return None
+    return TrainCrashed(
+        f"{run}: a training process died and did not come back (out of memory? see dmesg); "
+        "the same command resumes at the newest checkpoint, and a smaller train.micro_batch_size "
+        "in another --out needs less memory"
+    )
 
 
 @contextmanager

@@ -67,6 +67,10 @@ class RenderInvalid(RenderError):
     """A head was rendered, but the picture fails a check (black, empty, out of frame, NaN)."""
 
 
+class TrainCrashed(HeadloomError):
+    """A training process died and did not survive its restarts; the run can be resumed."""
+
+
 class RecordError(HeadloomError):
     """Something is wrong with a shard or a dataset on disk."""
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from ray_jobs import train as training
 from ray_jobs.cluster import connect
-from synth.errors import CheckpointError, ConfigError, RecordCorrupt, RecordError
+from synth.errors import CheckpointError, ConfigError, RecordCorrupt, RecordError, TrainCrashed
 from synth.lock import exclusive
 from train.data import HeadDataset
 from train.loop import train as run_loop
@@ -180,6 +180,19 @@ def test_an_error_in_a_worker_arrives_as_it_was_raised(cluster, data, tmp_path, 
         shard.write_bytes(raw.replace(b"IDAT", b"IDOT"))
     with pytest.raises(RecordCorrupt, match=r"shard-00000\d\.tar.*rgba_00\d\.png"):
         ray_run(tmp_path / "run", damaged)
+
+
+@pytest.mark.ray
+def test_a_worker_that_only_dies_is_one_sentence(cluster, data, tmp_path, monkeypatch):
+    def die(settings):
+        import os
+
+        os._exit(1)
+
+    monkeypatch.setattr(training, "MAX_FAILURES", 0)
+    monkeypatch.setattr(training, "_work", die)
+    with pytest.raises(TrainCrashed, match=r"run: a training process died .* same command"):
+        ray_run(tmp_path / "run", data)
 
 
 def test_a_finished_run_does_not_start_ray(data, tmp_path, monkeypatch):
