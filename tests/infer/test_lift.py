@@ -76,6 +76,14 @@ def test_a_second_run_does_nothing_and_another_seed_is_refused(lifted, lifter, a
         lifter.lift_photo(admiral, lifted)
 
 
+@pytest.mark.parametrize("kind", ["vae", "diffusion", "gslrm"])
+def test_a_result_of_other_weights_is_not_taken_for_done(lifted, lifter, astronaut, kind):
+    model = dataclasses.replace(getattr(lifter.weights, kind), digest="0" * 64)
+    other = Lifter(lifter.config, dataclasses.replace(lifter.weights, **{kind: model}))
+    with pytest.raises(ConfigError, match="another input, configuration or weights"):
+        other.lift_photo(astronaut, lifted)
+
+
 def test_the_device_does_not_belong_to_the_key(lifted, lifter, astronaut):
     other = Lifter(dataclasses.replace(lifter.config, device="auto"))
     assert not other.lift_photo(astronaut, lifted)
