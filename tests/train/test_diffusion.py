@@ -126,6 +126,11 @@ def test_only_the_view_embeddings_tell_the_views_apart():
         assert spread(model(**base)) < 1e-5
 
 
+def test_fresh_view_embeddings_are_as_large_as_a_text_encoders():
+    """They reach the UNet without a norm: much smaller ones leave the views alike for long."""
+    assert 0.7 < float(build().view_embeddings.detach().std()) < 1.3
+
+
 def test_a_wrong_number_of_views_is_refused():
     base = inputs()
     with pytest.raises(ConfigError, match=r"paints 6 views \(front, .*\), got 5"):

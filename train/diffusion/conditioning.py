@@ -143,7 +143,7 @@ def build_image_encoder(config: ImageEncoderConfig) -> nn.Module:
 def build_view_embeddings(config: MultiViewConfig) -> nn.Parameter:
     """One text-like sequence per view, [V, view_tokens, cross_attention_dim].
 
-    Learned from small noise when training from scratch; fixed when read from a file or made by the
+    Learned from unit noise when training from scratch; fixed when read from a file or made by the
     text encoder of a pretrained base.
 
     Raises:
@@ -152,7 +152,9 @@ def build_view_embeddings(config: MultiViewConfig) -> nn.Parameter:
     """
     shape = (len(config.views), config.view_tokens, config.unet.cross_attention_dim)
     if config.view_embeddings is None and config.base is None:
-        return nn.Parameter(0.02 * torch.randn(shape))
+        # Unit variance, like a text encoder's output: the embeddings reach the UNet without a norm,
+        # and are the only thing that tells the views apart.
+        return nn.Parameter(torch.randn(shape))
     if config.view_embeddings is not None:
         fixed = _read_view_embeddings(Path(config.view_embeddings))
     else:
