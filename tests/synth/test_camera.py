@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synth.camera import (
@@ -49,6 +49,7 @@ def test_projection_by_hand():
     assert depth[0] == pytest.approx(2.7) and depth[3] < 0
 
 
+@settings(deadline=None)
 @given(st.floats(-180, 180), st.floats(-85, 85), st.floats(0.5, 10))
 def test_every_orbit_camera_looks_at_the_origin_upright(azimuth, elevation, radius):
     camera = orbit(azimuth, elevation, radius=radius, size=64)
@@ -60,6 +61,7 @@ def test_every_orbit_camera_looks_at_the_origin_upright(azimuth, elevation, radi
     assert pixels[1, 1] < 32 and pixels[1, 0] == pytest.approx(32), "world up is image up, no roll"
 
 
+@settings(deadline=None)
 @given(st.floats(-180, 180), st.floats(-85, 85))
 def test_blender_round_trip(azimuth, elevation):
     camera = orbit(azimuth, elevation, size=100, name="a")
