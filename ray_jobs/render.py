@@ -167,6 +167,7 @@ def render_dataset(
                     _render_plans(dataset, plans, options, limit, bar, results, failed)
             finally:
                 bar.close()
+                remove_stale_temporaries(dataset.shard_directory)  # of workers that were killed
         rendered = sum(result.head_count for result in results)
         any_heads = config.heads - missing + rendered > 0
         return RenderSummary(

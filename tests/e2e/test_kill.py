@@ -44,8 +44,8 @@ class Farm:
         self.temporary = directory / "tmp"
         self._drivers: list[subprocess.Popen] = []
 
-    def start(self, sleep_s: float) -> subprocess.Popen:
-        behaviour = json.dumps({"sleep_s": sleep_s, "token": self.token})
+    def start(self, sleep_s: float, **more) -> subprocess.Popen:
+        behaviour = json.dumps({"sleep_s": sleep_s, "token": self.token, **more})
         driver = subprocess.Popen(
             [sys.executable, "-c", DRIVER, str(self.out), str(STUB), behaviour],
             stdout=subprocess.PIPE,
@@ -124,11 +124,12 @@ def wait_for(condition: Callable, timeout_s: float = 60.0):
 
 def test_killed_blender_and_killed_ray_worker(farm):
     """Both are retried by the running driver, which notices no more than a delay."""
-    driver = farm.start(sleep_s=1.0)
-    blender = wait_for(farm.blenders)[0]
+    # The first two hang for ten minutes: only a kill can end them.
+    driver = farm.start(sleep_s=0.2, hang=[0, 1], once=str(farm.temporary.parent))
+    wait_for(lambda: len(list(farm.temporary.parent.glob("hang-*"))) == 2)
+    blender, second = farm.blenders()
     os.kill(blender, signal.SIGKILL)
 
-    second = wait_for(lambda: [pid for pid in farm.blenders() if pid != blender])[0]
     ray_worker = parent_of(second)
     assert b"ray::" in Path(f"/proc/{ray_worker}/cmdline").read_bytes()
     os.kill(ray_worker, signal.SIGKILL)
