@@ -16,7 +16,7 @@ import numpy as np
 
 from synth.blender_scenes import environment, exposure, lights, log, passes, render, session
 from synth.camera import orbit
-from synth.errors import DeviceError, SpecError
+from synth.errors import HeadloomError
 from synth.spec import AreaLight, Light, RenderSettings
 
 SIZE = 48
@@ -158,7 +158,7 @@ def area_levels() -> dict:
 def error_of(action) -> str:
     try:
         action()
-    except (SpecError, DeviceError) as error:
+    except HeadloomError as error:
         return f"{type(error).__name__}: {error}"
     return "no error"
 
@@ -194,6 +194,12 @@ def main(out: Path) -> None:
     with render.Renderer(RenderSettings(size=SIZE)) as renderer:
         renderer.render(orbit(-90.0, 0.0, size=SIZE))
         result["captured"] = captured_c_output()
+        corners = np.zeros((2, 3, 4), np.float32)  # red on the upper left, green on the lower right
+        corners[0, 0] = (1, 0, 0, 1)
+        corners[1, 2] = (0, 1, 0, 1)
+        result["corners"] = renderer.display(corners).tolist()
+    view = orbit(-90.0, 0.0, size=SIZE, name="front")
+    result["reported"] = error_of(lambda: render._raise_reported("ok\nError: no texture\n", view))
     out.write_text(json.dumps(result))
 
 

@@ -34,6 +34,18 @@ def test_the_view_transform_of_the_spec_is_applied(result):
     assert 200 < max(result["bright"][:3]) < 245
 
 
+def test_colour_and_alpha_keep_their_place(result):
+    """Blender counts rows from below; a picture that is alike above and below would not tell."""
+    red, green = result["corners"][0][0], result["corners"][1][2]
+    assert red[0] > 100 > red[1] and red[3] == 255
+    assert green[1] > 100 > green[0] and green[3] == 255
+    assert [row[1] for row in result["corners"]] == [[0, 0, 0, 0]] * 2
+
+
+def test_an_error_that_cycles_only_prints_is_raised(result):
+    assert result["reported"] == "RenderError: Cycles, view 'front': Error: no texture"
+
+
 def test_half_transparent_colour_is_straight(result):
     """Transforming premultiplied colour would make it darker."""
     assert result["half"][3] == pytest.approx(0.75 * 255, abs=6)  # a ray meets the sphere twice
