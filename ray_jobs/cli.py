@@ -12,9 +12,11 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from ray_jobs import commands
 from synth.errors import HeadloomError
+from synth.launch import Device
 
 _DESCRIPTION = """\
 Synthetic human heads from Blender at scale, and the models that lift one photo
@@ -125,6 +127,12 @@ def _add_render(verbs) -> None:
     parser.add_argument("--seed", type=int, metavar="S", help="seed of the dataset (0 is a seed)")
     parser.add_argument("--workers", type=int, metavar="N", help="Blender processes at a time")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads for each")
+    parser.add_argument(
+        "--device",
+        choices=get_args(Device),
+        default="CPU",
+        help="what Cycles renders on; a GPU is used by one process at a time",
+    )
     _add_config_flags(parser, "default, demo")
     _add_cluster_flags(parser)
 

@@ -60,6 +60,7 @@ def render(arguments: argparse.Namespace) -> int:
         arguments.out,
         workers=arguments.workers,
         threads=arguments.threads,
+        device=arguments.device,
         address=arguments.address,
         progress=not arguments.quiet,
     )

@@ -61,16 +61,20 @@ def lift(
     Raises:
         HeadloomError: an input is missing, there are no weights, or the only input failed.
     """
-    from infer.collection import LiftSummary, find_items, write_failures
+    from infer.collection import LiftSummary, find_items, lift_item, write_failures
+    from infer.lifter import Lifter
     from infer.weights import load_weight_set
 
     out = Path(out)
     items = find_items([Path(path) for path in inputs], out)
     weights = load_weight_set(config.weights)
-    if len(items) == 1:
+    if items[0].folder == out:
         return LiftSummary((_lift_here(items[0], config, weights, overwrite, progress),))
-    with connect(address) as cluster:
-        results = list(_lift_there(items, config, weights, overwrite, cluster, progress))
+    if len(items) == 1:  # a folder of one: Ray would add nothing but its start
+        results = [lift_item(Lifter(config, weights), items[0], overwrite=overwrite)]
+    else:
+        with connect(address) as cluster:
+            results = list(_lift_there(items, config, weights, overwrite, cluster, progress))
     by_path = {result.path: result for result in results}
     ordered = tuple(by_path.get(str(item.path)) or _lost(item) for item in items)
     write_failures(out, ordered)

@@ -16,13 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ray_jobs.cluster import ClusterInfo, connect
-from ray_jobs.index import write_index
+from ray_jobs.index import INDEX_NAME, write_index
 from ray_jobs.progress import RenderProgress, format_duration
 from ray_jobs.window import Finished, run_window
 from synth.config import to_dict
 from synth.dataset import Dataset, ShardPlan
 from synth.errors import HeadloomError, RenderCrashed, RenderTimeout
-from synth.launch import WORKER_COMMAND, ShardResult, render_shard
+from synth.launch import WORKER_COMMAND, Device, ShardResult, render_shard
 from synth.lock import exclusive
 from synth.report import contact_sheet
 from synth.sample import DatasetConfig
@@ -46,13 +46,20 @@ class RenderOptions:
         threads: CPU threads of each Blender process.
         timeout_s: limit for one shard; None derives a generous one from its pixels.
         memory_bytes: reserved for each process.
+        device: Cycles device; other than "CPU", every process gets one GPU of that kind.
         command: starts the worker; tests replace it.
     """
 
     threads: int = 1
     timeout_s: float | None = None
     memory_bytes: int = MEMORY_BYTES
+    device: Device = "CPU"
     command: tuple[str, ...] = WORKER_COMMAND
+
+    @property
+    def gpus(self) -> int:
+        """GPUs reserved for each process."""
+        return 0 if self.device == "CPU" else 1
 
 
 @dataclass(frozen=True)
@@ -126,6 +133,7 @@ def render_dataset(
     progress: bool = True,
     timeout_s: float | None = None,
     memory_bytes: int = MEMORY_BYTES,
+    device: Device = "CPU",
     command: Sequence[str] = WORKER_COMMAND,
 ) -> RenderSummary:
     """Render what is missing of a dataset.
@@ -139,6 +147,7 @@ def render_dataset(
         progress: show progress on stderr.
         timeout_s: limit for one shard; None derives a generous one from its pixels.
         memory_bytes: reserved for each Blender process.
+        device: Cycles device of all processes; pixels differ between kinds of device.
         command: starts the worker; tests replace it.
 
     Raises:
@@ -148,7 +157,7 @@ def render_dataset(
     """
     started = time.monotonic()
     root = Path(out).absolute()
-    options = RenderOptions(threads, timeout_s, memory_bytes, tuple(command))
+    options = RenderOptions(threads, timeout_s, memory_bytes, device, tuple(command))
     with exclusive(root):
         dataset = Dataset.create(root, config)
         remove_stale_temporaries(dataset.shard_directory)
@@ -162,7 +171,7 @@ def render_dataset(
                 _quarantine_damaged(dataset, plans, bar)
                 slots = None if workers is None else workers * threads
                 with connect(address, num_cpus=slots) as cluster:
-                    cluster.require(cpus=threads, memory_bytes=memory_bytes)
+                    cluster.require(cpus=threads, memory_bytes=memory_bytes, gpus=options.gpus)
                     limit = workers or _slots(cluster, threads)
                     _render_plans(dataset, plans, options, limit, bar, results, failed)
             finally:
@@ -170,6 +179,7 @@ def render_dataset(
                 remove_stale_temporaries(dataset.shard_directory)  # of workers that were killed
         rendered = sum(result.head_count for result in results)
         any_heads = config.heads - missing + rendered > 0
+        sheet, index = _summaries(dataset) if any_heads else (None, None)
         return RenderSummary(
             root=root,
             heads=config.heads - missing + rendered,
@@ -178,9 +188,19 @@ def render_dataset(
             failed=tuple(failed),
             wall_s=time.monotonic() - started,
             peak_rss_bytes=max((result.peak_rss_bytes for result in results), default=0),
-            contact_sheet=contact_sheet(dataset, root / "contact.png") if any_heads else None,
-            index=write_index(dataset) if any_heads else None,
+            contact_sheet=sheet,
+            index=index,
         )
+
+
+def _summaries(dataset: Dataset) -> tuple[Path, Path]:
+    """Contact sheet and index, made again if a shard is newer than they are."""
+    sheet, index = dataset.root / "contact.png", dataset.root / INDEX_NAME
+    newest = max(path.stat().st_mtime_ns for path in dataset.shard_directory.glob("shard-*.tar"))
+    if not all(path.is_file() and path.stat().st_mtime_ns > newest for path in (sheet, index)):
+        contact_sheet(dataset, sheet)
+        write_index(dataset)
+    return sheet, index
 
 
 def _slots(cluster: ClusterInfo, threads: int) -> int:
@@ -215,6 +235,7 @@ def _render_plans(
     # Permanent errors are not in the list: Ray raises them at once.
     task = ray.remote(
         num_cpus=options.threads,
+        num_gpus=options.gpus,
         memory=options.memory_bytes,
         max_retries=MAX_RETRIES,
         retry_exceptions=[RenderCrashed, RenderTimeout, OSError],
@@ -251,6 +272,7 @@ def _render_task(
         plan.path,
         threads=options.threads,
         gpu_ids=ray.get_gpu_ids(),
+        device=options.device,
         timeout_s=options.timeout_s or time_limit_s(specs),
         dataset_id=dataset_id,
         command=options.command,

@@ -14,6 +14,7 @@ from synth.config import atomic_write
 from synth.dataset import Dataset
 from synth.errors import RecordError
 from synth.record import HeadRecord
+from synth.resample import area_average
 
 SIDE_VIEWS = ("right", "back", "left")
 """Shown small under the front view, as far as a head has them."""
@@ -72,38 +73,21 @@ def on_white(rgba: np.ndarray) -> np.ndarray:
     return image[..., :3] * alpha + (1.0 - alpha)
 
 
-def shrink(image: np.ndarray, size: int) -> np.ndarray:
-    """Resample a square image to `size` pixels by the mean over each target pixel's area.
-
-    Args:
-        image: [S, S, 3] float, S >= size.
-    """
-    weights = _area_weights(image.shape[0], size)
-    return np.einsum("ys,stc,xt->yxc", weights, image, weights, optimize=True)
-
-
-def _area_weights(source: int, target: int) -> np.ndarray:
-    """[target, source]: the share of each source pixel in each target pixel; rows sum to 1."""
-    edges = np.arange(target + 1) * (source / target)
-    pixel = np.arange(source)
-    low = np.maximum(edges[:-1, None], pixel)
-    high = np.minimum(edges[1:, None], pixel + 1)
-    return np.maximum(high - low, 0.0) * (target / source)
-
-
 def _card(head: HeadRecord) -> np.ndarray:
     """[h, w, 3]: a large front view over a strip of small sides."""
     names = [camera.name for camera in head.cameras]
     front = names.index("front") if "front" in names else 0
     picture = on_white(head.rgba(front))
     size = min(picture.shape[0], _LARGEST_FRONT_PX)
-    rows = [shrink(picture, size) if picture.shape[0] > size else picture]
+    rows = [area_average(picture, size, size) if picture.shape[0] > size else picture]
     sides = [names.index(name) for name in SIDE_VIEWS if name in names]
     if sides:
         small = size // len(SIDE_VIEWS)
         strip = np.full((small, size, 3), _CARD)
         for place, view in enumerate(sides):
-            strip[:, place * small : (place + 1) * small] = shrink(on_white(head.rgba(view)), small)
+            strip[:, place * small : (place + 1) * small] = area_average(
+                on_white(head.rgba(view)), small, small
+            )
         rows.append(strip)
     return np.concatenate(rows)
 

@@ -347,7 +347,7 @@ class DatasetConfig:
     samples: int = 32
     denoise: bool = True
     looks_per_identity: int = 1
-    heads_per_shard: int = 8
+    heads_per_shard: int = 4
     passes: tuple[str, ...] = ()
     views: ViewsConfig = ViewsConfig()
     identity: IdentityConfig = IdentityConfig()

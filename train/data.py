@@ -20,6 +20,7 @@ from synth.config import digest
 from synth.dataset import split_of
 from synth.errors import InputError, RecordCorrupt, RecordError
 from synth.record import HeadRecord, ShardReader
+from synth.resample import area_average
 
 Split = Literal["train", "val", "test", "all"]
 
@@ -263,14 +264,4 @@ def resize_rgba(rgba: np.ndarray, size: int) -> np.ndarray:
     if (height, width) == (size, size):
         return rgba
     associated = premultiply(float_from_rgba8(rgba))
-    rows, columns = _area_weights(height, size), _area_weights(width, size)
-    reduced = np.einsum("ih,hwc,jw->ijc", rows, associated, columns, optimize=True)
-    return rgba8_from_float(unpremultiply(reduced))
-
-
-def _area_weights(old: int, new: int) -> np.ndarray:
-    """[new, old] float32: share of each old pixel in each new one; rows sum to 1."""
-    edges = np.arange(new + 1) * (old / new)
-    pixels = np.arange(old)
-    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-    return (np.clip(overlap, 0, None) * (new / old)).astype(np.float32)
+    return rgba8_from_float(unpremultiply(area_average(associated, size, size)))

@@ -11,8 +11,8 @@ import pytest
 from ray_jobs import cli, commands
 
 SURFACE = {
-    "render": "--address --config --dry-run --heads --out --quiet --seed --set --size --threads"
-    " --verbose --workers",
+    "render": "--address --config --device --dry-run --heads --out --quiet --seed --set --size"
+    " --threads --verbose --workers",
     "dataset": "--verbose action dataset",
     "train": "--address --config --data --dry-run --gpu --out --quiet --set --vae --verbose"
     " --workers kind",

@@ -51,8 +51,10 @@ def test_a_dataset_is_rendered_resumed_and_extended(cluster, tmp_path, capfd):
     third = render(dataclasses.replace(CONFIG, heads=10), out)
     assert (third.heads, third.rendered, third.expected) == (10, 4, 10)
     assert Dataset.open(out).verify().ok
+    made = third.index.stat().st_mtime_ns, third.contact_sheet.stat().st_mtime_ns
     fourth = render(dataclasses.replace(CONFIG, heads=10), out)
     assert (fourth.rendered, fourth.heads) == (0, 10)
+    assert (fourth.index.stat().st_mtime_ns, fourth.contact_sheet.stat().st_mtime_ns) == made
     assert "10 of 10 heads, 0 rendered now" in str(fourth)
 
     rows = parquet.read_table(fourth.index).to_pylist()
@@ -117,6 +119,12 @@ def test_a_damaged_shard_is_put_aside_and_rendered_again(cluster, tmp_path):
 def test_a_task_that_fits_no_machine_is_refused(cluster, tmp_path):
     with pytest.raises(ConfigError, match=r"no machine of the cluster has 999 CPUs.*2 CPUs"):
         render(CONFIG, tmp_path / "heads", threads=999)
+
+
+@pytest.mark.ray
+def test_a_gpu_is_never_replaced_by_the_cpu(cluster, tmp_path):
+    with pytest.raises(ConfigError, match="1 GPUs"):
+        render(CONFIG, tmp_path / "heads", device="CUDA")
 
 
 @pytest.mark.ray

@@ -58,15 +58,6 @@ def test_a_dataset_without_heads_has_no_sheet(tmp_path):
     assert not (tmp_path / "sheet.png").exists()
 
 
-def test_shrinking_keeps_the_mean_and_is_exact_for_whole_factors():
-    image = np.random.default_rng(0).random((30, 30, 3))
-    assert report.shrink(image, 10) == pytest.approx(
-        image.reshape(10, 3, 10, 3, 3).mean(axis=(1, 3))
-    )
-    for size in (7, 13, 29):
-        assert report.shrink(image, size).mean() == pytest.approx(image.mean(), abs=1e-9)
-
-
 @pytest.mark.parametrize(("count", "columns"), [(1, 1), (2, 2), (6, 3), (8, 4), (24, 6), (40, 8)])
 def test_sheets_are_wide_and_full(count, columns):
     assert report.columns_for(count) == columns
