@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -45,6 +46,17 @@ from synth.sample import DatasetConfig, ViewsConfig, sample_head
 config = DatasetConfig(size=256, samples=512, views=ViewsConfig(random=100))
 render_shard([sample_head(config, 0)], sys.argv[1])
 """
+
+
+@pytest.mark.blender
+def test_an_asset_of_another_version_is_refused(tmp_path):
+    """The same spec must mean the same pixels, so other bytes under an asset's id are an error."""
+    spec = sample_head(CONFIG, 0)
+    changed = dataclasses.replace(spec.assets[0], sha256="0" * 64)
+    spec = dataclasses.replace(spec, assets=(changed, *spec.assets[1:]))
+    with pytest.raises(AssetError, match=f"{changed.asset_id}.*{'0' * 16}"):
+        render_shard([spec], tmp_path / "s.tar", threads=1, timeout_s=120)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.blender
