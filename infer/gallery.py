@@ -7,71 +7,27 @@ paths, so the folder can be moved, zipped or opened from the file system.
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
 from urllib.parse import quote
 
-import yaml
-
 from infer.artifacts import RECORD
+from infer.gallery_data import MODEL_NAMES, DatasetEntry, Gallery, HeadEntry, RunEntry, collect
 from synth.camera import CANONICAL_VIEWS
 from synth.config import atomic_write
 from synth.errors import InputError
 
 TEMPLATE = Path(__file__).with_name("gallery.html")
-MODEL_NAMES = {
-    "vae": "Autoencoder",
-    "diffusion": "Multi-view diffusion",
-    "gslrm": "Reconstructor (GS-LRM)",
-}
 MODEL_JOBS = {
     "vae": "pictures to latents and back",
     "diffusion": "one photo to six views",
     "gslrm": "six views to 3D Gaussians",
 }
-
-
-@dataclass(frozen=True)
-class DatasetEntry:
-    """A rendered dataset: its contact sheet and facts worth a line each."""
-
-    contact_sheet: Path
-    facts: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class RunEntry:
-    """A training run: the logged losses (step, loss), and pictures that it left."""
-
-    kind: str
-    losses: Sequence[tuple[float, float]]
-    facts: Mapping[str, str] = field(default_factory=dict)
-    curves: Path | None = None
-    preview: Path | None = None
-
-
-@dataclass(frozen=True)
-class HeadEntry:
-    """A lifted photo or video: its result folder and the content of its `lift.json`."""
-
-    folder: Path
-    record: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """What a page shows; an empty part is left out."""
-
-    heads: Sequence[HeadEntry] = ()
-    datasets: Sequence[DatasetEntry] = ()
-    runs: Sequence[RunEntry] = ()
 
 
 def collect_and_write(out: str | Path) -> Path:
@@ -93,18 +49,6 @@ def collect_and_write(out: str | Path) -> Path:
             f"{out} holds nothing to show: no contact.png, no training run and no {RECORD}"
         )
     return write_gallery(out, gallery)
-
-
-def collect(out: Path) -> Gallery:
-    """Find datasets (`contact.png`), runs (`metrics.jsonl`) and heads (`lift.json`) below `out`."""
-    heads = [HeadEntry(path.parent, _read_json(path)) for path in sorted(out.rglob(RECORD))]
-    datasets = [
-        DatasetEntry(path, _dataset_facts(path.parent)) for path in sorted(out.rglob("contact.png"))
-    ]
-    runs = [_run(path.parent) for path in out.rglob("metrics.jsonl")]
-    order = list(MODEL_NAMES)
-    runs.sort(key=lambda run: order.index(run.kind) if run.kind in order else len(order))
-    return Gallery(heads, datasets, [run for run in runs if run.losses])
 
 
 def write_gallery(out: str | Path, gallery: Gallery, *, headline: str | None = None) -> Path:
@@ -361,43 +305,3 @@ def _table_card(title: str, rows: Mapping[str, str]) -> str:
         for name, value in rows.items()
     )
     return f'<div class="card scroll"><h3>{escape(title)}</h3><table>{body}</table></div>'
-
-
-def _run(folder: Path) -> RunEntry:
-    losses: list[tuple[float, float]] = []
-    last: dict[str, Any] = {}
-    for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue  # the last line of a run that is being written
-        last = record
-        if isinstance(record.get("loss"), int | float):
-            losses.append((float(record["step"]), float(record["loss"])))
-    facts = {}
-    if "samples_seen" in last:
-        facts["samples seen"] = f"{last['samples_seen']:,}"
-    states = sorted(folder.glob("checkpoints/step-*/state.json"))
-    kind = _read_json(states[-1])["kind"] if states else folder.name
-    previews = sorted((folder / "previews").glob("*.png"))
-    curves = folder / "curves.png"
-    return RunEntry(
-        kind,
-        losses,
-        facts,
-        curves if curves.is_file() else None,
-        previews[-1] if previews else None,
-    )
-
-
-def _dataset_facts(folder: Path) -> dict[str, str]:
-    path = folder / "dataset.yaml"
-    if not path.is_file():
-        return {}
-    config = yaml.safe_load(path.read_text(encoding="utf-8")).get("config", {})
-    named = {"heads": "heads", "size": "px", "samples": "samples a pixel"}
-    return {label: str(config[key]) for key, label in named.items() if key in config}
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))

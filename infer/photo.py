@@ -126,10 +126,12 @@ def _decode(data: bytes, path: Path) -> Image.Image:
 def _to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         return _eight_bit_grey(image)
-    if icc_profile and image.mode in ("RGB", "RGBA"):
+    mode = {"RGB": "RGB", "RGBA": "RGBA", "CMYK": "RGB", "L": "RGB"}.get(image.mode)
+    if icc_profile and mode:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
-            return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"))
+            target = ImageCms.createProfile("sRGB")
+            return ImageCms.profileToProfile(image, source, target, outputMode=mode)
         except (ImageCms.PyCMSError, OSError):
             return image  # a damaged profile: viewers show the plain pixels too
     return image

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from infer.gallery import Gallery, RunEntry, collect, collect_and_write, curve_svg, write_gallery
+from infer.gallery import collect_and_write, curve_svg, write_gallery
+from infer.gallery_data import Gallery, RunEntry, collect
 from synth.errors import InputError
 
 
@@ -82,6 +83,13 @@ def test_collect_reads_what_runs_left(demo):
     assert run.kind == "gslrm"
     assert len(run.losses) == 29
     assert run.losses[-1] == (29, pytest.approx(1 / 29))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"schema": 0}', '{"kind": "photo"}'])
+def test_a_record_that_is_not_ours_is_named(tmp_path, text):
+    (tmp_path / "lift.json").write_text(text)
+    with pytest.raises(InputError, match=r"lift\.json"):
+        collect(tmp_path)
 
 
 def test_nothing_to_show_is_an_error(tmp_path):
