@@ -26,6 +26,7 @@ demo: setup     ## render heads, train both models a little, lift a photo; then 
 	$(BIN)/headloom train vae       --config tiny --data $(OUT)/dataset --out $(OUT)/vae
 	$(BIN)/headloom train diffusion --config tiny --data $(OUT)/dataset --out $(OUT)/diffusion --vae $(OUT)/vae
 	$(BIN)/headloom train gslrm     --config tiny --data $(OUT)/dataset --out $(OUT)/gslrm
+	$(BIN)/headloom eval reconstructor --split all --data $(OUT)/dataset --weights $(OUT)/gslrm --out $(OUT)/rebuilt
 	$(BIN)/headloom lift $(PHOTO) --out $(OUT)/lift --fallback-weights $(OUT)
 	$(BIN)/headloom gallery $(OUT)
 

@@ -17,11 +17,20 @@ from typing import Any
 from urllib.parse import quote
 
 from infer.artifacts import RECORD
-from infer.gallery_data import MODEL_NAMES, DatasetEntry, Gallery, HeadEntry, RunEntry, collect
+from infer.gallery_data import (
+    MODEL_NAMES,
+    DatasetEntry,
+    EvalEntry,
+    Gallery,
+    HeadEntry,
+    RunEntry,
+    collect,
+)
 from synth.camera import CANONICAL_VIEWS
 from synth.config import atomic_write
 from synth.errors import InputError
 
+_EVAL_HEADS = 12
 TEMPLATE = Path(__file__).with_name("gallery.html")
 MODEL_JOBS = {
     "vae": "pictures to latents and back",
@@ -44,7 +53,7 @@ def collect_and_write(out: str | Path) -> Path:
     """
     out = Path(out)
     gallery = collect(out)
-    if not (gallery.heads or gallery.datasets or gallery.runs):
+    if not (gallery.heads or gallery.datasets or gallery.runs or gallery.evals):
         raise InputError(
             f"{out} holds nothing to show: no contact.png, no training run and no {RECORD}"
         )
@@ -65,6 +74,7 @@ def write_gallery(out: str | Path, gallery: Gallery, *, headline: str | None = N
     out = Path(out)
     sections = [
         _heads_section(out, gallery.heads),
+        *(_eval_section(out, entry) for entry in gallery.evals),
         _datasets_section(out, gallery.datasets),
         _runs_section(out, gallery.runs),
         _machine_section(gallery.heads),
@@ -188,6 +198,27 @@ def _video_card(out: Path, head: HeadEntry) -> str:
 <video src="{_link(out, head.folder / "lifted.mp4")}" autoplay loop muted playsinline controls>
 </video><figcaption>{name}: input and lifted head, {int(record["frames"])} frames, one splat file
 each in <a href="{_link(out, head.folder / "frames")}">frames</a></figcaption></figure></article>"""
+
+
+def _eval_section(out: Path, entry: EvalEntry) -> str:
+    """Heads rebuilt from their six rendered views, to spin, with what unseen views score."""
+    record, mean = entry.record, entry.record["mean"]
+    cells = []
+    for head in record["heads"][:_EVAL_HEADS]:
+        folder = entry.folder / head["spec_id"]
+        psnr = sum(view["psnr"] for view in head["views"]) / len(head["views"])
+        cells.append(
+            f'<figure class="card">{_spinner(out, HeadEntry(folder, record))}<figcaption>'
+            f"{psnr:.1f} dB, {escape(head['split'])} · "
+            f'<a href="{_link(out, folder / "compare.png")}">views</a> · '
+            f'<a href="{_link(out, folder / "head.ply")}">PLY</a></figcaption></figure>'
+        )
+    return (
+        '<section id="reconstructed"><h2>Rebuilt from six views</h2><p class="note">Rendered heads '
+        "through the reconstructor alone: drag to turn. Views that it was not shown score "
+        f"{mean['psnr']:.1f} dB PSNR, {mean['ssim']:.3f} SSIM and {mean['alpha_iou']:.3f} alpha "
+        f'IoU at {int(record["size"])} px.</p><div class="grid">{"".join(cells)}</div></section>'
+    )
 
 
 def _datasets_section(out: Path, datasets: Sequence[DatasetEntry]) -> str:

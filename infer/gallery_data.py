@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from infer.artifacts import RECORD, SCHEMA
+from infer.evaluate import METRICS
 from synth.errors import InputError
 
 MODEL_NAMES = {
@@ -48,12 +49,21 @@ class HeadEntry:
 
 
 @dataclass(frozen=True)
+class EvalEntry:
+    """An evaluation of the reconstructor: its folder and its `metrics.json`."""
+
+    folder: Path
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Gallery:
     """What a page shows; an empty part is left out."""
 
     heads: Sequence[HeadEntry] = ()
     datasets: Sequence[DatasetEntry] = ()
     runs: Sequence[RunEntry] = ()
+    evals: Sequence[EvalEntry] = ()
 
 
 def collect(out: Path) -> Gallery:
@@ -69,7 +79,8 @@ def collect(out: Path) -> Gallery:
     runs = [_run(path.parent) for path in out.rglob("metrics.jsonl")]
     order = list(MODEL_NAMES)
     runs.sort(key=lambda run: order.index(run.kind) if run.kind in order else len(order))
-    return Gallery(heads, datasets, [run for run in runs if run.losses])
+    evals = [EvalEntry(path.parent, _read_json(path)) for path in sorted(out.rglob(METRICS))]
+    return Gallery(heads, datasets, [run for run in runs if run.losses], evals)
 
 
 def _run(folder: Path) -> RunEntry:

@@ -66,6 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_dataset(verbs)
     _add_train(verbs)
     _add_lift(verbs)
+    _add_eval(verbs)
     _add_gallery(verbs)
     _add_doctor(verbs)
     return parser
@@ -200,6 +201,30 @@ def _add_lift(verbs) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace results that differ")
     _add_config_flags(parser, "default")
     _add_cluster_flags(parser)
+
+
+def _add_eval(verbs) -> None:
+    parser = _verb(
+        verbs,
+        "eval",
+        commands.evaluate,
+        "score a model on a dataset",
+        "  reconstructor   rebuild heads from their six canonical renders, score all other views\n"
+        "                  (PSNR, SSIM, alpha IoU), write metrics.json, pictures and splats\n\n"
+        "  headloom eval reconstructor --data heads --weights runs/gslrm --out scores",
+    )
+    parser.add_argument("model", choices=("reconstructor",))
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="dataset folder")
+    parser.add_argument("--weights", type=Path, required=True, metavar="RUN", help="trained gslrm")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--split",
+        choices=("train", "val", "test", "all"),
+        default="test",
+        help="which identities (default: test, which training on train never saw)",
+    )
+    parser.add_argument("--max-heads", type=int, metavar="N", help="stop after so many heads")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
 def _add_gallery(verbs) -> None:

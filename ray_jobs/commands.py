@@ -154,6 +154,24 @@ def lift(arguments: argparse.Namespace) -> int:
     return 1 if summary.failed else 0
 
 
+def evaluate(arguments: argparse.Namespace) -> int:
+    """`headloom eval reconstructor`: scores on views that the model was not shown."""
+    from infer.evaluate import evaluate_reconstructor
+    from ray_jobs.progress import StageProgress
+
+    with StageProgress("eval", enabled=not arguments.quiet) as bar:
+        summary = evaluate_reconstructor(
+            arguments.data,
+            arguments.weights,
+            arguments.out,
+            split=arguments.split,
+            max_heads=arguments.max_heads,
+            progress=bar.update,
+        )
+    print(summary)
+    return 0
+
+
 def gallery(arguments: argparse.Namespace) -> int:
     """`headloom gallery`: index.html over a folder of results."""
     from infer.gallery import collect_and_write

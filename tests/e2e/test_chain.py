@@ -6,10 +6,16 @@ import html.parser
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import skimage
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from infer.ply import read_ply
+from infer.preview import render_views
 from ray_jobs.cli import main
+from synth.dataset import Dataset
+from synth.report import on_white
 from train.checkpoint import latest
 
 PHOTO = Path(skimage.__file__).parent / "data" / "astronaut.png"
@@ -47,6 +53,8 @@ def demo(tmp_path_factory):
          "--set", "train.split=all"),
         ("lift", str(PHOTO), "--out", str(out / "lift"), "--fallback-weights", str(out),
          "--set", "steps=1", "--set", "turntable.frames=4", "--set", "turntable.spin_frames=4"),
+        ("eval", "reconstructor", "--data", data, "--weights", str(out / "gslrm"),
+         "--out", str(out / "rebuilt"), "--split", "all", "--quiet"),
         ("gallery", str(out)),
     ]  # fmt: skip
     for step in steps:
@@ -66,6 +74,29 @@ def test_every_stage_leaves_its_results(demo):
         assert latest(out / kind) is not None
     record = json.loads((out / "lift" / "lift.json").read_text())
     assert {w["source"] for w in record["weights"].values()} == {"fallback"}
+
+
+def test_scores_are_those_of_the_written_splats(demo):
+    """PSNR and SSIM anew, by scikit-image, from the PLY file and the shard."""
+    out, _ = demo
+    record = json.loads((out / "rebuilt" / "metrics.json").read_text())
+    assert (len(record["heads"]), record["size"]) == (2, 64)
+    heads = {head.spec_id: head for head in Dataset.open(out / "dataset").heads()}
+    for scores in record["heads"]:
+        head = heads[scores["spec_id"]]
+        names = [camera.name for camera in head.cameras]
+        assert [view["name"] for view in scores["views"]] == names[6:]
+        gaussians = read_ply(out / "rebuilt" / head.spec_id / "head.ply")
+        pictures = render_views(gaussians, head.cameras[6:])
+        for view, picture, score in zip(range(6, 8), pictures, scores["views"]):
+            truth = np.round(on_white(head.rgba(view)) * 255).astype(np.uint8)
+            assert peak_signal_noise_ratio(truth, picture) == pytest.approx(score["psnr"], abs=0.1)
+            similarity = structural_similarity(
+                truth, picture, channel_axis=2, gaussian_weights=True, use_sample_covariance=False
+            )
+            assert similarity == pytest.approx(score["ssim"], abs=0.01)
+    every = [view["psnr"] for head in record["heads"] for view in head["views"]]
+    assert record["mean"]["psnr"] == pytest.approx(np.mean(every), abs=1e-4)
 
 
 def test_the_page_refers_to_files_beside_it_only(demo):

@@ -18,6 +18,7 @@ SURFACE = {
     " --workers kind",
     "lift": "--address --config --diffusion --dry-run --fallback-weights --gslrm --out --overwrite"
     " --quiet --seed --set --vae --verbose inputs",
+    "eval": "--data --max-heads --out --quiet --split --verbose --weights model",
     "gallery": "--verbose out",
     "doctor": "--quick --verbose",
 }
