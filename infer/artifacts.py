@@ -26,6 +26,10 @@ from synth.config import atomic_write, digest, sync_directory
 from synth.errors import ConfigError
 
 RECORD = "lift.json"
+METRICS = "metrics.json"
+"""What `infer.evaluate` writes last."""
+SPIN_COLUMNS = 6
+"""Cells in a row of `spin.jpg`."""
 SCHEMA = 1
 """Version of the layout of a result folder."""
 

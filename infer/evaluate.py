@@ -20,12 +20,13 @@ import torch
 from torch import Tensor
 
 from infer import preview
+from infer.artifacts import METRICS, SPIN_COLUMNS
 from infer.config import TurntableConfig
-from infer.lifter import SPIN_COLUMNS
 from infer.ply import write_ply
 from infer.predictor import Progress, load_reconstructor, no_progress
 from infer.weights import tensors_digest
 from synth.camera import CANONICAL_VIEWS
+from synth.color import rgba8_from_float
 from synth.config import atomic_write
 from synth.dataset import split_of
 from synth.errors import InputError
@@ -37,7 +38,6 @@ from train.gslrm.model import GSLRM
 from train.rasterize import render
 from train.transforms import alpha, composite
 
-METRICS = "metrics.json"
 SCHEMA = 1
 _COMPARED_VIEWS = 8
 _SPIN = TurntableConfig(frames=36, size_px=160, spin_frames=36, spin_size_px=160)
@@ -187,7 +187,7 @@ def _render(gaussians: Gaussians, views: HeadItem) -> Tensor:
 
 
 def _pictures(images: Tensor) -> list[np.ndarray]:
-    return list((images * 255 + 0.5).to(torch.uint8).permute(0, 2, 3, 1).numpy())
+    return list(rgba8_from_float(images.permute(0, 2, 3, 1).numpy()))
 
 
 def _write_metrics(summary: EvalSummary, dataset: HeadDataset, weights: dict[str, Any]) -> None:

@@ -10,8 +10,7 @@ from typing import Any
 
 import yaml
 
-from infer.artifacts import RECORD, SCHEMA
-from infer.evaluate import METRICS
+from infer.artifacts import METRICS, RECORD, SCHEMA
 from synth.errors import InputError
 
 MODEL_NAMES = {

@@ -18,9 +18,6 @@ from infer.preprocess import PreparedPhoto, PreprocessConfig, Preprocessor
 from infer.weights import WeightSet, load_weight_set
 from synth.config import to_dict
 
-SPIN_COLUMNS = 6
-"""Cells in a row of `spin.jpg`."""
-
 
 def photo_settings(config: LiftConfig) -> dict[str, Any]:
     """The part of the configuration that changes what a photo becomes."""
@@ -113,7 +110,7 @@ class Lifter:
             frames = preview.turntable(lifted.gaussians, table)
             film.write_mp4(temporary / "turntable.mp4", frames, table.fps)
             spin = frames[:: table.frames // table.spin_frames]
-            sheet = preview.sprite_sheet(spin, table.spin_size_px, SPIN_COLUMNS)
+            sheet = preview.sprite_sheet(spin, table.spin_size_px, artifacts.SPIN_COLUMNS)
             preview.write_image(temporary / "spin.jpg", sheet)
             timings["preview_s"] = time.perf_counter() - begin
             timings["total_s"] = time.perf_counter() - start
@@ -148,7 +145,7 @@ def photo_record(
         "spin": {
             "file": "spin.jpg",
             "frames": table.spin_frames,
-            "columns": SPIN_COLUMNS,
+            "columns": artifacts.SPIN_COLUMNS,
             "size_px": table.spin_size_px,
         },
         "config": to_dict(config),

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from synth.color import rgba8_from_float
 from synth.errors import InputError
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -101,7 +102,7 @@ def photo_from_array(image: np.ndarray, name: str = "array", *, max_side_px: int
     elif array.dtype.kind == "f":
         if not np.isfinite(array).all():
             raise InputError(f"{name}: the image contains NaN or infinity")
-        array = (np.clip(array, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
+        array = rgba8_from_float(array)
     elif array.dtype != np.uint8:
         raise InputError(f"{name}: expected uint8, uint16 or float pixels, got {array.dtype}")
     digest = hashlib.sha256(f"{array.shape}".encode() + array.tobytes()).hexdigest()
@@ -140,7 +141,7 @@ def _to_srgb(image: Image.Image, icc_profile: bytes | None) -> Image.Image:
 def _eight_bit_grey(image: Image.Image) -> Image.Image:
     values = np.asarray(image).astype(np.float64)
     top = 255.0 if values.max(initial=0.0) <= 255.0 else 65535.0
-    return Image.fromarray((np.clip(values / top, 0, 1) * 255.0 + 0.5).astype(np.uint8))
+    return Image.fromarray(rgba8_from_float(values / top))
 
 
 def _uint8_from_uint16(values: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from infer.config import LiftConfig, PruneConfig
 from infer.preprocess import PreparedPhoto
 from infer.weights import WeightSet
 from synth.camera import CANONICAL_VIEWS, Camera, canonical_six, stack
+from synth.color import rgba8_from_float
 from synth.config import from_dict
 from synth.errors import CheckpointError, InputError
 from train import checkpoint
@@ -116,9 +117,8 @@ class Predictor:
             self._wait()
         kept = prune(gaussians, self.config.prune)
         finished = time.perf_counter()
-        pictures = (views.clamp(0, 1) * 255 + 0.5).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         return Lifted(
-            views=pictures,
+            views=rgba8_from_float(views.permute(0, 2, 3, 1).float().cpu().numpy()),
             gaussians=kept.to("cpu"),
             predicted_count=gaussians.count,
             cameras=canonical_six(self.size),

@@ -25,6 +25,7 @@ from infer.framing import (
 )
 from infer.photo import Photo, photo_from_array, read_photo
 from synth.camera import Camera
+from synth.color import rgba8_from_float
 from synth.errors import InputError
 
 _MATTE_SIDE_PX = 512
@@ -92,7 +93,7 @@ class PreparedPhoto:
         """[size, size, 3] uint8: the crop composited on white."""
         rgba = self.rgba.astype(np.float64) / 255.0
         colour = rgba[..., :3] * rgba[..., 3:] + 1.0 - rgba[..., 3:]
-        return (colour * 255.0 + 0.5).astype(np.uint8)
+        return rgba8_from_float(colour)
 
     def photo_camera(self) -> Camera:
         """The camera that sees the lifted head where the photo shows it, in photo pixels.
@@ -225,7 +226,7 @@ class Preprocessor:
         probability = self._segmenter.probability(photo.rgb[top:bottom, left:right])
         shift = np.eye(3)
         shift[:2, 2] = left, top
-        as_bytes = (probability * 255.0 + 0.5).astype(np.uint8)
+        as_bytes = rgba8_from_float(probability)
         return warp(as_bytes, crop_from_photo @ shift, crop_px).astype(np.float32) / 255.0
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from infer.config import TurntableConfig
 from synth.camera import Camera, ring, stack
+from synth.color import rgba8_from_float
 from synth.config import atomic_write
 from train.gaussians import Gaussians
 from train.rasterize import render
@@ -40,7 +41,7 @@ def render_views(gaussians: Gaussians, cameras: Sequence[Camera]) -> Iterator[np
             color = render(
                 gaussians, cam_from_world, K, part[0].width, part[0].height, background=white
             ).color
-        yield from (color.clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu().numpy()
+        yield from rgba8_from_float(color.cpu().numpy())
 
 
 def turntable(gaussians: Gaussians, config: TurntableConfig) -> list[np.ndarray]:

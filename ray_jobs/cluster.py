@@ -89,7 +89,7 @@ def connect(
     an exception. A process that is connected already (a test, a notebook) is left connected.
 
     Args:
-        address: of a running cluster (`auto`, `HOST:PORT`, `ray://HOST:PORT`); None: this machine.
+        address: of a running cluster (`auto` or `HOST:PORT`); None: this machine.
         num_cpus: CPUs of the private cluster; None for all of this machine.
         num_gpus: GPUs of the private cluster; None for all.
         object_store_bytes: shared memory of the private cluster.

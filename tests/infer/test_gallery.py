@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -90,6 +92,30 @@ def test_a_record_that_is_not_ours_is_named(tmp_path, text):
     (tmp_path / "lift.json").write_text(text)
     with pytest.raises(InputError, match=r"lift\.json"):
         collect(tmp_path)
+
+
+def test_the_page_shows_previews_and_rebuilt_heads(demo):
+    scores = {"psnr": 21.5, "ssim": 0.75, "alpha_iou": 0.9}
+    record = {
+        "size": 64,
+        "mean": scores,
+        "heads": [{"spec_id": "abc", "split": "test", "views": [{"name": "a", **scores}]}],
+        "spin": {"file": "spin.jpg", "frames": 4, "columns": 2},
+    }
+    (demo / "gslrm" / "previews").mkdir()
+    (demo / "gslrm" / "previews" / "1.png").write_bytes((demo / "gslrm/curves.png").read_bytes())
+    (demo / "rebuilt").mkdir()
+    (demo / "rebuilt" / "metrics.json").write_text(json.dumps(record))
+    page = collect_and_write(demo).read_text()
+    assert "Rebuilt from six views" in page and "21.5 dB, test" in page
+    assert "url('rebuilt/abc/spin.jpg')" in page
+    assert '<img class="preview"' in page
+
+
+def test_the_gallery_reads_no_network_to_write_a_page():
+    code = "import sys, infer.gallery; print('torch' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "False"
 
 
 def test_nothing_to_show_is_an_error(tmp_path):
