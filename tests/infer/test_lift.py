@@ -224,3 +224,11 @@ def test_config_reads_yaml_and_refuses_nonsense():
         load_config(LiftConfig, None, ["turntable.frames=40"])
     with pytest.raises(ConfigError, match=r"guidence.*guidance"):
         load_config(LiftConfig, None, ["guidence=2"])
+
+
+def test_every_step_of_a_photo_is_told(lifter, astronaut, tmp_path):
+    told = []
+    lifter.lift_photo(astronaut, tmp_path / "a", progress=lambda *what: told.append(what))
+    views = [(done, total) for stage, done, total in told if stage == "six views"]
+    assert views == [(done, views[-1][1]) for done in range(1, views[-1][1] + 1)]
+    assert told[-1] == ("turntable", 0, 1)
