@@ -13,11 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from synth import sample_identity, sample_look
 from synth.assets import GEOMETRY_ID, asset_ref
 from synth.camera import CANONICAL_VIEWS
 from synth.rng import derive_seed, stream
 from synth.sample_config import DatasetConfig, RingConfig, ViewsConfig
+from synth.sample_expression import sample_expression
+from synth.sample_hair import sample_facial_hair, sample_hair
+from synth.sample_identity import sample_person
+from synth.sample_light import sample_light
+from synth.sample_wear import dress_skin, sample_accessories, sample_clothes
 from synth.spec import HeadSpec, OrbitCamera, RenderSettings
 
 __all__ = ["DatasetConfig", "RingConfig", "ViewsConfig", "sample_head", "sample_views"]
@@ -52,11 +56,11 @@ def sample_head(config: DatasetConfig, index: int) -> HeadSpec:
     if index < 0:
         raise ValueError(f"head index {index} is negative")
     identity_index = index // config.looks_per_identity
-    person = sample_identity.sample_person(Streams(config.seed, identity_index), config)
+    person = sample_person(Streams(config.seed, identity_index), config.identity, config.seed)
     look = Streams(config.seed, index)
-    expression, gaze, pose = sample_look.sample_expression(look, config.expression)
-    hair = sample_look.sample_hair(look, config.hair, person)
-    light = sample_look.sample_light(look, config.light)
+    expression, gaze, pose = sample_expression(look, config.expression)
+    hair = sample_hair(look, config.hair, person)
+    light = sample_light(look, config.light)
     assets = [asset_ref(GEOMETRY_ID)] + ([asset_ref(light.hdri)] if light.hdri else [])
     spec = HeadSpec(
         seed=config.seed,
@@ -65,12 +69,12 @@ def sample_head(config: DatasetConfig, index: int) -> HeadSpec:
         expression=expression,
         gaze=gaze,
         pose=pose,
-        skin=sample_look.dress_skin(look, config.wear, person),
+        skin=dress_skin(look, config.wear, person),
         eyes=person.eyes,
         hair=hair,
-        facial_hair=sample_look.sample_facial_hair(look, config.facial_hair, person),
-        clothes=sample_look.sample_clothes(look, config.wear),
-        accessories=sample_look.sample_accessories(look, config.wear, person),
+        facial_hair=sample_facial_hair(look, config.facial_hair, person),
+        clothes=sample_clothes(look, config.wear),
+        accessories=sample_accessories(look, config.wear, person),
         light=light,
         cameras=sample_views(look, config.views),
         render=RenderSettings(

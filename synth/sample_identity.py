@@ -2,21 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from synth import sample_palettes as palettes
-from synth.sample_config import DatasetConfig, IdentityConfig, Weights
-from synth.spec import Eyes, Identity, Rgb, Skin
-
-Draw = Callable[[str], np.random.Generator]
-"""The generator of a named stream."""
+from synth.sample_draw import (
+    Draw,
+    Range,
+    Weights,
+    check_probability,
+    check_weights,
+    choose,
+    happens,
+)
+from synth.sample_skin import sample_eyes, sample_skin
+from synth.spec import Eyes, Identity, Skin
 
 YOUNGEST_YEARS, OLDEST_YEARS = 20.0, 85.0
 _YOUNGEST, _OLDEST = 0.63, 0.98
 """anny's age values of these: 2/3 is a young adult, 1 is very old."""
+
+
+@dataclass(frozen=True)
+class IdentityConfig:
+    """Who there is. Adults only.
+
+    Attributes:
+        female: probability of a woman.
+        ancestries: weights of the groups of `synth.sample_palettes.ANCESTRIES`, or "mixed".
+        age_shape: parameters a, b of the Beta distribution of age between 20 and 85 years.
+        shape_scale: factor on the spread of all sculpted controls; above 1.3 come caricatures.
+        asymmetry: standard deviation of the difference between left and right.
+    """
+
+    female: float = 0.5
+    ancestries: Weights = field(
+        default_factory=lambda: {
+            "african": 0.20,
+            "east_asian": 0.18,
+            "south_asian": 0.14,
+            "middle_eastern": 0.10,
+            "european": 0.22,
+            "mixed": 0.16,
+        }
+    )
+    age_shape: Range = (1.2, 2.4)
+    shape_scale: float = 1.0
+    asymmetry: float = 0.05
+
+    def __post_init__(self) -> None:
+        check_probability("female", self.female)
+        check_weights("ancestries", self.ancestries, (*palettes.ANCESTRIES, "mixed"))
 
 
 @dataclass(frozen=True)
@@ -43,29 +80,15 @@ class Person:
         return self.identity.sex == "female"
 
 
-def choose(rng: np.random.Generator, weights: Weights) -> str:
-    """Draw a key; sorted, so that the order in a YAML file does not matter."""
-    names = sorted(weights)
-    edges = np.cumsum([weights[name] for name in names])
-    position = np.searchsorted(edges, rng.random() * edges[-1], side="right")
-    return names[min(int(position), len(names) - 1)]
-
-
-def happens(rng: np.random.Generator, probability: float) -> bool:
-    """True with the given probability."""
-    return bool(rng.random() < probability)
-
-
-def sample_person(draw: Draw, config: DatasetConfig) -> Person:
+def sample_person(draw: Draw, settings: IdentityConfig, seed: int) -> Person:
     """Draw a person from the streams of its identity index."""
-    settings = config.identity
     female = happens(draw("identity.sex"), settings.female)
     age = float(draw("identity.age").beta(*settings.age_shape))
     group = choose(draw("identity.ancestry"), settings.ancestries)
     ancestry = _mixed(draw) if group == "mixed" else palettes.ANCESTRIES[group]
     years = YOUNGEST_YEARS + (OLDEST_YEARS - YOUNGEST_YEARS) * age
     identity = Identity(
-        identity_id=f"s{config.seed}-{draw.index:06d}",
+        identity_id=f"s{seed}-{draw.index:06d}",
         phenotype=_phenotype(draw, ancestry, female, age),
         shape=_shape(draw, settings, female, age),
         age_years=float(round(years)),
@@ -75,8 +98,8 @@ def sample_person(draw: Draw, config: DatasetConfig) -> Person:
     grey_spread = draw("hair.grey").normal(0, 0.15)
     return Person(
         identity=identity,
-        skin=_skin(draw, melanin, age),
-        eyes=_eyes(draw, ancestry),
+        skin=sample_skin(draw, melanin, age),
+        eyes=sample_eyes(draw, ancestry),
         age=age,
         hair_colour=choose(draw("hair.colour"), ancestry.hair),
         grey=float(np.clip((age - 0.45) * 1.7 + grey_spread, 0, 0.95)) if age > 0.35 else 0.0,
@@ -145,43 +168,3 @@ def _shape(draw: Draw, settings: IdentityConfig, female: bool, age: float) -> di
     rng = draw("identity.shape.age")
     shape["head-age-incr"] = float(max(0.0, age - 0.35) * 0.8 * rng.uniform(0.5, 1.0))
     return shape
-
-
-def _skin(draw: Draw, melanin: float, age: float) -> Skin:
-    def uniform(name: str, low: float, high: float) -> float:
-        return float(draw(f"skin.{name}").uniform(low, high))
-
-    freckles = max(0.0, uniform("freckles", -0.6, 0.7)) if melanin < 0.35 else 0.0
-    return Skin(
-        melanin=float(melanin),
-        redness=float(np.clip(draw("skin.redness").normal(0.42, 0.22), 0, 1)),
-        dark_circles=uniform("dark_circles", 0.0, 0.7),
-        oil=uniform("oil", 0.1, 0.9),
-        mottle=uniform("mottle", 0.6, 1.1),
-        freckles=freckles,
-        spots=max(0.0, uniform("spots", -0.5, 0.5)),
-        moles=uniform("moles", 0.0, 0.4),
-        wrinkles=float(np.clip(age * 1.25 + uniform("wrinkles", -0.1, 0.1), 0.03, 1.2)),
-        bump=uniform("bump", 0.8, 1.1),
-        texture_seed=draw.derive_seed("skin.texture"),
-    )
-
-
-def _eyes(draw: Draw, ancestry: palettes.Ancestry) -> Eyes:
-    name = choose(draw("eyes.iris"), ancestry.irises)
-    colour = palettes.IRISES[name]
-    rng = draw("eyes.shade")
-    shade = rng.uniform(0.5, 0.85)
-
-    def darker(rgb: Rgb) -> Rgb:
-        return tuple(float(channel * shade) for channel in rgb)
-
-    return Eyes(
-        iris_name=name,
-        iris_dark=darker(colour.dark),
-        iris_light=darker(colour.light),
-        iris_inner=darker(colour.inner),
-        iris_radius=float(draw("eyes.size").uniform(0.335, 0.365)),
-        pupil=float(draw("eyes.pupil").uniform(0.28, 0.44)),
-        veins=float(draw("eyes.veins").uniform(0.1, 0.5)),
-    )

@@ -154,7 +154,7 @@ FRAME_COLOURS: tuple[Rgb, ...] = (
 EXPRESSION_FAMILIES = (
     "neutral", "smile", "grin", "serious", "surprise", "talk", "squint", "sad", "closed_eyes",
 )  # fmt: skip
-LIGHT_KINDS = ("hdri", "hdri_area", "studio", "ambient")
+LIGHT_KINDS = ("hdri", "hdri_area", "studio", "window", "practicals", "sky", "ambient")
 
 CONTROL_SIGMA = {
     "nose": 0.30, "mouth": 0.25, "chin": 0.28, "cheek": 0.28, "eye": 0.22, "forehead": 0.30,
