@@ -31,7 +31,7 @@ TRAIN_PACKAGES = L0_PACKAGES | {
     "torch", "diffusers", "gsplat", "numba", "safetensors", "matplotlib", "tqdm", "transformers",
 }  # fmt: skip
 TRAIN = Layer(frozenset(TRAIN_PACKAGES), ("synth", "train"))
-INFER_PACKAGES = TRAIN_PACKAGES | {"imageio_ffmpeg", "mediapipe", "PIL", "scipy"}
+INFER_PACKAGES = TRAIN_PACKAGES | {"dlib", "imageio_ffmpeg", "mediapipe", "PIL", "scipy"}
 INFER = Layer(frozenset(INFER_PACKAGES), ("synth", "train", "infer"))
 RAY = Layer(
     frozenset(INFER.packages | {"ray", "pyarrow"}),
