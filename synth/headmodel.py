@@ -111,6 +111,11 @@ class HeadModel:
     digest: str
     _space: _ShapeSpace
 
+    @property
+    def base_of_fine(self) -> np.ndarray:
+        """[B] int32: fine vertex i < B is vertex `base_of_fine[i]` of MakeHuman's base mesh."""
+        return self._space.fine_base_vertices
+
     @classmethod
     def load(cls, cache_dir: Path | None = None) -> HeadModel:
         """Load the model from its cache file, which is built first when missing (about 30 s).

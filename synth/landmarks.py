@@ -1,0 +1,221 @@
+"""Landmarks: named points on a head, the same anatomical places on every identity.
+
+Two sets. The *sparse* one follows the familiar contour scheme (brows, eyes, nose, lips, jaw, ears)
+under names of our own; left and right are the subject's. A point is a vertex of the fine mesh,
+given here by its position on the canonical head, so it follows identity, expression and pose; the
+two irises follow the gaze. The *dense* one is a list of vertices of MakeHuman's base mesh, spread
+evenly over head and neck (`synth.landmarks_dense`).
+
+Where mediapipe's face mesh has a point with the same meaning, its index is given. The positions
+were checked against mediapipe on random heads: tests/bench/bench_landmarks.py.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from synth.errors import SpecError
+from synth.headmodel import EyeFrame, HeadModel, HeadShape
+from synth.landmarks_dense import DENSE_BASE_VERTICES
+from synth.spec import Gaze, HeadSpec
+
+IRISES = ("iris_left", "iris_right")
+"""Sparse landmarks that are no vertices: the centres of the pupils."""
+IRIS_DEPTH = 0.08
+"""The iris lies this far (in radii of the eyeball) behind the plane of its rim, as `eyes` builds."""
+EYEBALL_SCALE = 0.985
+"""Radius of the built eyeball relative to that of the model's eye."""
+
+# Points on the middle plane: name, canonical (y, z) in millimetres, mediapipe's index or -1.
+_MIDDLE = (
+    ("crown", -47.5, 1009.7, -1),
+    ("forehead", -151.1, 944.7, 10),
+    ("glabella", -156.4, 915.6, 9),
+    ("nose_bridge_1", -153.8, 899.9, 168),
+    ("nose_bridge_2", -154.3, 890.1, 6),
+    ("nose_bridge_3", -158.5, 881.3, 197),
+    ("nose_bridge_4", -167.4, 868.0, 5),
+    ("nose_tip", -173.3, 857.0, 4),
+    ("subnasale", -163.0, 844.9, 2),
+    ("lip_upper_top", -166.3, 832.7, 0),
+    ("lip_upper_inner", -158.9, 823.5, 13),
+    ("lip_lower_inner", -158.7, 822.4, 14),
+    ("lip_lower_bottom", -160.9, 811.1, 17),
+    ("chin", -145.1, 780.4, 152),
+    ("nape", 15.1, 813.9, -1),
+)
+# Points on the subject's left: name, canonical (x, y, z) in millimetres, mediapipe's index of the
+# left and of the right point, or -1.
+_LEFT = (
+    ("brow_{}_upper_1", 14.2, -155.9, 916.4, 336, 107),
+    ("brow_{}_upper_2", 27.5, -153.0, 919.8, 296, 66),
+    ("brow_{}_upper_3", 39.5, -147.8, 920.8, 334, 105),
+    ("brow_{}_upper_4", 49.5, -140.2, 917.2, 293, 63),
+    ("brow_{}_upper_5", 55.5, -133.5, 912.5, 300, 70),
+    ("brow_{}_lower_1", 13.3, -155.1, 909.7, 285, 55),
+    ("brow_{}_lower_2", 27.5, -153.4, 913.6, 295, 65),
+    ("brow_{}_lower_3", 38.5, -149.5, 915.6, 282, 52),
+    ("brow_{}_lower_4", 46.8, -144.3, 914.0, 283, 53),
+    ("brow_{}_lower_5", 53.2, -137.6, 910.4, 276, 46),
+    ("eye_{}_inner", 17.4, -143.7, 892.3, 362, 133),
+    ("eye_{}_outer", 45.2, -139.0, 894.8, 263, 33),
+    ("eye_{}_upper_1", 22.5, -145.1, 896.1, 384, 157),
+    ("eye_{}_upper_2", 27.8, -146.4, 897.9, 385, 158),
+    ("eye_{}_upper_3", 32.7, -146.9, 898.7, 386, 159),
+    ("eye_{}_upper_4", 37.4, -145.7, 898.3, 387, 160),
+    ("eye_{}_upper_5", 41.3, -144.0, 897.5, 388, 161),
+    ("eye_{}_lower_1", 23.1, -143.2, 890.7, 381, 154),
+    ("eye_{}_lower_2", 28.2, -145.0, 890.1, 380, 153),
+    ("eye_{}_lower_3", 32.0, -145.2, 890.0, 374, 145),
+    ("eye_{}_lower_4", 37.9, -144.0, 890.1, 373, 144),
+    ("eye_{}_lower_5", 41.3, -141.8, 891.1, 390, 163),
+    ("nose_{}_alar", 18.7, -152.7, 854.3, 278, 48),
+    ("nose_{}_alar_base", 16.5, -154.4, 847.7, 327, 98),
+    ("nose_{}_nostril", 6.9, -160.6, 846.6, 326, 97),
+    ("lip_upper_{}_peak", 7.7, -164.9, 832.8, 267, 37),
+    ("lip_upper_{}_2", 13.9, -161.8, 831.2, 269, 39),
+    ("lip_upper_{}_3", 18.8, -158.2, 828.9, 270, 40),
+    ("mouth_{}", 24.0, -151.3, 822.6, 291, 61),
+    ("lip_lower_{}_3", 18.4, -154.9, 814.4, 321, 91),
+    ("lip_lower_{}_2", 13.2, -157.5, 812.2, 405, 181),
+    ("lip_lower_{}_1", 6.6, -160.1, 811.6, 314, 84),
+    ("lip_upper_{}_inner_1", 6.2, -157.7, 823.6, 312, 82),
+    ("lip_upper_{}_inner_2", 11.5, -157.1, 823.9, 311, 81),
+    ("lip_upper_{}_inner_3", 16.6, -154.9, 823.4, 310, 80),
+    ("lip_lower_{}_inner_1", 6.5, -158.0, 822.5, 317, 87),
+    ("lip_lower_{}_inner_2", 11.3, -156.3, 822.7, 402, 178),
+    ("lip_lower_{}_inner_3", 16.2, -153.9, 822.2, 318, 88),
+    ("jaw_{}_1", 9.2, -143.1, 780.7, -1, -1),
+    ("jaw_{}_2", 20.2, -136.5, 782.8, -1, -1),
+    ("jaw_{}_3", 30.2, -129.0, 788.4, -1, -1),
+    ("jaw_{}_4", 38.0, -121.0, 793.6, -1, -1),
+    ("jaw_{}_5", 45.6, -109.2, 798.7, -1, -1),
+    ("jaw_{}_6", 52.1, -97.2, 804.7, -1, -1),
+    ("jaw_{}_7", 57.9, -84.0, 814.0, -1, -1),
+    ("jaw_{}_8", 63.1, -78.6, 828.2, -1, -1),
+    ("ear_{}_top", 87.1, -45.5, 898.2, -1, -1),
+    ("ear_{}_back", 87.8, -32.7, 879.3, -1, -1),
+    ("ear_{}_lobe", 79.0, -55.8, 846.2, -1, -1),
+    ("ear_{}_tragus", 76.6, -57.7, 869.1, -1, -1),
+    ("ear_{}_front_top", 76.2, -62.7, 893.1, -1, -1),
+    ("ear_{}_front_bottom", 76.2, -60.6, 847.9, -1, -1),
+)
+_MEDIAPIPE_IRISES = {"iris_left": 473, "iris_right": 468}
+
+
+def _table() -> tuple[dict[str, tuple[float, float, float]], dict[str, int]]:
+    """Canonical positions in metres, and mediapipe's indices, by name."""
+    canonical, mediapipe = {}, dict(_MEDIAPIPE_IRISES)
+    for name, y, z, index in _MIDDLE:
+        canonical[name] = (0.0, y / 1000, z / 1000)
+        mediapipe[name] = index
+    for side, sign, column in (("left", 1, 4), ("right", -1, 5)):
+        for row in _LEFT:
+            name = row[0].format(side)
+            canonical[name] = (sign * row[1] / 1000, row[2] / 1000, row[3] / 1000)
+            mediapipe[name] = row[column]
+    return canonical, {name: index for name, index in mediapipe.items() if index >= 0}
+
+
+CANONICAL, MEDIAPIPE_INDEX = _table()
+"""Positions on the canonical head in metres by name, without the irises; and the index of the point
+of mediapipe's face mesh (478 points, refined) that means the same, where there is one."""
+
+SPARSE_NAMES: tuple[str, ...] = (*CANONICAL, *IRISES)
+"""Names of the sparse landmarks, in the order of every array of them."""
+DENSE_COUNT = len(DENSE_BASE_VERTICES)
+
+
+@dataclass(frozen=True, eq=False)
+class Landmarks:
+    """The landmarks of one head in world coordinates (scene units).
+
+    Attributes:
+        sparse: [S, 3] float64, in the order of `SPARSE_NAMES`.
+        dense: [D, 3] float64, in the order of `DENSE_BASE_VERTICES`.
+        sparse_normals, dense_normals: [S, 3] and [D, 3] float64, unit, outwards.
+    """
+
+    sparse: np.ndarray
+    dense: np.ndarray
+    sparse_normals: np.ndarray
+    dense_normals: np.ndarray
+
+    def named(self) -> dict[str, np.ndarray]:
+        """[3] world position of each sparse landmark by name."""
+        return dict(zip(SPARSE_NAMES, self.sparse))
+
+
+def locate(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> Landmarks:
+    """All landmarks of a head.
+
+    Args:
+        spec: its gaze and iris place the irises.
+        model: the static head model.
+        shape: the evaluated head.
+    """
+    sparse = sparse_vertices(model)
+    dense = dense_vertices(model)
+    forward = np.stack([gaze_direction(eye, spec.gaze) for eye in shape.eyes])
+    irises = np.stack(
+        [
+            eye.center + direction * iris_distance(eye.radius, spec.eyes.iris_radius)
+            for eye, direction in zip(shape.eyes, forward)
+        ]
+    )
+    return Landmarks(
+        sparse=shape.to_world(np.concatenate([shape.vertices[sparse], irises])),
+        dense=shape.to_world(shape.vertices[dense]),
+        sparse_normals=np.concatenate([shape.normals[sparse], forward]),
+        dense_normals=shape.normals[dense],
+    )
+
+
+def gaze_direction(eye: EyeFrame, gaze: Gaze) -> np.ndarray:
+    """[3] unit vector in model space in which an eye looks."""
+    yaw, pitch = math.radians(gaze.yaw_deg), math.radians(gaze.pitch_deg)
+    in_eye = (
+        math.sin(yaw) * math.cos(pitch),
+        math.sin(pitch),
+        math.cos(yaw) * math.cos(pitch),
+    )
+    return eye.model_from_eye @ np.array(in_eye)
+
+
+def iris_distance(eye_radius: float, iris_radius: float) -> float:
+    """Distance of the pupil from the centre of the eyeball, in the unit of `eye_radius`."""
+    return EYEBALL_SCALE * eye_radius * (math.sqrt(1 - iris_radius**2) - IRIS_DEPTH)
+
+
+def sparse_vertices(model: HeadModel) -> np.ndarray:
+    """[S - 2] int: the fine vertex of every sparse landmark but the irises."""
+    return _sparse_vertices(model)
+
+
+@cache
+def _sparse_vertices(model: HeadModel) -> np.ndarray:
+    wanted = np.array(list(CANONICAL.values()))
+    head = np.flatnonzero(model.canonical[:, 2] > 0.76)
+    distance = np.linalg.norm(wanted[:, None] - model.canonical[None, head], axis=2)
+    return head[distance.argmin(axis=1)]
+
+
+@cache
+def dense_vertices(model: HeadModel) -> np.ndarray:
+    """[D] int: the fine vertex of every dense landmark.
+
+    Raises:
+        SpecError: the head model has another base mesh.
+    """
+    fine_of_base = {int(base): fine for fine, base in enumerate(model.base_of_fine)}
+    missing = [vertex for vertex in DENSE_BASE_VERTICES if vertex not in fine_of_base]
+    if missing:
+        raise SpecError(
+            f"dense landmarks: base vertex {missing[0]} is not in head model {model.digest}; "
+            "landmarks_dense.py belongs to another base mesh"
+        )
+    return np.array([fine_of_base[vertex] for vertex in DENSE_BASE_VERTICES])

@@ -1,0 +1,99 @@
+"""Landmarks: the same places on every head, symmetric, on their part, told apart by name."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from synth import landmarks
+from synth.headmodel import HeadModel
+from synth.landmarks import CANONICAL, MEDIAPIPE_INDEX, SPARSE_NAMES
+from synth.sample import DatasetConfig, sample_head
+from synth.spec import Expression, Gaze, HeadPose
+
+
+@pytest.fixture(scope="module")
+def model() -> HeadModel:
+    return HeadModel.load()
+
+
+@pytest.fixture(scope="module")
+def spec():
+    spec = sample_head(DatasetConfig(), 3)
+    return dataclasses.replace(
+        spec, expression=Expression(), pose=HeadPose(), gaze=Gaze(yaw_deg=0.0, pitch_deg=0.0)
+    )
+
+
+@pytest.fixture(scope="module")
+def located(model, spec):
+    shape = model.shape(spec.identity, spec.expression, spec.pose)
+    return landmarks.locate(spec, model, shape).named()
+
+
+def test_every_point_lies_where_the_table_says(model):
+    vertices = landmarks.sparse_vertices(model)
+    distance = np.linalg.norm(model.canonical[vertices] - list(CANONICAL.values()), axis=1)
+    assert distance.max() < 0.0012, list(CANONICAL)[distance.argmax()]
+    assert len(set(vertices)) == len(vertices)
+
+
+def test_names_are_unique_and_sides_come_in_pairs():
+    assert len(set(SPARSE_NAMES)) == len(SPARSE_NAMES) == len(CANONICAL) + 2
+    for name in SPARSE_NAMES:
+        if "left" in name:
+            assert name.replace("left", "right") in SPARSE_NAMES
+    assert len(set(MEDIAPIPE_INDEX.values())) == len(MEDIAPIPE_INDEX) >= 60
+    assert set(MEDIAPIPE_INDEX) <= set(SPARSE_NAMES)
+
+
+def test_a_head_wears_them_in_order(located):
+    """From crown to chin, and the subject's left is +x."""
+    column = ("crown", "forehead", "glabella", "nose_bridge_1", "nose_bridge_4", "nose_tip",
+              "subnasale", "lip_upper_top", "lip_upper_inner", "lip_lower_bottom", "chin")  # fmt: skip
+    heights = [located[name][2] for name in column]
+    assert heights == sorted(heights, reverse=True)
+    for name, point in located.items():
+        if "left" in name:
+            assert point[0] > located[name.replace("left", "right")][0]
+    for side in ("left", "right"):
+        assert located[f"eye_{side}_upper_3"][2] > located[f"iris_{side}"][2]
+        assert located[f"iris_{side}"][2] > located[f"eye_{side}_lower_3"][2]
+
+
+def test_a_blink_closes_the_lids_and_an_open_jaw_parts_the_lips(model, spec, located):
+    def gap(names, actions):
+        expression = Expression("test", actions)
+        shape = model.shape(spec.identity, expression, spec.pose)
+        points = landmarks.locate(spec, model, shape).named()
+        return np.linalg.norm(points[names[0]] - points[names[1]])
+
+    lids = ("eye_left_upper_3", "eye_left_lower_3")
+    assert gap(lids, {"eyeBlinkLeft": 1.0}) < 0.25 * gap(lids, {})
+    lips = ("lip_upper_inner", "lip_lower_inner")
+    assert gap(lips, {"jawOpen": 1.0}) > 5 * gap(lips, {})
+
+
+def test_the_irises_follow_gaze_and_head(model, spec):
+    def iris(gaze=Gaze(), pose=HeadPose()):
+        changed = dataclasses.replace(spec, gaze=gaze, pose=pose)
+        shape = model.shape(spec.identity, spec.expression, pose)
+        return landmarks.locate(changed, model, shape).named()["iris_left"]
+
+    assert (iris(Gaze(yaw_deg=10.0)) - iris())[0] > 0.005
+    assert (iris(Gaze(pitch_deg=10.0)) - iris())[2] > 0.005
+    assert (iris(pose=HeadPose(yaw_deg=20.0)) - iris())[0] > 0.05
+
+
+def test_dense_points_are_spread_over_the_outer_surface(model, spec):
+    vertices = landmarks.dense_vertices(model)
+    assert len(set(vertices)) == landmarks.DENSE_COUNT >= 500
+    points = model.canonical[vertices]
+    distance = np.linalg.norm(points[:, None] - points[None], axis=2)
+    nearest = np.sort(distance, axis=1)[:, 1]
+    assert nearest.min() > 0.001 and nearest.max() < 0.03
+    assert model.masks["mouth"][vertices].max() < 0.1
+    mirrored = np.linalg.norm(points[:, None] * [-1, 1, 1] - points[None], axis=2).min(axis=1)
+    assert mirrored.max() < 0.0005
