@@ -7,7 +7,7 @@ two irises follow the gaze. The *dense* one is a list of vertices of MakeHuman's
 evenly over head and neck (`synth.landmarks_dense`).
 
 Where mediapipe's face mesh has a point with the same meaning, its index is given. The positions
-were checked against mediapipe on random heads: tests/bench/bench_landmarks.py.
+were checked against mediapipe on random heads (docs/decisions.md).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from synth.spec import Gaze, HeadSpec
 IRISES = ("iris_left", "iris_right")
 """Sparse landmarks that are no vertices: the centres of the pupils."""
 IRIS_DEPTH = 0.08
-"""The iris lies this far (in radii of the eyeball) behind the plane of its rim, as `eyes` builds."""
+"""The pupil lies this far behind the plane of the iris' rim, in radii of the eyeball."""
 EYEBALL_SCALE = 0.985
 """Radius of the built eyeball relative to that of the model's eye."""
 

@@ -13,6 +13,8 @@ from synth.landmarks import CANONICAL, MEDIAPIPE_INDEX, SPARSE_NAMES
 from synth.sample import DatasetConfig, sample_head
 from synth.spec import Expression, Gaze, HeadPose
 
+AHEAD, UPRIGHT = Gaze(), HeadPose()
+
 
 @pytest.fixture(scope="module")
 def model() -> HeadModel:
@@ -22,9 +24,7 @@ def model() -> HeadModel:
 @pytest.fixture(scope="module")
 def spec():
     spec = sample_head(DatasetConfig(), 3)
-    return dataclasses.replace(
-        spec, expression=Expression(), pose=HeadPose(), gaze=Gaze(yaw_deg=0.0, pitch_deg=0.0)
-    )
+    return dataclasses.replace(spec, expression=Expression(), pose=UPRIGHT, gaze=AHEAD)
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +51,10 @@ def test_names_are_unique_and_sides_come_in_pairs():
 
 def test_a_head_wears_them_in_order(located):
     """From crown to chin, and the subject's left is +x."""
-    column = ("crown", "forehead", "glabella", "nose_bridge_1", "nose_bridge_4", "nose_tip",
-              "subnasale", "lip_upper_top", "lip_upper_inner", "lip_lower_bottom", "chin")  # fmt: skip
+    column = (
+        "crown", "forehead", "glabella", "nose_bridge_1", "nose_bridge_4", "nose_tip", "subnasale",
+        "lip_upper_top", "lip_upper_inner", "lip_lower_bottom", "chin",
+    )  # fmt: skip
     heights = [located[name][2] for name in column]
     assert heights == sorted(heights, reverse=True)
     for name, point in located.items():
@@ -77,7 +79,7 @@ def test_a_blink_closes_the_lids_and_an_open_jaw_parts_the_lips(model, spec, loc
 
 
 def test_the_irises_follow_gaze_and_head(model, spec):
-    def iris(gaze=Gaze(), pose=HeadPose()):
+    def iris(gaze=AHEAD, pose=UPRIGHT):
         changed = dataclasses.replace(spec, gaze=gaze, pose=pose)
         shape = model.shape(spec.identity, spec.expression, pose)
         return landmarks.locate(changed, model, shape).named()["iris_left"]
