@@ -37,12 +37,14 @@ class Sky:
         sun_azimuth_deg: direction of the sun, as for cameras (-90 is in front of the face).
         sun_elevation_deg: above the horizon.
         sun_strength: factor on the disc of the sun alone; 0 is a sky without sun.
+        sun_size_deg: diameter of the disc; haze makes it larger and its shadows softer.
         air, dust, ozone: densities, 1 is a clear day.
     """
 
     sun_azimuth_deg: float
     sun_elevation_deg: float
     sun_strength: float = 1.0
+    sun_size_deg: float = 0.545
     air: float = 1.0
     dust: float = 1.0
     ozone: float = 1.0
@@ -60,8 +62,8 @@ class Light:
         strength: strength of the environment (HDRI, sky or ambient colour).
         ambient: colour of the uniform environment when there is no HDRI.
         areas: area lights.
-        exposure_ev: stops on top of the exposure that is computed from the light on the face and
-            the skin (`synth.blender_scenes.exposure`), applied before the view transform.
+        exposure_ev: stops on top of the exposure that is measured on the face
+            (`synth.blender_scenes.probe`), applied before the view transform.
     """
 
     kind: str

@@ -13,7 +13,6 @@ import numpy as np
 from synth import assets
 from synth.blender_scenes.accessories import build_accessories
 from synth.blender_scenes.clothes import build_clothes
-from synth.blender_scenes.exposure import exposure_ev
 from synth.blender_scenes.eyes import build_eyes
 from synth.blender_scenes.hair import (
     build_beard,
@@ -97,10 +96,7 @@ def build_head(spec: HeadSpec) -> BuiltHead:
     with clock("glasses"):
         parts["glasses"] = tuple(build_accessories(spec, model, shape))
     with clock("lights"):
-        face_level = add_lights(spec)
-        # on top of the spec's own exposure, which `session.reset` has set
-        auto_exposure = exposure_ev(face_level, spec.skin.melanin)
-        bpy.context.scene.view_settings.exposure += auto_exposure
+        add_lights(spec)
     for part, objects in parts.items():
         for item in objects:
             item.pass_index = PASS_INDEX[part]

@@ -1,69 +1,91 @@
-"""How a head is exposed, as a photographer does it: by the light on the face. numpy only.
+"""How a head is exposed, as a photographer does it: by what a light meter reads off the skin.
 
 The light of a spec says how a face is lit, not how bright the picture is: the same lamp in front of
-a face or beside it differs by two stops. The exposure is therefore computed from the irradiance on
-the face and the colour of the skin.
+a face or beside it differs by two stops, a hat shades it, a dark skin returns a tenth of a light
+one. `probe` therefore renders the face once, small and coarse, and this module turns what it saw
+into stops. The probe is a pure function of the spec, and so are the stops.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from synth.blender_scenes.environment import FACE_AZIMUTHS_DEG
 from synth.blender_scenes.skin_tone import tone
-from synth.camera import orbit_position
 from synth.color import LUMINANCE
-from synth.spec import AreaLight
+from synth.errors import RenderInvalid
 
-FACE_LEVEL = 1.05
-"""Irradiance / pi times exposure that a face of light skin gets: about 190 of 255 on screen."""
+SKIN_LEVEL = 0.52
+"""Scene-linear luminance that light skin is brought to: about 190 of 255 on screen."""
 LIGHT_SKIN_LUMINANCE = 0.50
 DARK_SKIN_GAIN = 0.18
 """Share of the difference to light skin, in stops, that the exposure takes back: 0.6 of 3.5."""
-EXPOSURE_LIMITS_EV = (-2.0, 2.5)
-FACE_DEPTH = 0.4
-"""Distance of the face's surface from the origin, scene units."""
+BRIGHT_QUANTILE = 0.95
+BRIGHT_LIMIT = 1.6
+"""The brightest skin may reach this scene-linear luminance, about 235 of 255: under a hard light
+from the side the lit half then keeps its colour, and the other half stays dark."""
+MIN_SKIN_PIXELS = 24
+MIN_LUMINANCE = 1e-5
+STEP_EV = 0.01
+"""Stops are rounded to this, so that the last bits of a sum do not reach every pixel."""
 
 
-def area_face_level(areas: Sequence[AreaLight]) -> float:
-    """Irradiance / pi of the area lights on a face: mean of its front, right and left."""
-    levels = [area_level(area, azimuth) for area in areas for azimuth in FACE_AZIMUTHS_DEG]
-    return sum(levels) / len(FACE_AZIMUTHS_DEG)
+@dataclass(frozen=True)
+class Exposure:
+    """What the light meter read, and what follows from it.
 
-
-def area_level(area: AreaLight, azimuth_deg: float) -> float:
-    """Irradiance / pi of an area light on the side of the head that faces `azimuth_deg`.
-
-    A small Lambertian source of power P at distance d gives P cos / (pi d^2) (the cosine at the
-    lamp is nearly 1, as it is aimed at the head).
-
-    Args:
-        area: `power_w` in Blender's watts, lengths in scene units.
-        azimuth_deg: -90 is the front.
+    Attributes:
+        stops: exposure on top of the spec's own `light.exposure_ev`.
+        skin_luminance: mean scene-linear luminance of the face's skin before any exposure.
+        bright_luminance: its 95 % quantile.
+        skin_pixels: number of pixels that were measured.
     """
-    normal = orbit_position(azimuth_deg, 0.0, 1.0)
-    lamp = orbit_position(area.azimuth_deg, area.elevation_deg, area.distance)
-    ray = lamp - FACE_DEPTH * normal
-    distance = float(np.linalg.norm(ray))
-    cosine = max(0.0, float(ray @ normal) / distance)
-    power = area.power_w * float(LUMINANCE @ area.colour)
-    return power * cosine / (math.pi * distance) ** 2
+
+    stops: float
+    skin_luminance: float
+    bright_luminance: float
+    skin_pixels: int
 
 
-def exposure_ev(face_level: float, melanin: float) -> float:
-    """Stops that expose a face well; dark skin gets a little more and stays darker than light skin.
+def skin_target(melanin: float) -> float:
+    """Scene-linear luminance at which skin of this melanin is shown.
+
+    Dark skin gets a little more light than light skin, and stays visibly darker.
 
     Args:
-        face_level: irradiance / pi on the face, > 0.
-        melanin: that of the skin, [0, 1].
-
-    Returns:
-        Stops, within `EXPOSURE_LIMITS_EV`.
+        melanin: [0, 1].
     """
     luminance = float(tone(np.array([melanin]))[0] @ LUMINANCE)
-    light = math.log2(FACE_LEVEL / max(face_level, 1e-6))
-    skin = DARK_SKIN_GAIN * math.log2(LIGHT_SKIN_LUMINANCE / luminance)
-    return float(np.clip(light + skin, *EXPOSURE_LIMITS_EV))
+    return SKIN_LEVEL * (luminance / LIGHT_SKIN_LUMINANCE) ** (1 - DARK_SKIN_GAIN)
+
+
+def expose(luminance: np.ndarray, melanin: float) -> Exposure:
+    """The stops that bring a face to its level without burning its bright side.
+
+    Args:
+        luminance: [n] scene-linear luminance of the skin's pixels.
+        melanin: that of the skin, [0, 1].
+
+    Raises:
+        RenderInvalid: too little skin is seen to measure, or no light reaches it.
+    """
+    if len(luminance) < MIN_SKIN_PIXELS:
+        raise RenderInvalid(
+            f"the exposure probe sees {len(luminance)} pixels of skin, at least {MIN_SKIN_PIXELS} "
+            "are needed; does something cover the whole face?"
+        )
+    mean = float(luminance.mean())
+    if mean < MIN_LUMINANCE:
+        raise RenderInvalid(
+            f"the face is not lit: its luminance is {mean:.2g}; raise light.strength or add areas"
+        )
+    bright = float(np.quantile(luminance, BRIGHT_QUANTILE))
+    stops = min(math.log2(skin_target(melanin) / mean), math.log2(BRIGHT_LIMIT / bright))
+    return Exposure(
+        stops=round(round(stops / STEP_EV) * STEP_EV, 4),
+        skin_luminance=float(f"{mean:.5g}"),
+        bright_luminance=float(f"{bright:.5g}"),
+        skin_pixels=len(luminance),
+    )

@@ -13,25 +13,21 @@ import mathutils
 import numpy as np
 
 from synth.assets import resolve
-from synth.blender_scenes.environment import (
-    environment_scale,
-    face_irradiance,
-    white_balance,
-)
-from synth.blender_scenes.exposure import area_face_level
+from synth.blender_scenes.environment import environment_scale, white_balance
+from synth.blender_scenes.head import new_mesh
+from synth.blender_scenes.nodes import Shader
 from synth.camera import orbit_position
-from synth.color import LUMINANCE
 from synth.errors import AssetError
-from synth.spec import AreaLight, HeadSpec, Light
+from synth.spec import AreaLight, HeadSpec, Light, Sky
 
+GROUND_BELOW_HEAD = 7.0
+"""Scene units from the origin to the ground of a sky, about 1.4 m."""
+GROUND_ALBEDO = (0.30, 0.28, 0.25)
 _ANALYSED_WIDTH = 128
 
 
-def add_lights(spec: HeadSpec) -> float:
+def add_lights(spec: HeadSpec) -> None:
     """Build the light of the spec in the current scene.
-
-    Returns:
-        Irradiance / pi that the light gives a face, before any exposure.
 
     Raises:
         AssetError: the environment map is missing or not readable.
@@ -41,23 +37,21 @@ def add_lights(spec: HeadSpec) -> float:
     world.use_nodes = True
     background = world.node_tree.nodes["Background"]
     light = spec.light
-    if light.hdri is None:
-        background.inputs["Color"].default_value = (*light.ambient, 1.0)
-        strength, unit_level = light.strength, float(LUMINANCE @ light.ambient)
+    strength = light.strength
+    if light.hdri is not None:
+        strength *= _add_environment(world, background, light)
+    elif light.sky is not None:
+        _add_sky(world, background, light.sky)
+        _add_ground()
     else:
-        scale, unit_level = _add_environment(world, background, light)
-        strength = light.strength * scale
+        background.inputs["Color"].default_value = (*light.ambient, 1.0)
     background.inputs["Strength"].default_value = strength
     for number, area in enumerate(light.areas):
         _add_area(f"area_{number}", area)
-    return strength * unit_level + area_face_level(light.areas)
 
 
-def _add_environment(
-    world: bpy.types.World, background: bpy.types.Node, light: Light
-) -> tuple[float, float]:
-    """Link the map to the background; returns the factor that normalises it, and the irradiance /
-    pi on a face under the unscaled map."""
+def _add_environment(world: bpy.types.World, background: bpy.types.Node, light: Light) -> float:
+    """Link the map to the background; returns the factor that normalises it."""
     image = _load_image(resolve(light.hdri))
     tree = world.node_tree
     coordinates = tree.nodes.new("ShaderNodeTexCoord")
@@ -74,8 +68,38 @@ def _add_environment(
     balance.inputs[1].default_value = white_balance(pixels, light.rotation_deg).tolist()
     tree.links.new(environment.outputs["Color"], balance.inputs[0])
     tree.links.new(balance.outputs[0], background.inputs["Color"])
-    face_level = face_irradiance(pixels, light.rotation_deg) / math.pi
-    return environment_scale(pixels, light.rotation_deg), face_level
+    return environment_scale(pixels, light.rotation_deg)
+
+
+def _add_sky(world: bpy.types.World, background: bpy.types.Node, sky: Sky) -> None:
+    """Blender's physical sky; only the probe's exposure brings it to a level."""
+    node = world.node_tree.nodes.new("ShaderNodeTexSky")
+    node.sky_type = "NISHITA"
+    node.sun_elevation = math.radians(sky.sun_elevation_deg)
+    node.sun_rotation = math.radians(
+        90.0 - sky.sun_azimuth_deg
+    )  # Blender counts from +Y, clockwise
+    node.sun_size = math.radians(sky.sun_size_deg)
+    node.sun_intensity = sky.sun_strength
+    node.sun_disc = sky.sun_strength > 0
+    node.air_density = sky.air
+    node.dust_density = sky.dust
+    node.ozone_density = sky.ozone
+    world.node_tree.links.new(node.outputs["Color"], background.inputs["Color"])
+
+
+def _add_ground() -> None:
+    """What a sky shines on: without it a face under the sun has a black chin.
+
+    Cameras do not see it, so the film stays transparent below the head.
+    """
+    side, z = 60.0, -GROUND_BELOW_HEAD
+    corners = np.array([[-side, -side, z], [side, -side, z], [side, side, z], [-side, side, z]])
+    shader = Shader("ground")
+    diffuse = shader.node("ShaderNodeBsdfDiffuse", {"Color": (*GROUND_ALBEDO, 1.0)})
+    ground = new_mesh("ground", corners, np.array([[0, 1, 2, 3]]), shader.surface(diffuse))
+    ground.visible_camera = False
+    ground.visible_shadow = False
 
 
 def _load_image(path: Path) -> bpy.types.Image:
@@ -102,8 +126,9 @@ def _small_pixels(image: bpy.types.Image) -> np.ndarray:
 
 def _add_area(name: str, area: AreaLight) -> None:
     lamp = bpy.data.lights.new(name, "AREA")
-    lamp.shape = "SQUARE"
+    lamp.shape = "RECTANGLE"
     lamp.size = area.size
+    lamp.size_y = area.size * area.aspect
     lamp.energy = area.power_w
     lamp.color = area.colour
     lamp_object = bpy.data.objects.new(name, lamp)

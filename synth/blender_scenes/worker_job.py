@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ def _render_one(
 def render_with_blender(spec: HeadSpec, job: RenderJob) -> RenderedHead:
     """Build one head in an empty scene, check it, render all its views, check them."""
     clock = _Stopwatch()
-    from synth.blender_scenes import build, checks, render, session
+    from synth.blender_scenes import build, checks, probe, render, session
 
     clock.lap("import_s")
     session.reset(spec, job.threads, job.device)
@@ -104,9 +104,11 @@ def render_with_blender(spec: HeadSpec, job: RenderJob) -> RenderedHead:
     clock.lap("build_s")
     checks.before(spec, built)
     clock.lap("check_s")
+    exposure = probe.set_exposure(spec, built)
+    clock.lap("probe_s")
     views = list(render.render_views(spec, built))
     clock.lap("render_s")
-    meta = checks.after(spec, views)
+    meta = {**checks.after(spec, views), "exposure": asdict(exposure)}
     passes = {name: [view.passes[name] for view in views] for name in views[0].passes}
     parts = {f"build.{name}_s": seconds for name, seconds in built.timings_s.items()}
     return RenderedHead([view.rgba for view in views], passes, meta, {**clock.laps, **parts})

@@ -20,7 +20,7 @@ import imageio.v3 as imageio
 import numpy as np
 import yaml
 
-from synth.blender_scenes import build, checks, render, session
+from synth.blender_scenes import build, checks, probe, render, session
 from synth.config import from_dict
 from synth.errors import HeadloomError
 from synth.sample import DatasetConfig, sample_head
@@ -99,6 +99,7 @@ def _render(spec: HeadSpec, label: str, threads: int) -> list[np.ndarray]:
     session.reset(spec, threads)
     built = build.build_head(spec)
     built_s = time.process_time() - start
+    exposure = probe.set_exposure(spec, built)
     views = list(render.render_views(spec, built))
     problem = ""
     try:
@@ -110,7 +111,8 @@ def _render(spec: HeadSpec, label: str, threads: int) -> list[np.ndarray]:
         f"{spec.index:4d} {label} {spec.identity.sex} {spec.identity.age_years:.0f} "
         f"{spec.hair.style}/{spec.hair.colour.name} {spec.facial_hair.beard} "
         f"{spec.expression.name} {spec.clothes.garment}/{spec.clothes.pattern} {spec.light.kind} "
-        f"build {built_s:.1f} CPU s, all {time.process_time() - start:.1f}{problem}",
+        f"{exposure.stops:+.2f} EV, build {built_s:.1f} CPU s, "
+        f"all {time.process_time() - start:.1f}{problem}",
         flush=True,
     )
     return [_on_white(view.rgba) for view in views]

@@ -14,10 +14,10 @@ from types import SimpleNamespace
 import bpy
 import numpy as np
 
-from synth.blender_scenes import environment, exposure, lights, log, passes, render, session
+from synth.blender_scenes import environment, lights, log, passes, render, session
 from synth.camera import orbit
 from synth.errors import HeadloomError
-from synth.spec import AreaLight, Light, RenderSettings
+from synth.spec import Light, RenderSettings
 
 SIZE = 48
 
@@ -132,29 +132,6 @@ def brightest_azimuth(column: int, rotation_deg: float) -> dict:
     return {"rendered": rendered, "computed": computed}
 
 
-def area_levels() -> dict:
-    """Irradiance / pi of an area light at the front of a head: Cycles' and the computed one."""
-    settings = reset(samples=64)
-    area = AreaLight(azimuth_deg=-60.0, elevation_deg=25.0, distance=4.0, size=1.0, power_w=250.0)
-    lights.add_lights(SimpleNamespace(light=Light("studio", strength=0.0, areas=(area,))))
-    white = bpy.data.materials.new("white")
-    white.use_nodes = True
-    tree = white.node_tree
-    diffuse = tree.nodes.new("ShaderNodeBsdfDiffuse")
-    diffuse.inputs["Color"].default_value = (1.0, 1.0, 1.0, 1.0)
-    tree.links.new(diffuse.outputs[0], tree.nodes["Material Output"].inputs["Surface"])
-    front = (0.0, -exposure.FACE_DEPTH, 0.0)
-    bpy.ops.mesh.primitive_plane_add(size=0.5, location=front, rotation=(math.pi / 2, 0, 0))
-    bpy.context.object.data.materials.append(white)
-    with render.Renderer(settings) as renderer:
-        linear, _ = renderer.render(orbit(-90.0, 0.0, size=SIZE))
-    middle = slice(SIZE // 2 - 2, SIZE // 2 + 2)
-    return {
-        "rendered": float(linear[middle, middle, :3].mean()),
-        "computed": exposure.area_level(area, -90.0),
-    }
-
-
 def error_of(action) -> str:
     try:
         action()
@@ -183,7 +160,6 @@ def main(out: Path) -> None:
         "edges": edge_colours(red),
         "alpha_rmse": alpha_errors(),
         "map": [brightest_azimuth(12, 0.0), brightest_azimuth(40, 70.0)],
-        "area": area_levels(),
         "unknown_pass": error_of(lambda: passes.enable_passes(("depth", "dept"))),
         "unknown_view": error_of(lambda: reset(view_transform="Filmik")),
         "missing_gpu": error_of(lambda: session.use_device("OPTIX")),

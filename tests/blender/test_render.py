@@ -69,10 +69,6 @@ def test_environment_analysis_agrees_with_cycles(result):
         assert abs(difference) < 12, case
 
 
-def test_an_area_light_lights_the_face_as_computed(result):
-    assert result["area"]["rendered"] == pytest.approx(result["area"]["computed"], rel=0.05)
-
-
 def test_errors_name_value_and_remedy(result):
     assert result["unknown_pass"] == "SpecError: spec.render.passes: 'dept' is not one of depth"
     assert "spec.render.view_transform" in result["unknown_view"]

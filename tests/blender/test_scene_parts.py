@@ -13,6 +13,7 @@ from synth.blender_scenes.glasses import fit_glasses, lens_pane, tube
 from synth.blender_scenes.skin_atlas import atlas_size, load_atlas
 from synth.blender_scenes.skin_bake import bake_skin
 from synth.color import LUMINANCE
+from synth.errors import RenderInvalid
 from synth.spec import GLASSES_SHAPES, Glasses, HeadPose
 
 
@@ -62,16 +63,33 @@ def test_white_balance_halves_a_colour_cast_and_keeps_the_brightness():
     assert 1.2 < balanced[0] / balanced[2] < 2.3  # of 4.5
 
 
-def test_exposure_answers_light_by_stops_and_leaves_dark_skin_darker():
-    assert exposure.exposure_ev(0.5, 0.3) == pytest.approx(exposure.exposure_ev(1.0, 0.3) + 1)
-    melanin = np.linspace(0, 1, 9)
-    stops = np.array([exposure.exposure_ev(1.0, m) for m in melanin])
-    assert 0.5 < stops[-1] - stops[0] < 0.8
-    brightness = exposure.tone(melanin) @ LUMINANCE * 2.0**stops
-    assert (np.diff(np.log2(brightness)) < -0.1).all()
-    low, high = exposure.EXPOSURE_LIMITS_EV
-    assert exposure.exposure_ev(1e-9, 0.5) == high
-    assert exposure.exposure_ev(1e3, 0.5) == low
+def test_exposure_brings_light_skin_to_its_level_and_leaves_dark_skin_darker():
+    for melanin in np.linspace(0, 1, 5):
+        level = exposure.skin_target(melanin)
+        for light in (0.02, 1.0, 30.0):
+            stops = exposure.expose(np.full(100, level * light), melanin).stops
+            assert light * 2.0**stops == pytest.approx(1, rel=0.01)
+    shown = np.array([exposure.skin_target(m) for m in np.linspace(0, 1, 9)])
+    assert (np.diff(np.log2(shown)) < -0.1).all()
+    true = exposure.tone(np.linspace(0, 1, 9)) @ LUMINANCE
+    taken_back = np.log2(true[0] / true[-1]) - np.log2(shown[0] / shown[-1])
+    assert 0.5 < taken_back < 0.8
+
+
+def test_a_hard_light_does_not_burn_the_side_it_falls_on():
+    half_lit = np.concatenate([np.full(90, 0.001), np.full(10, 1.0)])
+    exposed = exposure.expose(half_lit, 0.2)
+    assert exposed.bright_luminance * 2.0**exposed.stops == pytest.approx(
+        exposure.BRIGHT_LIMIT, rel=0.01
+    )
+
+
+@pytest.mark.parametrize(
+    ("luminance", "message"), [(np.full(3, 0.5), "3 pixels of skin"), (np.zeros(90), "not lit")]
+)
+def test_a_face_that_cannot_be_measured_is_an_error(luminance, message):
+    with pytest.raises(RenderInvalid, match=message):
+        exposure.expose(luminance, 0.5)
 
 
 @pytest.mark.parametrize("name", GLASSES_SHAPES)

@@ -124,7 +124,7 @@ def test_distributions_are_sane(many):
     assert (np.histogram(melanin, [0, 0.25, 0.5, 1])[0] > 40).all()
     assert len({spec.hair.style for spec in many}) >= 11
     assert len({spec.hair.colour.name for spec in many}) >= 5
-    assert len({spec.light.kind for spec in many}) == 4
+    assert len({spec.light.kind for spec in many}) == 7
     assert {spec.facial_hair.beard for spec in many if spec.identity.sex == "female"} == {"none"}
     grey = [spec.hair.colour.grey for spec in many if spec.identity.age_years > 65]
     assert np.mean(grey) > 0.3
