@@ -132,7 +132,7 @@ class FaceFinder:
                 self._mesh.process(blank)
                 self._far_detector.process(blank)
 
-    def find(self, rgb: np.ndarray) -> list[Face]:
+    def find(self, rgb: np.ndarray, *, search_tiles: bool = True) -> list[Face]:
         """Find faces, the most prominent first.
 
         The mesh's own detector sees faces down to about a tenth of the picture; a second one, made
@@ -142,13 +142,14 @@ class FaceFinder:
 
         Args:
             rgb: [H, W, 3] uint8, sRGB.
+            search_tiles: False looks at the picture as a whole only.
 
         Returns:
             Faces sorted by size, discounted by distance from the middle of the image.
         """
         faces = self._mesh_faces(rgb)
         for tiles in (1, 3, 7):  # per side, half overlapping: the whole, halves, quarters
-            if tiles == 1 or not faces:
+            if tiles == 1 or (search_tiles and not faces):
                 faces = self._add_small(faces, rgb, tiles)
         refined = []
         for face in faces:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from infer.judges_views import HeadViews
 from synth.assets import package_folder
 from synth.errors import AssetError, DeviceError
 
@@ -85,6 +86,31 @@ class DlibFaces:
         rgb = np.ascontiguousarray(rgb)
         aligned = self._predictor(rgb, self._dlib.rectangle(*box))
         return np.array(self._network.compute_face_descriptor(rgb, aligned))
+
+
+@dataclass(frozen=True)
+class DlibSeen:
+    """dlib on the front view of a head.
+
+    Attributes:
+        found: whether its detector sees the face.
+        embedding: [128] of the identity network, or None without a face.
+    """
+
+    found: bool
+    embedding: tuple[float, ...] | None
+
+
+def look_at_identity(views: HeadViews, dlib_faces: DlibFaces) -> DlibSeen | None:
+    """Find and embed the face of the front view; None if there is no such view."""
+    if "front" not in views.judged:
+        return None
+    rgb = views.rgb("front")
+    box = dlib_faces.find(rgb)
+    if box is None:
+        return DlibSeen(False, None)
+    embedding = tuple(round(float(v), 5) for v in dlib_faces.embed(rgb, box))
+    return DlibSeen(True, embedding)
 
 
 def _weights(stem: str) -> str:
