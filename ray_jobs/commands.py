@@ -37,7 +37,7 @@ def render(arguments: argparse.Namespace) -> int:
         if value is not None:
             overrides.append(f"{key}={value}")
     config = load_config(
-        DatasetConfig, arguments.config or "default", overrides, presets=SYNTH_PRESETS
+        DatasetConfig, arguments.config or "heads_v1", overrides, presets=SYNTH_PRESETS
     )
     if arguments.dry_run:
         _print_yaml("configuration", config)

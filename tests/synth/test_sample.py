@@ -196,7 +196,7 @@ def test_impossible_configurations_are_named(override, message):
 
 
 def test_presets_load():
-    default = load_config(DatasetConfig, "default", presets=PRESETS)
+    default = load_config(DatasetConfig, "heads_v1", presets=PRESETS)
     assert default == DatasetConfig()
     demo = load_config(DatasetConfig, "demo", presets=PRESETS)
     assert (demo.size, demo.samples, demo.views.random) == (128, 16, 8)
