@@ -134,7 +134,7 @@ def _add_render(verbs) -> None:
         default="CPU",
         help="what Cycles renders on; a GPU is used by one process at a time",
     )
-    _add_config_flags(parser, "default, demo")
+    _add_config_flags(parser, "heads_v1, demo")
     _add_cluster_flags(parser)
 
 
@@ -199,7 +199,7 @@ def _add_lift(verbs) -> None:
         help="runs vae/, diffusion/ and gslrm/ to use if no default weights ship",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace results that differ")
-    _add_config_flags(parser, "heads_v1")
+    _add_config_flags(parser, "default")
     _add_cluster_flags(parser)
 
 
