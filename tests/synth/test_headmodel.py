@@ -10,7 +10,7 @@ import pytest
 
 from synth.errors import AssetError, SpecError
 from synth.headmodel import CHIN_TO_CROWN_UNITS, HeadModel
-from synth.headmodel_build import read_target
+from synth.headmodel_shapes import read_target
 from synth.spec import Expression, HeadPose, Identity
 from synth.subdivision import catmull_clark, subdivide_corners, vertex_normals
 
