@@ -19,9 +19,10 @@ from functools import cache
 import numpy as np
 
 from synth.errors import SpecError
-from synth.headmodel import EyeFrame, HeadModel, HeadShape
+from synth.gaze import lines_of_sight
+from synth.headmodel import HeadModel, HeadShape
 from synth.landmarks_dense import DENSE_BASE_VERTICES
-from synth.spec import Gaze, HeadSpec
+from synth.spec import HeadSpec
 
 IRISES = ("iris_left", "iris_right")
 """Sparse landmarks that are no vertices: the centres of the pupils."""
@@ -160,7 +161,7 @@ def locate(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> Landmarks:
     """
     sparse = sparse_vertices(model)
     dense = dense_vertices(model)
-    forward = np.stack([gaze_direction(eye, spec.gaze) for eye in shape.eyes])
+    forward = lines_of_sight(spec.gaze, shape.eyes)
     irises = np.stack(
         [
             eye.center + direction * iris_distance(eye.radius, spec.eyes.iris_radius)
@@ -173,17 +174,6 @@ def locate(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> Landmarks:
         sparse_normals=np.concatenate([shape.normals[sparse], forward]),
         dense_normals=shape.normals[dense],
     )
-
-
-def gaze_direction(eye: EyeFrame, gaze: Gaze) -> np.ndarray:
-    """[3] unit vector in model space in which an eye looks."""
-    yaw, pitch = math.radians(gaze.yaw_deg), math.radians(gaze.pitch_deg)
-    in_eye = (
-        math.sin(yaw) * math.cos(pitch),
-        math.sin(pitch),
-        math.cos(yaw) * math.cos(pitch),
-    )
-    return eye.model_from_eye @ np.array(in_eye)
 
 
 def iris_distance(eye_radius: float, iris_radius: float) -> float:

@@ -49,9 +49,11 @@ def sample_expression(draw: Draw, settings: ExpressionConfig) -> tuple[Expressio
     family = choose(draw("expression.family"), settings.families)
     actions = _actions(family, draw("expression.actions"))
     rng = draw("expression.gaze")
-    gaze = Gaze()
+    # from a hand-held phone to the end of a room
+    distance_m = float(np.exp(draw("expression.gaze_distance").uniform(np.log(0.5), np.log(6.0))))
+    gaze = Gaze(distance_m=distance_m)
     if happens(rng, settings.averted_gaze):
-        gaze = Gaze(float(rng.uniform(-11, 11)), float(rng.uniform(-5, 4)))
+        gaze = Gaze(float(rng.uniform(-11, 11)), float(rng.uniform(-5, 4)), distance_m)
     rng = draw("expression.pose")
     pose = HeadPose()
     if happens(rng, settings.turned_head):

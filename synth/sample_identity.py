@@ -99,7 +99,7 @@ def sample_person(draw: Draw, settings: IdentityConfig, seed: int) -> Person:
     return Person(
         identity=identity,
         skin=sample_skin(draw, melanin, age),
-        eyes=sample_eyes(draw, ancestry),
+        eyes=sample_eyes(draw, ancestry, age),
         age=age,
         hair_colour=choose(draw("hair.colour"), ancestry.hair),
         grey=float(np.clip((age - 0.45) * 1.7 + grey_spread, 0, 0.95)) if age > 0.35 else 0.0,

@@ -1,7 +1,8 @@
-"""Eyes: an inner ball with iris and sclera, and a cornea shell that carries the highlight.
+"""Eyes: a ball with iris and sclera, a cornea that carries the highlight, a tear line, a caruncle.
 
 The iris lies below the cornea and light reaches it unrefracted (a transparent shell with Fresnel
-reflection): no caustics, no noise, and eyes that are lit like everything else.
+reflection): no caustics, no noise, and eyes that are lit like everything else. Tear line and
+caruncle sit on the rim of the lids (`eye_rim`) and so follow every expression.
 """
 
 from __future__ import annotations
@@ -11,60 +12,77 @@ import math
 import bpy
 import numpy as np
 
-from synth.blender_scenes.head import new_mesh
-from synth.blender_scenes.nodes import Shader, Socket
+from synth.blender_scenes.eye_bake import bake_eye, map_coordinates_of
+from synth.blender_scenes.eye_rim import INNER_RINGS, EyeRim, eye_rims
+from synth.blender_scenes.head import new_image, new_mesh
+from synth.blender_scenes.nodes import Shader
+from synth.color import srgb_from_linear
+from synth.gaze import eye_rotation, lines_of_sight
 from synth.headmodel import EyeFrame, HeadModel, HeadShape
-from synth.spec import Eyes, Gaze, HeadSpec
+from synth.spec import HeadSpec
 
 _BALL_SCALE = 0.985
 _CORNEA_SCALE = 0.992
 _CORNEA_BULGE = 0.085
 _CORNEA_IOR = 1.376
-_CORNEA_REFLECTION = 0.4
+_CORNEA_REFLECTION = 0.5
 """Brow and lashes of a real eye hide most of what a bare cornea mirrors; with all of it the sky
 bleaches brown irises to grey."""
+_CORNEA_ROUGHNESS = 0.03
+_TEAR_IOR = 1.336
+_TEAR_ON_LID_M, _TEAR_ON_BALL_M = 0.00055, 0.00060
+"""Width of the tear line on the lid's margin and on the eyeball; a real one is 0.2-0.5 mm high."""
+_TEAR_STEPS = 5
 _MERIDIANS, _PARALLELS = 64, 96
+
+CATCH_LIGHT = "catch_light"
+_CATCH_LIGHT_DIRECTION = np.array([-0.45, -0.80, 0.45])
+_CATCH_LIGHT_DISTANCE, _CATCH_LIGHT_SIZE = 4.0, 1.1
 
 
 def build_eyes(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> list[bpy.types.Object]:
-    """Both eyes, turned by the gaze of the spec."""
+    """Both eyes, looking at the point that the gaze of the spec names.
+
+    Returns:
+        For each side "eye", "cornea", "tear" and "caruncle", with `_left` or `_right`.
+    """
     iris_angle = math.asin(spec.eyes.iris_radius)
     directions, faces, polar = _polar_sphere(iris_angle)
     ball = _ball_points(directions, polar, iris_angle, spec.eyes.iris_radius)
     cornea = directions * (1 + _cornea_bulge(polar, iris_angle))[:, None]
-    eye_material, cornea_material = _eye_material(spec.eyes), _cornea_material()
-    objects = []
-    for side, eye in zip(("left", "right"), shape.eyes):
-        rotation = eye.model_from_eye @ _gaze_rotation(spec.gaze)
+    materials = _ball_material(spec), _wet_material("cornea", _CORNEA_IOR, _CORNEA_REFLECTION)
+    tear_material, caruncle_material = _wet_material("tear", _TEAR_IOR, 1.0), _caruncle_material()
+    sight = lines_of_sight(spec.gaze, shape.eyes)
+    objects, mirrors = [], []
+    for number, (side, eye) in enumerate(zip(("left", "right"), shape.eyes)):
+        rotation = eye_rotation(sight[number], eye)
 
         def place(points, scale, rotation=rotation, eye: EyeFrame = eye):
             return shape.to_world(eye.center + points @ rotation.T * (eye.radius * scale))
 
+        mirrored = directions * [1 if side == "left" else -1, 1, 1]
         objects.append(
             new_mesh(
                 f"eye_{side}",
                 place(ball, _BALL_SCALE),
                 faces,
-                eye_material,
+                materials[0],
                 {"eye_direction": directions},
+                uv=map_coordinates_of(mirrored)[faces],
             )
         )
-        shell = new_mesh(f"cornea_{side}", place(cornea, _CORNEA_SCALE), faces, cornea_material)
-        shell.visible_shadow = False
-        objects.append(shell)
+        shell = new_mesh(f"cornea_{side}", place(cornea, _CORNEA_SCALE), faces, materials[1])
+        rim = eye_rims(model)[number]
+        points, quads = _tear_line(rim, shape, eye)
+        tear = new_mesh(f"tear_{side}", shape.to_world(points), quads, tear_material)
+        points, quads = _caruncle(rim, shape, eye)
+        corner = new_mesh(f"caruncle_{side}", shape.to_world(points), quads, caruncle_material)
+        shell.visible_shadow = tear.visible_shadow = False
+        objects += [shell, tear, corner]
+        mirrors.append(shell)
+    if not (spec.light.areas or spec.light.hdri or spec.light.sky):
+        _add_catch_light(spec, mirrors)
     return objects
-
-
-def _gaze_rotation(gaze: Gaze) -> np.ndarray:
-    """[3, 3] in the eye's frame (x left, y up, z forward)."""
-    yaw, pitch = math.radians(gaze.yaw_deg), math.radians(gaze.pitch_deg)
-    about_y = np.array(
-        [[math.cos(yaw), 0, math.sin(yaw)], [0, 1, 0], [-math.sin(yaw), 0, math.cos(yaw)]]
-    )
-    about_x = np.array(
-        [[1, 0, 0], [0, math.cos(pitch), math.sin(pitch)], [0, -math.sin(pitch), math.cos(pitch)]]
-    )
-    return about_y @ about_x
 
 
 def _polar_sphere(iris_angle: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -79,11 +97,15 @@ def _polar_sphere(iris_angle: float) -> tuple[np.ndarray, np.ndarray, np.ndarray
     directions = np.stack(
         [np.sin(polar) * np.cos(azimuth), np.sin(polar) * np.sin(azimuth), np.cos(polar)], axis=-1
     ).reshape(-1, 3)
-    i, j = np.meshgrid(np.arange(_PARALLELS - 1), np.arange(_MERIDIANS), indexing="ij")
-    after = (j + 1) % _MERIDIANS
-    rows = (i * _MERIDIANS, (i + 1) * _MERIDIANS)
-    quads = np.stack([rows[0] + j, rows[1] + j, rows[1] + after, rows[0] + after], axis=-1)
-    return directions, quads.reshape(-1, 4), polar.ravel()
+    return directions, _wrapped_quads(_PARALLELS, _MERIDIANS), polar.ravel()
+
+
+def _wrapped_quads(rows: int, columns: int) -> np.ndarray:
+    """Quads [(rows - 1) * columns, 4] of a grid of points whose last column meets the first."""
+    i, j = np.meshgrid(np.arange(rows - 1), np.arange(columns), indexing="ij")
+    after = (j + 1) % columns
+    near, far = i * columns, (i + 1) * columns
+    return np.stack([near + j, far + j, far + after, near + after], axis=-1).reshape(-1, 4)
 
 
 def _ball_points(directions, polar, iris_angle: float, iris_radius: float) -> np.ndarray:
@@ -100,81 +122,101 @@ def _cornea_bulge(polar: np.ndarray, iris_angle: float) -> np.ndarray:
     return inside * _CORNEA_BULGE * np.cos(np.clip(polar / iris_angle, 0, 1) * math.pi / 2) ** 0.8
 
 
-def _eye_material(eyes: Eyes) -> bpy.types.Material:
+def _tear_line(rim: EyeRim, shape: HeadShape, eye: EyeFrame) -> tuple[np.ndarray, np.ndarray]:
+    """The meniscus in the groove between lid and eyeball: points [N, 3] in model space and quads.
+
+    A hollow band (a quadratic Bezier curve across) from the lid's margin to the eyeball.
+    """
+    scale = _CORNEA_SCALE + 0.001
+    on_lid = rim.contact(shape.vertices, eye, scale + _TEAR_ON_LID_M / eye.radius)
+    groove = rim.contact(shape.vertices, eye, scale)
+    outward = (groove - eye.center) / np.linalg.norm(groove - eye.center, axis=1, keepdims=True)
+    middle = (groove - eye.center).mean(axis=0)
+    inward = middle - outward * (outward @ middle)[:, None]
+    inward /= np.linalg.norm(inward, axis=1, keepdims=True)
+    on_ball = groove + inward * _TEAR_ON_BALL_M - eye.center
+    on_ball = eye.center + on_ball * (
+        eye.radius * scale / np.linalg.norm(on_ball, axis=1, keepdims=True)
+    )
+    lifted = groove + outward * 0.25 * _TEAR_ON_LID_M + inward * 0.25 * _TEAR_ON_BALL_M
+    t = np.linspace(0, 1, _TEAR_STEPS)[:, None, None]
+    points = (1 - t) ** 2 * on_lid + 2 * t * (1 - t) * lifted + t**2 * on_ball
+    return points.reshape(-1, 3), _wrapped_quads(_TEAR_STEPS, len(groove))
+
+
+def _caruncle(rim: EyeRim, shape: HeadShape, eye: EyeFrame) -> tuple[np.ndarray, np.ndarray]:
+    """The pink lump in the inner corner: points [N, 3] in model space and quads."""
+    contact = rim.contact(shape.vertices, eye, _BALL_SCALE)
+    corner = contact[[-3, 0, 3]].mean(axis=0)
+    edge = shape.vertices[rim.rings[INNER_RINGS, 0]]
+    forward = (corner - eye.center) / np.linalg.norm(corner - eye.center)
+    across = contact.mean(axis=0) - corner
+    across -= forward * (across @ forward)
+    across /= np.linalg.norm(across)
+    up = np.cross(forward, across)
+    polar, azimuth = np.meshgrid(
+        np.linspace(0.05, math.pi - 0.05, 14), np.arange(20) * (math.pi / 10), indexing="ij"
+    )
+    unit = np.stack(
+        [np.sin(polar) * np.cos(azimuth), np.sin(polar) * np.sin(azimuth), np.cos(polar)], axis=-1
+    ).reshape(-1, 3)
+    lumps = 1 + 0.10 * np.sin(4.0 * unit[:, 0] + 1.0) * np.sin(5.0 * unit[:, 1] + 2.0)
+    radii = np.array([0.0021, 0.0013, 0.0012])
+    center = corner + 0.10 * (edge - corner) - forward * 0.0003 + across * 0.0005
+    frame = np.stack([across, up, forward])
+    return center + (unit * lumps[:, None] * radii) @ frame, _wrapped_quads(14, 20)
+
+
+def _ball_material(spec: HeadSpec) -> bpy.types.Material:
     shader = Shader("eye")
-    direction = shader.attribute("eye_direction", "Vector")
-    x, y, _ = shader.separate(direction)
-    from_axis = shader.math(
-        "SQRT", shader.math("ADD", shader.math("MULTIPLY", x, x), shader.math("MULTIPLY", y, y))
+    albedo = bake_eye(spec.eyes)
+    opaque = np.ones((*albedo.shape[:2], 1), np.float32)
+    image = new_image(
+        "eye_albedo", np.concatenate([srgb_from_linear(albedo), opaque], axis=2), colour=True
     )
-    colour = shader.mix(
-        shader.smoothstep(shader.math("DIVIDE", from_axis, eyes.iris_radius), 0.94, 1.07),
-        _iris_colour(shader, eyes, x, y, from_axis),
-        _sclera_colour(shader, eyes, direction, from_axis),
-    )
+    colour = shader.image(image, shader.uv()).outputs["Color"]
     # the cornea shell in front carries all of the reflection
     return shader.surface(
         shader.principled(base_colour=colour, roughness=0.5, specular_ior_level=0.0)
     )
 
 
-def _iris_colour(shader: Shader, eyes: Eyes, x: Socket, y: Socket, from_axis: Socket) -> Socket:
-    """Radial fibres in two colours, a collarette, a dark limbal ring and the pupil."""
-    radius = shader.math("DIVIDE", from_axis, eyes.iris_radius)
-    angle = shader.math("ARCTAN2", y, x)
-    around = shader.node(
-        "ShaderNodeCombineXYZ",
-        {
-            0: shader.math("MULTIPLY", shader.math("COSINE", angle), 3.0),
-            1: shader.math("MULTIPLY", shader.math("SINE", angle), 3.0),
-            2: shader.math("MULTIPLY", radius, 0.9),
-        },
-    )
-    fibres = shader.noise(around, 5.0, detail=4, roughness=0.7, distortion=0.3).outputs[0]
-    colour = shader.mix(shader.smoothstep(fibres, 0.3, 0.72), eyes.iris_dark, eyes.iris_light)
-    ragged = shader.math(
-        "ADD",
-        radius,
-        shader.math("MULTIPLY", shader.math("SUBTRACT", fibres, 0.5), 0.35),
-    )
-    inner = shader.math("SUBTRACT", 1.0, shader.smoothstep(ragged, 0.38, 0.70))
-    colour = shader.mix(shader.math("MULTIPLY", inner, 0.75), colour, eyes.iris_inner)
-    limbus = shader.math("MULTIPLY", shader.smoothstep(radius, 0.78, 1.0), 0.88)
-    colour = shader.mix(limbus, colour, (0.012, 0.010, 0.010))
-    pupil = shader.smoothstep(radius, eyes.pupil - 0.03, eyes.pupil + 0.03)
-    return shader.mix(pupil, (0.002, 0.002, 0.002), colour)
-
-
-def _sclera_colour(shader: Shader, eyes: Eyes, direction: Socket, from_axis: Socket) -> Socket:
-    """A dull white with veins, redder towards the corners; pure white would glow."""
-    clouds = shader.noise(direction, 3.5, detail=4, roughness=0.6).outputs[0]
-    colour = shader.mix(
-        shader.smoothstep(clouds, 0.35, 0.75), (0.58, 0.54, 0.505), (0.50, 0.43, 0.39)
-    )
-    warped = shader.node(
-        "ShaderNodeVectorMath",
-        {0: direction, 1: shader.noise(direction, 6.0, detail=2).outputs["Color"]},
-        operation="ADD",
-    )
-    cells = shader.node(
-        "ShaderNodeTexVoronoi", {"Vector": warped, "Scale": 5.0}, feature="DISTANCE_TO_EDGE"
-    )
-    edge = shader.math("SUBTRACT", 1.0, shader.smoothstep(cells.outputs["Distance"], 0.0, 0.035))
-    vein = shader.math("MULTIPLY", edge, shader.smoothstep(from_axis, 0.5, 0.9))
-    colour = shader.mix(shader.math("MULTIPLY", vein, eyes.veins), colour, (0.45, 0.08, 0.06))
-    corner = shader.math("MULTIPLY", shader.smoothstep(from_axis, 0.55, 1.0), 0.55)
-    return shader.mix(corner, colour, (0.50, 0.27, 0.22))
-
-
-def _cornea_material() -> bpy.types.Material:
-    shader = Shader("cornea")
-    fresnel = shader.node("ShaderNodeFresnel", {"IOR": _CORNEA_IOR})
+def _wet_material(name: str, ior: float, reflection: float) -> bpy.types.Material:
+    """A clear film: nothing but its reflection, `reflection` times Fresnel's."""
+    shader = Shader(name)
+    fresnel = shader.node("ShaderNodeFresnel", {"IOR": ior})
     is_shadow = shader.node("ShaderNodeLightPath").outputs["Is Shadow Ray"]
     lit = shader.math("SUBTRACT", 1.0, is_shadow)
     return shader.surface(
         shader.mix_shader(
-            shader.math("MULTIPLY", shader.math("MULTIPLY", fresnel, _CORNEA_REFLECTION), lit),
+            shader.math("MULTIPLY", shader.math("MULTIPLY", fresnel, reflection), lit),
             shader.node("ShaderNodeBsdfTransparent"),
-            shader.node("ShaderNodeBsdfAnisotropic", {"Roughness": 0.04}),
+            shader.node("ShaderNodeBsdfAnisotropic", {"Roughness": _CORNEA_ROUGHNESS}),
         )
     )
+
+
+def _caruncle_material() -> bpy.types.Material:
+    shader = Shader("caruncle")
+    return shader.surface(
+        shader.principled(base_colour=(0.46, 0.19, 0.16), roughness=0.25, specular_ior_level=0.5)
+    )
+
+
+def _add_catch_light(spec: HeadSpec, mirrors: list[bpy.types.Object]) -> None:
+    """A softbox that only the corneas mirror: under a uniform sky eyes would be dead.
+
+    It lights nothing: light linking lets it reach the corneas alone, and they only reflect.
+    """
+    lamp = bpy.data.lights.new(CATCH_LIGHT, "AREA")
+    lamp.size = _CATCH_LIGHT_SIZE
+    lamp.energy = 260.0 * spec.light.strength
+    item = bpy.data.objects.new(CATCH_LIGHT, lamp)
+    bpy.context.scene.collection.objects.link(item)
+    direction = _CATCH_LIGHT_DIRECTION / np.linalg.norm(_CATCH_LIGHT_DIRECTION)
+    item.location = (direction * _CATCH_LIGHT_DISTANCE).tolist()
+    item.rotation_euler = item.location.to_track_quat("Z", "Y").to_euler()
+    receivers = bpy.data.collections.new(CATCH_LIGHT)
+    for mirror in mirrors:
+        receivers.objects.link(mirror)
+    item.light_linking.receiver_collection = receivers

@@ -26,7 +26,11 @@ def facts(tmp_path_factory) -> dict:
 
 def test_parts_are_objects_with_materials_and_uv(facts):
     assert facts["objects"]["skin"] == ["skin"]
-    assert facts["objects"]["eyes"] == ["eye_left", "cornea_left", "eye_right", "cornea_right"]
+    assert facts["objects"]["eyes"] == [
+        f"{part}_{side}"
+        for side in ("left", "right")
+        for part in ("eye", "cornea", "tear", "caruncle")
+    ]
     assert len(facts["objects"]["mouth"]) == 5
     assert facts["materials"] == ["skin_head", "skin_body"]
     assert facts["uv_layers"] == ["UVMap"]
