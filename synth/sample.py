@@ -16,12 +16,13 @@ import numpy as np
 from synth.assets import GEOMETRY_ID, asset_ref
 from synth.camera import CANONICAL_VIEWS
 from synth.rng import derive_seed, stream
+from synth.sample_accessories import sample_accessories
 from synth.sample_config import DatasetConfig, RingConfig, ViewsConfig
 from synth.sample_expression import sample_expression
 from synth.sample_hair import sample_facial_hair, sample_hair
 from synth.sample_identity import sample_person
 from synth.sample_light import sample_light
-from synth.sample_wear import dress_skin, sample_accessories, sample_clothes
+from synth.sample_wear import dress_skin, sample_clothes
 from synth.spec import HeadSpec, OrbitCamera, RenderSettings
 
 __all__ = ["DatasetConfig", "RingConfig", "ViewsConfig", "sample_head", "sample_views"]
@@ -74,7 +75,7 @@ def sample_head(config: DatasetConfig, index: int) -> HeadSpec:
         hair=hair,
         facial_hair=sample_facial_hair(look, config.facial_hair, person),
         clothes=sample_clothes(look, config.wear),
-        accessories=sample_accessories(look, config.wear, person),
+        accessories=sample_accessories(look, config.accessories, person, hair),
         light=light,
         cameras=sample_views(look, config.views),
         render=RenderSettings(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from synth.camera import FOV_DEG, RADIUS
+from synth.sample_accessories import AccessoriesConfig
 from synth.sample_draw import Range, check_range
 from synth.sample_expression import ExpressionConfig
 from synth.sample_hair import FacialHairConfig, HairConfig
@@ -87,6 +88,7 @@ class DatasetConfig:
     hair: HairConfig = field(default_factory=HairConfig)
     facial_hair: FacialHairConfig = field(default_factory=FacialHairConfig)
     wear: WearConfig = field(default_factory=WearConfig)
+    accessories: AccessoriesConfig = field(default_factory=AccessoriesConfig)
     light: LightConfig = field(default_factory=LightConfig)
 
     def __post_init__(self) -> None:

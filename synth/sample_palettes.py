@@ -146,10 +146,45 @@ LIPSTICKS: tuple[Rgb, ...] = (
     (0.34, 0.100, 0.090),
 )  # fmt: skip
 EYESHADOWS: tuple[Rgb, ...] = ((0.12, 0.07, 0.06), (0.18, 0.08, 0.09), (0.06, 0.06, 0.08))
-FRAME_COLOURS: tuple[Rgb, ...] = (
-    (0.012, 0.012, 0.012), (0.012, 0.012, 0.012), (0.060, 0.030, 0.015), (0.30, 0.20, 0.10),
-    (0.35, 0.35, 0.36), (0.15, 0.02, 0.02), (0.02, 0.04, 0.12),
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame of glasses: colours, material and how often it is worn."""
+
+    colour: Rgb
+    second_colour: Rgb
+    metal: bool
+    weight: float
+    tortoise: float = 0.0
+
+
+METALS: tuple[Rgb, ...] = (
+    (0.83, 0.62, 0.30), (0.76, 0.75, 0.73), (0.80, 0.53, 0.42), (0.80, 0.56, 0.20),
 )  # fmt: skip
+"""Reflectance of gold, silver, rose gold and dark gold."""
+GEMS: tuple[Rgb, ...] = (
+    (0.80, 0.77, 0.71), (0.80, 0.77, 0.71), (0.02, 0.12, 0.06), (0.25, 0.01, 0.02),
+    (0.01, 0.02, 0.16), (0.02, 0.02, 0.02), (0.10, 0.42, 0.45), (0.45, 0.20, 0.30),
+)  # fmt: skip
+"""Pearl, emerald, ruby, sapphire, onyx, turquoise and rose quartz."""
+FRAMES = (
+    Frame((0.012, 0.012, 0.012), (0.76, 0.75, 0.73), False, 2.4),  # black
+    Frame((0.035, 0.014, 0.006), (0.36, 0.17, 0.045), False, 1.8, tortoise=0.7),
+    Frame((0.055, 0.028, 0.014), (0.83, 0.62, 0.30), False, 0.8),  # brown
+    Frame((0.020, 0.035, 0.100), (0.76, 0.75, 0.73), False, 0.6),  # blue
+    Frame((0.140, 0.018, 0.024), (0.83, 0.62, 0.30), False, 0.4),  # burgundy
+    Frame((0.480, 0.400, 0.310), (0.83, 0.62, 0.30), False, 0.4),  # champagne
+    Frame((0.012, 0.012, 0.012), (0.76, 0.75, 0.73), True, 0.9),  # black wire
+    Frame((0.760, 0.750, 0.730), (0.02, 0.02, 0.02), True, 1.1),  # silver
+    Frame((0.830, 0.620, 0.300), (0.10, 0.04, 0.015), True, 1.3),  # gold
+    Frame((0.230, 0.225, 0.220), (0.02, 0.02, 0.02), True, 0.8),  # gunmetal
+)
+LENS_COLOURS: tuple[Rgb, ...] = (
+    (0.075, 0.078, 0.080), (0.075, 0.078, 0.080), (0.110, 0.060, 0.032), (0.055, 0.075, 0.055),
+    (0.050, 0.070, 0.110),
+)  # fmt: skip
+"""What lenses at full tint let through: grey, brown, green and blue."""
 
 EXPRESSION_FAMILIES = (
     "neutral", "smile", "grin", "serious", "surprise", "talk", "squint", "sad", "closed_eyes",

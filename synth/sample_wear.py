@@ -1,4 +1,4 @@
-"""Clothes, glasses and makeup of one look."""
+"""Clothes and makeup of one look."""
 
 from __future__ import annotations
 
@@ -12,11 +12,8 @@ from synth.sample_draw import Draw, Weights, check_probability, check_weights, c
 from synth.sample_identity import Person
 from synth.spec import (
     GARMENTS,
-    GLASSES_SHAPES,
     PATTERNS,
-    Accessories,
     Clothes,
-    Glasses,
     Makeup,
     Rgb,
     Skin,
@@ -25,11 +22,9 @@ from synth.spec import (
 
 @dataclass(frozen=True)
 class WearConfig:
-    """Clothes, glasses and makeup.
+    """Clothes and makeup.
 
     Attributes:
-        glasses: probability of glasses; it doubles towards old age.
-        tinted_glasses: probability that glasses are tinted.
         makeup: probability that a woman wears makeup at all.
         lipstick, eyeshadow: probabilities given makeup.
     """
@@ -53,11 +48,6 @@ class WearConfig:
             "print": 0.09,
         }
     )
-    glasses: float = 0.14
-    glasses_shapes: Weights = field(
-        default_factory=lambda: {"round": 0.25, "oval": 0.2, "rectangle": 0.35, "browline": 0.2}
-    )
-    tinted_glasses: float = 0.08
     makeup: float = 0.55
     lipstick: float = 0.6
     eyeshadow: float = 0.4
@@ -65,8 +55,7 @@ class WearConfig:
     def __post_init__(self) -> None:
         check_weights("garments", self.garments, GARMENTS)
         check_weights("patterns", self.patterns, PATTERNS)
-        check_weights("glasses_shapes", self.glasses_shapes, GLASSES_SHAPES)
-        for name in ("glasses", "tinted_glasses", "makeup", "lipstick", "eyeshadow"):
+        for name in ("makeup", "lipstick", "eyeshadow"):
             check_probability(name, getattr(self, name))
 
 
@@ -113,20 +102,3 @@ def sample_clothes(draw: Draw, settings: WearConfig) -> Clothes:
         wrinkles=float(draw("clothes.wrinkles").uniform(0.6, 1.3)),
         cloth_seed=draw.derive_seed("clothes.cloth"),
     )
-
-
-def sample_accessories(draw: Draw, settings: WearConfig, person: Person) -> Accessories:
-    """Glasses or nothing."""
-    rng = draw("glasses.worn")
-    if not happens(rng, min(1.0, settings.glasses * (1 + person.age))):
-        return Accessories()
-    rng = draw("glasses.look")
-    metal = happens(rng, 0.4)
-    glasses = Glasses(
-        shape=choose(draw("glasses.shape"), settings.glasses_shapes),
-        colour=palettes.FRAME_COLOURS[rng.integers(len(palettes.FRAME_COLOURS))],
-        rim_radius_m=float(rng.uniform(0.0006, 0.0009) if metal else rng.uniform(0.0010, 0.0017)),
-        metal=1.0 if metal else 0.0,
-        tint=float(rng.uniform(0.4, 0.9)) if happens(rng, settings.tinted_glasses) else 0.0,
-    )
-    return Accessories(glasses)

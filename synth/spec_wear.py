@@ -35,13 +35,30 @@ class Clothes:
 
 @dataclass(frozen=True)
 class Glasses:
-    """Glasses; the rim radius is in metres, metal 0 plastic ... 1 metal, tint 0 clear ... 1."""
+    """A pair of glasses.
+
+    Attributes:
+        shape: of the lenses.
+        colour: of the frame; of metal, its reflectance.
+        rim_radius_m: half the width of the rim seen from the front.
+        metal: 0 acetate plates, 1 wire.
+        tint: 0 clear lenses ... 1 lenses that let `lens_colour` through.
+        second_colour: the light blots of tortoiseshell, the tips of metal temples, the wire of a
+            browline frame.
+        tortoise: 0 one colour ... 1 as much of the second as of the first (acetate only).
+        lens_colour: transmission of a lens at full tint.
+        gradient: 0 an even tint ... 1 it fades to clear towards the lower edge.
+    """
 
     shape: str
     colour: Rgb
     rim_radius_m: float
     metal: float = 0.0
     tint: float = 0.0
+    second_colour: Rgb = (0.30, 0.17, 0.06)
+    tortoise: float = 0.0
+    lens_colour: Rgb = (0.10, 0.10, 0.10)
+    gradient: float = 0.0
 
     def __post_init__(self) -> None:
         check_known("accessories.glasses.shape", self.shape, GLASSES_SHAPES)
@@ -49,7 +66,18 @@ class Glasses:
 
 @dataclass(frozen=True)
 class Headwear:
-    """A hat or a headscarf; `fit_seed` decides its folds, `tilt_deg` is positive backwards."""
+    """A hat or a headscarf.
+
+    Attributes:
+        kind: one of `HEADWEAR`.
+        colour, second_colour: of the cloth and of its pattern.
+        pattern: one of `PATTERNS`; pattern_scale: repeats per metre.
+        tilt_deg: how much further back than level it sits.
+        turn_deg: about the head's axis, towards the subject's left; 180 is a cap worn backwards.
+        looseness: 0 tight ... 1 slouching (beanie), deep (cap, bucket hat), loosely wrapped
+            (headscarf).
+        fit_seed: of its folds.
+    """
 
     kind: str
     colour: Rgb
@@ -57,6 +85,8 @@ class Headwear:
     pattern: str = "plain"
     pattern_scale: float = 40.0
     tilt_deg: float = 0.0
+    turn_deg: float = 0.0
+    looseness: float = 0.4
     fit_seed: int = 0
 
     def __post_init__(self) -> None:
@@ -66,12 +96,21 @@ class Headwear:
 
 @dataclass(frozen=True)
 class Earrings:
-    """A pair of earrings; `size_m` is the diameter of a stud or hoop and the length of a drop."""
+    """A pair of earrings.
+
+    Attributes:
+        kind: one of `EARRINGS`.
+        colour: of the metal, or of the pearl, stone or bead.
+        size_m: diameter of a stud or hoop, length of a drop.
+        metal: 1 all of metal, 0 with a pearl, stone or bead.
+        metal_colour: of the mount of a stone.
+    """
 
     kind: str
     colour: Rgb
     size_m: float
     metal: float = 1.0
+    metal_colour: Rgb = (0.83, 0.62, 0.30)
 
     def __post_init__(self) -> None:
         check_known("accessories.earrings.kind", self.kind, EARRINGS)

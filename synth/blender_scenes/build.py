@@ -11,7 +11,7 @@ import bpy
 import numpy as np
 
 from synth import assets
-from synth.blender_scenes.accessories import build_accessories
+from synth.blender_scenes.accessories import build_glasses
 from synth.blender_scenes.clothes import build_clothes
 from synth.blender_scenes.eyes import build_eyes
 from synth.blender_scenes.hair import (
@@ -94,7 +94,7 @@ def build_head(spec: HeadSpec) -> BuiltHead:
         parts["lashes"] = tuple(build_lashes(spec, model, shape))
         parts["beard"] = tuple(build_beard(spec, model, shape, surface=surface))
     with clock("glasses"):
-        parts["glasses"] = tuple(build_accessories(spec, model, shape))
+        parts["glasses"] = tuple(build_glasses(spec, model, shape))
     with clock("lights"):
         add_lights(spec)
     for part, objects in parts.items():

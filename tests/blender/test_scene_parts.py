@@ -1,4 +1,4 @@
-"""Parts that need no Blender: environment maps and the fit of glasses."""
+"""Parts that need no Blender: environment maps and the baked skin."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from scipy.spatial import cKDTree
 
 from synth.blender_scenes import environment, exposure
-from synth.blender_scenes.glasses import fit_glasses, lens_pane, tube
 from synth.blender_scenes.skin_atlas import atlas_size, load_atlas
 from synth.blender_scenes.skin_bake import bake_skin
 from synth.color import LUMINANCE
 from synth.errors import RenderInvalid
-from synth.spec import GLASSES_SHAPES, Glasses, HeadPose
 
 
 def test_a_skin_whose_only_freckle_falls_on_bare_skin_can_be_baked(model, spec):
@@ -90,57 +87,3 @@ def test_a_hard_light_does_not_burn_the_side_it_falls_on():
 def test_a_face_that_cannot_be_measured_is_an_error(luminance, message):
     with pytest.raises(RenderInvalid, match=message):
         exposure.expose(luminance, 0.5)
-
-
-@pytest.mark.parametrize("name", GLASSES_SHAPES)
-def test_glasses_stand_clear_of_the_face_and_end_behind_the_ears(name, model, shape):
-    fitted = fit_glasses(Glasses(name, (0.0, 0.0, 0.0), 0.0012), model, shape)
-    head = model.canonical[:, 2] > 0.84
-    skin, normals = shape.vertices[head], shape.normals[head]
-    for rim in fitted.rims:
-        distance, nearest = cKDTree(skin).query(rim)
-        height = ((rim - skin[nearest]) * normals[nearest]).sum(axis=1)
-        assert height.min() > 0.0
-        assert distance.min() < 0.02  # and do not float in front of it
-    for side, temple in zip(("left", "right"), fitted.temples):
-        ear = shape.vertices[model.landmarks[f"ear_top_{side}"]]
-        closest = np.linalg.norm(temple - ear, axis=1).min()
-        assert closest < 0.012, (side, closest)
-        assert temple[-1, 1] > ear[1] + 0.01
-        # No stub: nothing reaches further out than hinge and ear.
-        sign = 1.0 if side == "left" else -1.0
-        widest = max(sign * ear[0], (sign * fitted.rims[0 if sign > 0 else 1][:, 0]).max())
-        assert (sign * temple[:, 0]).max() < widest + 0.008
-
-
-def test_glasses_turn_with_the_head(model, spec):
-    glasses = Glasses("oval", (0.0, 0.0, 0.0), 0.0012)
-    straight = fit_glasses(glasses, model, model.shape(spec.identity))
-    turned_shape = model.shape(spec.identity, None, HeadPose(yaw_deg=20.0))
-    turned = fit_glasses(glasses, model, turned_shape)
-    moved = straight.rims[0] @ turned_shape.model_from_rest_head[:3, :3].T
-    moved += turned_shape.model_from_rest_head[:3, 3]
-    assert np.abs(moved - turned.rims[0]).max() < 0.003
-
-
-def test_a_tube_is_closed_and_has_its_radius():
-    points = np.stack([np.linspace(0, 1, 20), np.zeros(20), np.zeros(20)], axis=1)
-    vertices, faces = tube(points, np.full(20, 0.05), closed=False)
-    distance = np.hypot(vertices[:, 1], vertices[:, 2])
-    assert distance.max() == pytest.approx(0.05)
-    assert faces.max() == len(vertices) - 1
-    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
-    circle = np.stack([np.cos(angle), np.zeros(24), np.sin(angle)], axis=1)
-    ring, ring_faces = tube(circle, np.full(24, 0.1), closed=True)
-    assert np.bincount(ring_faces.ravel()).tolist() == [4] * len(ring)  # no border
-    pane, _ = lens_pane(circle)
-    assert np.linalg.norm(pane, axis=1).max() < 1.1
-
-
-def test_browline_rims_are_thicker_above(model, shape):
-    fitted = fit_glasses(Glasses("browline", (0.0, 0.0, 0.0), 0.001), model, shape)
-    top = fitted.rims[0][:, 2].argmax()
-    bottom = fitted.rims[0][:, 2].argmin()
-    assert fitted.rim_radii[top] > 1.8 * fitted.rim_radii[bottom]
-    plain = fit_glasses(dataclasses.replace(Glasses("oval", (0.0, 0.0, 0.0), 0.001)), model, shape)
-    assert np.ptp(plain.rim_radii) == 0
