@@ -153,6 +153,11 @@ class LandmarkErrors:
     right: float
     down: float
 
+    @property
+    def is_group(self) -> bool:
+        """Whether this is more than a single landmark."""
+        return self.group == "all" or self.group in GROUPS
+
 
 def summarise(offsets: Sequence[Offsets]) -> list[LandmarkErrors]:
     """All landmarks together, then each group, then each landmark; empty ones are left out.

@@ -146,6 +146,23 @@ class AngleCount:
     found: int
 
 
+@dataclass(frozen=True)
+class LandmarkExample:
+    """A front view with what mediapipe says about it, to be drawn.
+
+    Attributes:
+        spec_id: of the head.
+        rank: "best", "median", "95 %" or "worst".
+        error: median over its landmarks, as a share of the eye distance.
+        offsets: of every landmark.
+    """
+
+    spec_id: str
+    rank: str
+    error: float
+    offsets: Offsets
+
+
 @dataclass(frozen=True, eq=False)
 class Judgement:
     """What the judges say about a dataset.
@@ -156,6 +173,7 @@ class Judgement:
             are left out.
         failures: heads that are not as they should be, in the order of the dataset.
         landmarks: errors in "front" and "front-side" views.
+        examples: front views from the best to the worst agreement.
         found_by_angle: faces that mediapipe found.
         identity: distances, if dlib ran.
         skin_medians: luminance of the skin, one number per head.
@@ -166,6 +184,7 @@ class Judgement:
     verdicts: tuple[Verdict, ...]
     failures: tuple[Failure, ...]
     landmarks: dict[str, list[LandmarkErrors]]
+    examples: tuple[LandmarkExample, ...]
     found_by_angle: tuple[AngleCount, ...]
     identity: IdentityDistances | None
     skin_medians: tuple[float, ...]
@@ -212,6 +231,7 @@ def give_verdicts(heads: Sequence[HeadSeen], not_run: dict[str, str]) -> Judgeme
         verdicts=tuple(verdicts),
         failures=tuple(failures),
         landmarks={name: rows for name, rows in landmarks.items() if rows},
+        examples=_examples(heads),
         found_by_angle=_found_by_angle(heads),
         identity=identity,
         skin_medians=tuple(head.skin.median for head in heads if head.skin is not None),
@@ -299,6 +319,27 @@ def _picture_values(heads: Sequence[HeadSeen]) -> dict[str, tuple[float | None, 
     }  # fmt: skip
 
 
+def _examples(heads: Sequence[HeadSeen]) -> tuple[LandmarkExample, ...]:
+    ranked = sorted(
+        (_front_error(head), head.spec_id, head.offsets["front"])
+        for head in heads
+        if head.offsets.get("front")
+    )
+    if not ranked:
+        return ()
+    places = {"best": 0.0, "median": 0.5, "95 %": 0.95, "worst": 1.0}
+    return tuple(
+        LandmarkExample(spec_id, rank, round(error, 4), offsets)
+        for rank, share in places.items()
+        for error, spec_id, offsets in [ranked[round(share * (len(ranked) - 1))]]
+    )
+
+
+def _front_error(head: HeadSeen) -> float:
+    """Median landmark error of the front view."""
+    return float(np.median(np.linalg.norm(list(head.offsets["front"].values()), axis=1)))
+
+
 def _found_by_angle(heads: Sequence[HeadSeen]) -> tuple[AngleCount, ...]:
     angles, found = [], []
     for head in heads:
@@ -328,9 +369,8 @@ def _failures(head: HeadSeen) -> list[Failure]:
             found.append(failure("faces", face.view, reason))
     if head.dlib is not None and not head.dlib.found:
         found.append(failure("identity", head.front_view, "dlib finds no face (front)"))
-    front = head.offsets.get("front")
-    if front:
-        error = float(np.median(np.linalg.norm(list(front.values()), axis=1)))
+    if head.offsets.get("front"):
+        error = _front_error(head)
         if error > MAX_HEAD_ERROR:
             reason = f"landmarks are off by {error:.0%} of the eye distance (median, front)"
             found.append(failure("landmarks", head.front_view, reason))

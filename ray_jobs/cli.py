@@ -143,13 +143,25 @@ def _add_dataset(verbs) -> None:
         verbs,
         "dataset",
         commands.dataset,
-        "check or describe a dataset",
+        "check, describe or judge a dataset",
         "  verify   every expected head is there once and every digest holds (exit code 0)\n"
         "  info     what the dataset holds\n"
-        "  sheet    contact sheet of the front views, DIR/contact.png",
+        "  sheet    contact sheet of the front views, DIR/contact.png\n"
+        "  report   the datasheet: heads, distributions, judges, cost, licences, as a page\n\n"
+        "  headloom dataset report heads                        all judges\n"
+        "  headloom dataset report heads --judges faces,pictures --out report",
     )
-    parser.add_argument("action", choices=("verify", "info", "sheet"))
+    parser.add_argument("action", choices=("verify", "info", "sheet", "report"))
     parser.add_argument("dataset", type=Path, metavar="DIR")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of the report; default DIR/report"
+    )
+    parser.add_argument(
+        "--judges",
+        metavar="NAMES",
+        help="of the report: all (default), none, or faces,landmarks,identity,pictures",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
 def _add_train(verbs) -> None:

@@ -11,11 +11,15 @@ import importlib.metadata
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from synth.config import load_config, to_dict
 from synth.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from synth.dataset import Dataset
 
 SYNTH_PRESETS = Path(__file__).parents[1] / "synth" / "configs"
 INFER_PRESETS = Path(__file__).parents[1] / "infer" / "configs"
@@ -69,10 +73,17 @@ def render(arguments: argparse.Namespace) -> int:
 
 
 def dataset(arguments: argparse.Namespace) -> int:
-    """`headloom dataset`: verify, describe or picture a dataset."""
+    """`headloom dataset`: verify, describe, picture or judge a dataset."""
     from synth.dataset import Dataset
 
     data = Dataset.open(arguments.dataset)
+    if arguments.action == "report":
+        return _report(data, arguments)
+    for flag in ("out", "judges"):
+        if getattr(arguments, flag) is not None:
+            raise ConfigError(
+                f"--{flag} belongs to `dataset report`, not to `dataset {arguments.action}`"
+            )
     if arguments.action == "verify":
         report = data.verify()
         print(report)
@@ -83,6 +94,25 @@ def dataset(arguments: argparse.Namespace) -> int:
     from synth.report import contact_sheet
 
     print(contact_sheet(data, arguments.dataset / "contact.png"))
+    return 0
+
+
+def _report(data: Dataset, arguments: argparse.Namespace) -> int:
+    """`headloom dataset report`: the datasheet; a missed goal is no failure of the command."""
+    from infer.datasheet import write_report
+    from infer.judges import MAX_THREADS, parse_judges
+    from ray_jobs.progress import StageProgress
+
+    judges = parse_judges(arguments.judges or "all")
+    with StageProgress("report", enabled=not arguments.quiet) as bar:
+        summary = write_report(
+            data,
+            arguments.out,
+            judges,
+            threads=min(MAX_THREADS, os.cpu_count() or 1),
+            progress=bar.update,
+        )
+    print(summary)
     return 0
 
 

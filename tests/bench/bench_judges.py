@@ -113,7 +113,7 @@ def markdown(judgement: Judgement) -> str:
             f"| {row.group} | {views} | {row.median:.3f} | {row.percentile_95:.3f} | "
             f"{row.right:+.3f} | {row.down:+.3f} |"
             for row in rows
-            if "_" not in row.group
+            if row.is_group
         ]
     if judgement.identity is not None:
         closest = ", ".join(

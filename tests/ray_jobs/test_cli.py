@@ -13,7 +13,7 @@ from ray_jobs import cli, commands
 SURFACE = {
     "render": "--address --config --device --dry-run --heads --out --quiet --seed --set --size"
     " --threads --verbose --workers",
-    "dataset": "--verbose action dataset",
+    "dataset": "--judges --out --quiet --verbose action dataset",
     "train": "--address --config --data --dry-run --gpu --out --quiet --set --vae --verbose"
     " --workers kind",
     "lift": "--address --config --diffusion --dry-run --fallback-weights --gslrm --out --overwrite"
@@ -108,6 +108,17 @@ def test_vae_flag_belongs_to_diffusion(tmp_path, capsys):
     arguments = ["train", "gslrm", "--data", str(tmp_path), "--out", str(tmp_path), "--vae", "x"]
     assert cli.main(arguments) == 1
     assert "train diffusion" in capsys.readouterr().err
+
+
+def test_flags_of_the_report_belong_to_it(tmp_path, capsys):
+    from synth.dataset import Dataset
+    from synth.sample import DatasetConfig
+
+    Dataset.create(tmp_path / "heads", DatasetConfig(heads=1, size=8))
+    assert cli.main(["dataset", "info", str(tmp_path / "heads"), "--judges", "all"]) == 1
+    assert "--judges belongs to `dataset report`" in capsys.readouterr().err
+    assert cli.main(["dataset", "report", str(tmp_path / "heads"), "--judges", "fases"]) == 1
+    assert "'fases' is not one of all, none, faces" in capsys.readouterr().err
 
 
 def test_a_dry_run_of_training_prints_the_plan(tmp_path, capsys):

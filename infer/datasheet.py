@@ -1,0 +1,208 @@
+"""`headloom dataset report`: the datasheet of a dataset as one page with its pictures beside it.
+
+index.html   the page; all links are relative, so the folder can be moved or zipped
+*.jpg        sheets of heads, passes, failures
+report.json  every number on the page and more
+config.yaml  makes the dataset again
+judges/      what the judges saw, so that a second report costs seconds
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from infer.datasheet_data import DatasetFacts, collect_facts, committed_heads, licences
+from infer.datasheet_judges import judges_section
+from infer.datasheet_sections import (
+    cost_section,
+    diversity_section,
+    heads_section,
+    origin_section,
+    stats,
+    truth_section,
+)
+from infer.datasheet_sheets import Artist
+from infer.judges import JUDGES, judge
+from infer.judges_verdicts import Judgement
+from synth.config import atomic_write, canonical_json, save_yaml, to_dict
+from synth.dataset import Dataset
+
+SCHEMA = 1
+"""Version of `report.json`."""
+PAGE, NUMBERS, CONFIG, CACHE = "index.html", "report.json", "config.yaml", "judges"
+TEMPLATE = Path(__file__).with_name("datasheet.html")
+_DISTANCE_EDGES = np.linspace(0, 1.5, 61)
+
+Progress = Callable[[str, int, int], None]
+"""Called with the stage, the steps done and the steps in all."""
+
+
+@dataclass(frozen=True)
+class ReportSummary:
+    """A written report; `str` prints it for a person."""
+
+    page: Path
+    heads: int
+    judgement: Judgement | None
+
+    def __str__(self) -> str:
+        lines = [str(self.page)]
+        for verdict in self.judgement.verdicts if self.judgement else ():
+            state = {True: "reached", False: "MISSED", None: "-"}[verdict.passed]
+            value = verdict.note if verdict.value is None else verdict.goal.show(verdict.value)
+            goal = f" ({verdict.goal})" if str(verdict.goal) else ""
+            lines.append(f"  {state:<8} {verdict.goal.title}: {value}{goal}")
+        return "\n".join(lines)
+
+
+def write_report(
+    dataset: Dataset,
+    out: str | Path | None = None,
+    judges: Sequence[str] = JUDGES,
+    *,
+    threads: int = 1,
+    progress: Progress = lambda *_: None,
+) -> ReportSummary:
+    """Write the datasheet of a dataset.
+
+    Args:
+        dataset: with at least one head; an unfinished one is reported as it is.
+        out: folder of the page; None is `report` in the dataset.
+        judges: which judges look at it, of `JUDGES`.
+        threads: heads that the judges look at together.
+        progress: told what is going on.
+
+    Raises:
+        RecordError: no heads are rendered yet.
+        RecordCorrupt: a record or a picture is damaged.
+    """
+    out = Path(out) if out is not None else dataset.root / "report"
+    total = committed_heads(dataset)
+    facts = collect_facts(dataset, lambda n: progress("reading specs", n, total))
+    judgement = None
+    if judges:
+        judgement = judge(
+            dataset.heads(),
+            judges,
+            cache=out / CACHE,
+            threads=threads,
+            done=lambda n: progress("judging", n, total),
+        )
+    drawn = 0
+
+    def draw(count: int) -> None:
+        nonlocal drawn
+        drawn += count
+        progress("drawing", drawn, max(drawn, 12))
+
+    pictures = Artist(dataset, facts, out, draw).draw(judgement)
+    out.mkdir(parents=True, exist_ok=True)
+    save_yaml(dataset.config, out / CONFIG)
+    with atomic_write(out / NUMBERS) as file:
+        file.write(canonical_json(numbers(dataset, facts, judgement)).encode() + b"\n")
+    sections = [
+        heads_section(facts, pictures),
+        truth_section(facts, pictures),
+        diversity_section(facts),
+        judges_section(judgement, pictures),
+        cost_section(facts, dataset),
+        origin_section(facts, dataset, CONFIG),
+    ]
+    page = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        title=escape(f"{dataset.root.resolve().name}: datasheet"),
+        name=escape(dataset.root.resolve().name),
+        stats=stats(_headline(dataset, facts)),
+        sections="\n".join(part for part in sections if part),
+        version=escape(importlib.metadata.version("headloom")),
+    )
+    with atomic_write(out / PAGE) as file:
+        file.write(page.encode())
+    return ReportSummary(out / PAGE, facts.heads, judgement)
+
+
+def _headline(dataset: Dataset, facts: DatasetFacts) -> dict[str, str]:
+    """The numbers at the top of the page."""
+    pairs = {"heads": f"{facts.heads:,}", "identities": f"{facts.identities:,}"}
+    if facts.heads < dataset.config.heads:
+        pairs["heads"] += f" of {dataset.config.heads:,}"
+    pairs["views"] = f"{facts.views:,}"
+    pairs["pixels"] = f"{dataset.config.size} × {dataset.config.size}"
+    pairs["samples a pixel"] = str(dataset.config.samples)
+    pairs["passes"] = str(len(facts.passes))
+    pairs["gigabytes"] = f"{sum(facts.bytes_by_kind.values()) / 1e9:.2f}"
+    return pairs
+
+
+def numbers(dataset: Dataset, facts: DatasetFacts, judgement: Judgement | None) -> dict[str, Any]:
+    """Every number of the report as plain data."""
+    quantiles = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+
+    def spread(values: Sequence[float]) -> dict[str, float]:
+        cuts = np.quantile(np.array(values, float), quantiles)
+        named = {f"{100 * q:g} %": round(float(c), 6) for q, c in zip(quantiles, cuts)}
+        return {**named, "mean": round(float(np.mean(values)), 6), "count": len(values)}
+
+    return {
+        "schema": SCHEMA,
+        "headloom": importlib.metadata.version("headloom"),
+        "dataset": {
+            "id": dataset.dataset_id,
+            "heads": facts.heads,
+            "expected_heads": dataset.config.heads,
+            "identities": facts.identities,
+            "views": facts.views,
+            "passes": list(facts.passes),
+            "splits": dict(facts.splits),
+            "bytes": dict(facts.bytes_by_kind),
+            "devices": dict(facts.devices),
+            "versions": {f"{name} {version}": n for (name, version), n in facts.versions.items()},
+            "assets": [{**to_dict(ref), "heads": count} for ref, count in licences(facts)],
+            "config": to_dict(dataset.config),
+        },
+        "words": {name: dict(counts.most_common()) for name, counts in facts.words.items()},
+        "numbers": {name: spread(values) for name, values in facts.numbers.items()},
+        "facial_actions": {name: spread(values) for name, values in facts.actions.items()},
+        "timings_s": {name: spread(values) for name, values in facts.timings_s.items()},
+        "judges": _judged(judgement) if judgement is not None else None,
+    }
+
+
+def _judged(judgement: Judgement) -> dict[str, Any]:
+    identity = judgement.identity
+    distances = None
+    if identity is not None:
+        distances = {
+            "heads": identity.heads,
+            "edges": [round(float(edge), 4) for edge in _DISTANCE_EDGES],
+            "same": np.histogram(identity.same, _DISTANCE_EDGES)[0].tolist(),
+            "different": np.histogram(identity.different, _DISTANCE_EDGES)[0].tolist(),
+            "look_alikes": to_dict(identity.look_alikes),
+            "strangers": to_dict(identity.strangers),
+        }
+    return {
+        "heads": judgement.heads,
+        "without_ground_truth": judgement.no_truth,
+        "verdicts": [
+            {
+                **to_dict(verdict.goal),
+                "value": verdict.value,
+                "count": verdict.count,
+                "passed": verdict.passed,
+                "note": verdict.note,
+            }
+            for verdict in judgement.verdicts
+        ],
+        "failures": to_dict(judgement.failures),
+        "landmarks": to_dict(judgement.landmarks),
+        "found_by_angle": to_dict(judgement.found_by_angle),
+        "identity": distances,
+        "skin_medians": list(judgement.skin_medians),
+    }

@@ -1,0 +1,151 @@
+"""The judges' part of the datasheet, as HTML: verdicts, what is behind them, heads that fail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+
+from infer import datasheet_charts as charts
+from infer.datasheet_pictures import Pictures
+from infer.datasheet_sections import card, image, section, table
+from infer.judges_identity import ALIKE
+from infer.judges_pictures import SKIN_RANGE
+from infer.judges_verdicts import MAX_HEAD_ERROR, Judgement, Verdict
+
+_LISTED_FAILURES = 60
+
+
+def judges_section(judgement: Judgement | None, pictures: Pictures) -> str:
+    """The verdicts, the distributions behind them, and the heads that fail."""
+    if judgement is None or not judgement.verdicts:
+        note = "Not asked for: <code>headloom dataset report DATASET --judges all</code>."
+        return section("judges", "Judges", note, "")
+    parts = [f'<div class="card">{verdict_table(judgement.verdicts)}</div>']
+    parts.append(f'<div class="two">{"".join(_judges_charts(judgement))}</div>')
+    if judgement.identity is not None:
+        parts.append(_identity_card(judgement, pictures))
+    parts.append(_failures_card(judgement, pictures))
+    note = (
+        "What third-party networks and plain checks say about every head that is there. Goals are "
+        "those of Headloom's default dataset."
+    )
+    return section("judges", "Judges", note, "".join(parts))
+
+
+def verdict_table(verdicts: Sequence[Verdict]) -> str:
+    """Goal, number reached, pass or fail."""
+    rows = []
+    for verdict in verdicts:
+        state = {True: ("good", "reached"), False: ("bad", "missed"), None: ("open", "")}
+        style, word = state[verdict.passed]
+        if verdict.value is None:
+            word = "not run" if verdict.note.startswith("not run") else "not measured"
+            value = f'<span class="small">{escape(verdict.note.removeprefix("not run: "))}</span>'
+        else:
+            value = f"<b>{escape(verdict.goal.show(verdict.value))}</b>"
+            word = word or "no goal"
+        rows.append(
+            (
+                escape(verdict.goal.title),
+                escape(str(verdict.goal)) or "&ndash;",
+                value,
+                f"{verdict.count:,}" if verdict.value is not None else "",
+                f'<span class="pill {style}">{word}</span>',
+            )
+        )
+    return table(("", "goal", "reached", "of", ""), rows)
+
+
+def _judges_charts(judgement: Judgement) -> list[str]:
+    cards = []
+    if judgement.found_by_angle:
+        shares = [
+            (
+                f"{row.low_deg:.0f}&ndash;{row.high_deg:.0f}°",
+                f"{100 * row.found / row.views:.1f} %",
+                f"{row.found:,} of {row.views:,}",
+            )
+            for row in judgement.found_by_angle
+        ]
+        chart = table(("face turned from the camera by", "found", ""), shares)
+        cards.append(card("mediapipe, by angle", chart))
+    if judgement.skin_medians:
+        low, high = SKIN_RANGE
+        chart = charts.histogram(
+            np.array(judgement.skin_medians),
+            low=0,
+            high=1,
+            bins=40,
+            limits=SKIN_RANGE,
+            width=charts.MEDIUM,
+        )
+        note = (
+            f"<p class='small'>Median over cheeks and forehead of the front view, linear light of "
+            f"the display; usable is {low:g} to {high:g}.</p>"
+        )
+        cards.append(card("Skin luminance", chart + note))
+    for views, errors in judgement.landmarks.items():
+        rows = [
+            (
+                escape(row.group),
+                f"{100 * row.median:.1f} %",
+                f"{100 * row.percentile_95:.1f} %",
+                f"{100 * row.right:+.1f}, {100 * row.down:+.1f}",
+                f"{row.count:,}",
+            )
+            for row in errors
+            if row.is_group
+        ]
+        head = ("group", "median", "95 %", "mean offset (right, down)", "points")
+        title = f"Landmark error / eye distance, {views} views"
+        cards.append(card(title, table(head, rows)))
+    return cards
+
+
+def _identity_card(judgement: Judgement, pictures: Pictures) -> str:
+    identity = judgement.identity
+    names = (
+        f"one identity, other looks ({len(identity.same):,} pairs)",
+        f"two identities ({len(identity.different):,} pairs)",
+    )
+    chart = charts.histogram_pair(
+        identity.same, identity.different, names, low=0.0, high=1.2, limits=(ALIKE,)
+    )
+    parts = [
+        f'<div class="card"><h4>Identity: distances between heads</h4><p class="small">dlib\'s '
+        f"network, front views; line at {ALIKE}. Photographs of one person lie at 0.34 to 0.44, of "
+        f"two people at 0.7 to 0.9.</p>{chart}</div>"
+    ]
+    for title, figures in (
+        ("Closest pairs of two identities", pictures.look_alikes),
+        ("Farthest pairs of one identity", pictures.strangers),
+    ):
+        if figures:
+            cells = "".join(image(figure) for figure in figures)
+            parts.append(f'<h3>{title}</h3><div class="card pairs">{cells}</div>')
+    return "".join(parts)
+
+
+def _failures_card(judgement: Judgement, pictures: Pictures) -> str:
+    if not judgement.failures:
+        return "<h3>Failing heads</h3><p class='note'>None.</p>"
+    parts = ["<h3>Failing heads</h3>"]
+    if pictures.failures:
+        cells = "".join(image(figure) for figure in pictures.failures)
+        parts.append(f'<div class="card"><div class="tiles">{cells}</div></div>')
+    rows = [
+        (str(f.index), f"<code>{f.spec_id}</code>", escape(f.judge), str(f.view), escape(f.reason))
+        for f in judgement.failures[:_LISTED_FAILURES]
+    ]
+    more = len(judgement.failures) - len(rows)
+    tail = f'<p class="small">and {more} more in report.json</p>' if more > 0 else ""
+    parts.append(
+        f"<details class='card'><summary>{len(judgement.failures)} objections to "
+        f"{len({f.spec_id for f in judgement.failures})} of {judgement.heads} heads</summary>"
+        f"{table(('head', 'spec', 'judge', 'view', 'reason'), rows)}{tail}</details>"
+        f"<p class='small'>Landmarks count as off when the median error of a front view exceeds "
+        f"{MAX_HEAD_ERROR:.0%}.</p>"
+    )
+    return "".join(parts)

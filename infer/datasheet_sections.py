@@ -1,0 +1,292 @@
+"""The sections of the datasheet, as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from urllib.parse import quote
+
+import numpy as np
+
+from infer import datasheet_charts as charts
+from infer.datasheet_data import DatasetFacts, licences
+from infer.datasheet_pictures import Figure, Pictures
+from synth.dataset import Dataset
+
+SKIN_TONES = (
+    "#f3dcc9", "#e6c3a5", "#d5a883", "#b98660", "#94613f", "#6e4329", "#4a2b1b",
+)  # fmt: skip
+"""About how melanin 0 ... 1 looks in a picture, to colour its axis."""
+
+
+def section(name: str, title: str, note: str, body: str) -> str:
+    """A section with an anchor."""
+    return (
+        f'<section id="{name}"><h2>{escape(title)}</h2><p class="note">{note}</p>{body}</section>'
+    )
+
+
+def image(figure: Figure, style: str = "") -> str:
+    """A picture that opens itself, with its caption."""
+    link = escape(quote(figure.file))
+    caption = f"<figcaption>{escape(figure.caption)}</figcaption>" if figure.caption else ""
+    return (
+        f'<figure class="{style}"><a href="{link}"><img src="{link}" loading="lazy" '
+        f'alt="{escape(figure.caption or figure.file)}"></a>{caption}</figure>'
+    )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; cells are HTML."""
+    top = "".join(f"<th>{cell}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
+    return (
+        f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
+        "</div>"
+    )
+
+
+def heads_section(facts: DatasetFacts, pictures: Pictures) -> str:
+    """Front views, all views of a few heads, looks of one person."""
+    which = "All heads"
+    if pictures.shown < facts.heads:
+        which = f"{pictures.shown} of {facts.heads:,} heads, evenly spaced"
+    parts = [f'<div class="card tight">{image(pictures.fronts)}</div>']
+    if pictures.views:
+        parts.append("<h3>Every view of a few heads</h3>")
+        parts += [f'<div class="card tight">{image(figure)}</div>' for figure in pictures.views]
+    if pictures.looks is not None:
+        parts.append(
+            "<h3>One person, other looks</h3><p class='note'>Each row is one identity with other "
+            "hair, clothes, expression and light; splits keep them together.</p>"
+            f'<div class="card tight">{image(pictures.looks)}</div>'
+        )
+    note = f"{which}, by their place in the dataset; nobody picked them."
+    return section("heads", "The heads", note, "".join(parts))
+
+
+def truth_section(facts: DatasetFacts, pictures: Pictures) -> str:
+    """The passes beside the picture, and landmarks on it."""
+    if not pictures.passes and not pictures.landmarks:
+        return ""
+    parts = []
+    if pictures.passes:
+        cells = "".join(image(figure) for figure in pictures.passes)
+        parts.append(f'<div class="card"><div class="tiles">{cells}</div></div>')
+    if pictures.landmarks:
+        cells = "".join(image(figure) for figure in pictures.landmarks)
+        legend = charts.legend((("ground truth", "truth"), ("mediapipe", "seen")))
+        parts.append(f'<div class="card">{legend}<div class="tiles">{cells}</div></div>')
+    names = ", ".join(facts.passes) or "none stored"
+    note = (
+        f"Passes in this dataset: {escape(names)}. Landmarks, parameters and cameras follow from "
+        "each head's spec. Formats and units: docs/dataset_format.md."
+    )
+    return section("truth", "Ground truth", note, "".join(parts))
+
+
+# ----------------------------------------------------------------------------------- diversity
+
+
+def diversity_section(facts: DatasetFacts) -> str:
+    """How every attribute is spread."""
+    parts = [f'<div class="charts">{"".join(_people(facts))}</div>']
+    parts.append(f'<h3>Look</h3><div class="charts">{"".join(_look(facts))}</div>')
+    parts.append(
+        f'<h3>Pose, expression and light</h3><div class="charts">{"".join(_scene(facts))}</div>'
+    )
+    parts.append(
+        '<div class="card"><h4>Cameras</h4><p class="small">Azimuth from the front and elevation, '
+        f"equal area; {min(facts.views, len(facts.cameras)):,} of {facts.views:,} views.</p>"
+        f"{charts.camera_map(facts.cameras)}</div>"
+    )
+    parts.append(
+        "<details class='card'><summary>Every number of the spec</summary>"
+        f"{_number_table(facts)}</details>"
+    )
+    note = (
+        "What the sampler drew, read back from the spec of every head. Percentages are of "
+        f"{facts.heads:,} heads."
+    )
+    return section("diversity", "Diversity", note, "".join(parts))
+
+
+def card(title: str, chart: str) -> str:
+    """A chart or table under its title; nothing for an empty one."""
+    return f'<div class="card"><h4>{escape(title)}</h4>{chart}</div>' if chart else ""
+
+
+def _bars(facts: DatasetFacts, title: str, name: str, palette: str = "") -> str:
+    counts = facts.counts(name)
+    swatches = {
+        key: charts.hex_colour(np.median(colours, axis=0))
+        for key, colours in facts.colours.get(palette, {}).items()
+    }
+    return card(title, charts.bars(counts, facts.heads, swatches) if counts else "")
+
+
+def _worn(facts: DatasetFacts, title: str, section_name: str, kind: str) -> str:
+    """A part that a head may lack: its kinds, and how many have none."""
+    counts = facts.counts(f"{section_name}.{kind}")
+    without = facts.heads - sum(counts.values())
+    return card(title, charts.bars({"none": without, **counts}, facts.heads))
+
+
+def _spread(facts: DatasetFacts, title: str, name: str, **options) -> str:
+    return card(title, charts.histogram(facts.values(name), **options))
+
+
+def _people(facts: DatasetFacts) -> list[str]:
+    return [
+        _bars(facts, "Sex", "identity.sex"),
+        _spread(facts, "Age", "identity.age_years", low=18, high=90, unit=" y"),
+        card("Ancestry of the bones", _ancestry(facts)),
+        _spread(facts, "Melanin", "skin.melanin", low=0, high=1, colours=SKIN_TONES),
+        _spread(facts, "Weight", "identity.phenotype.weight", low=0, high=1),
+        _spread(facts, "Sculpted controls", "sculpted controls", low=-1, high=1),
+        _bars(facts, "Iris", "eyes.iris_name", "iris"),
+        _spread(facts, "Wrinkles", "skin.wrinkles", low=0),
+        _spread(facts, "Freckles", "skin.freckles", low=0, high=1),
+    ]
+
+
+def _ancestry(facts: DatasetFacts) -> str:
+    """Heads by the group that shapes most of their bones; mixed where none has 60 %."""
+    names = ("african", "asian", "caucasian")
+    shares = np.stack([facts.values(f"identity.phenotype.{name}") for name in names])
+    if not shares.size:
+        return ""
+    shares = shares / np.maximum(shares.sum(axis=0), 1e-6)
+    strongest = np.where(shares.max(axis=0) >= 0.6, shares.argmax(axis=0), len(names))
+    counts = np.bincount(strongest, minlength=len(names) + 1)
+    named = {name: int(c) for name, c in zip((*names, "mixed"), counts)}
+    return charts.bars(dict(sorted(named.items(), key=lambda item: -item[1])), facts.heads)
+
+
+def _look(facts: DatasetFacts) -> list[str]:
+    return [
+        _bars(facts, "Hair style", "hair.style"),
+        _bars(facts, "Hair colour", "hair.colour.name", "hair"),
+        _spread(facts, "Grey hair", "hair.colour.grey", low=0, high=1),
+        _bars(facts, "Beard", "facial_hair.beard"),
+        _bars(facts, "Garment", "clothes.garment"),
+        _bars(facts, "Pattern", "clothes.pattern"),
+        _worn(facts, "Glasses", "accessories.glasses", "shape"),
+        _worn(facts, "Headwear", "accessories.headwear", "kind"),
+        _worn(facts, "Earrings", "accessories.earrings", "kind"),
+    ]
+
+
+def _scene(facts: DatasetFacts) -> list[str]:
+    actions: dict[str, int] = {}
+    for name, values in facts.actions.items():
+        both = name.removesuffix("Left").removesuffix("Right")
+        actions[both] = max(actions.get(both, 0), len(values))
+    frequent = dict(sorted(actions.items(), key=lambda item: -item[1])[:14])
+    return [
+        _bars(facts, "Expression", "expression.name"),
+        card("Facial actions, share of heads", charts.bars(frequent, facts.heads)),
+        _bars(facts, "Light", "light.kind"),
+        _bars(facts, "Environment map", "light.hdri"),
+        _spread(facts, "Head yaw", "pose.yaw_deg", low=-30, high=30, unit="°"),
+        _spread(facts, "Head pitch", "pose.pitch_deg", low=-20, high=20, unit="°"),
+        _spread(facts, "Head roll", "pose.roll_deg", low=-20, high=20, unit="°"),
+        _spread(facts, "Gaze yaw", "gaze.yaw_deg", low=-20, high=20, unit="°"),
+        _spread(facts, "Gaze pitch", "gaze.pitch_deg", low=-15, high=15, unit="°"),
+    ]
+
+
+def _number_table(facts: DatasetFacts) -> str:
+    rows = []
+    for name in sorted(facts.numbers):
+        values = facts.values(name)
+        if name.endswith("seed") or values.min() == values.max():
+            continue
+        low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
+        cells = [escape(name), *(f"{v:.3g}" for v in (low, middle, high)), charts.sparkline(values)]
+        rows.append([*cells, f"{len(values):,}"])
+    return table(("field", "5 %", "median", "95 %", "", "values"), rows)
+
+
+# ------------------------------------------------------------------------------ cost and origin
+
+
+def cost_section(facts: DatasetFacts, dataset: Dataset) -> str:
+    """Time by step, heads an hour, bytes."""
+    mean = {name: float(np.mean(values)) for name, values in facts.timings_s.items()}
+    build = {
+        name.removeprefix("build.").removesuffix("_s"): seconds
+        for name, seconds in sorted(mean.items(), key=lambda item: -item[1])
+        if name.startswith("build.")
+    }
+    steps = {
+        name.removesuffix("_s"): seconds
+        for name, seconds in mean.items()
+        if "." not in name and name != "head_s"
+    }
+    cards = []
+    if steps:
+        cards.append(card("A head, seconds of wall time", charts.stacked(steps, "s")))
+    if build:
+        cards.append(card("Building it", charts.stacked(build, "s")))
+    kinds = {name: count / facts.heads / 1e6 for name, count in facts.bytes_by_kind.most_common()}
+    cards.append(card("A head, megabytes", charts.stacked(kinds, "MB")))
+    if "head_s" in facts.timings_s:
+        seconds = np.array(facts.timings_s["head_s"], np.float32)
+        chart = charts.histogram(seconds, low=0, unit=" s", width=charts.MEDIUM)
+        cards.append(card("Seconds a head", chart))
+    devices = ", ".join(f"{name} ({count:,} heads)" for name, count in facts.devices.items())
+    note = (
+        f"{heads_per_hour(facts)}{len(dataset.expected())} shards, "
+        f"{sum(facts.bytes_by_kind.values()) / 1e9:.2f} GB. Rendered on: {escape(devices)}. "
+        "Times are those of the machine that rendered, whatever else it did."
+    )
+    return section("cost", "Cost", note, f'<div class="two">{"".join(cards)}</div>')
+
+
+def heads_per_hour(facts: DatasetFacts) -> str:
+    """The rate of one process, as the start of a sentence; empty if no head was timed."""
+    seconds = facts.timings_s.get("head_s")
+    if not seconds:
+        return ""
+    return f"{3600 / float(np.mean(seconds)):.0f} heads an hour for each process. "
+
+
+def origin_section(facts: DatasetFacts, dataset: Dataset, config_file: str) -> str:
+    """Licences, versions, splits and how to make the dataset again."""
+    assets = [
+        (escape(ref.asset_id), escape(ref.licence), f"{count:,}", f"<code>{ref.sha256[:16]}</code>")
+        for ref, count in licences(facts)
+    ]
+    rows = [(escape(name), escape(version), f"{n:,}") for (name, version), n in sorted(
+        facts.versions.items())]  # fmt: skip
+    splits = [(escape(str(name)), f"{count:,}") for name, count in facts.splits.most_common()]
+    commands = (
+        f"headloom render --config {config_file} --out again\nheadloom dataset verify again\n"
+        "headloom dataset report again"
+    )
+    cards = [
+        card("Licences of the assets", table(("asset", "licence", "heads", "SHA-256"), assets)),
+        card("Versions", table(("package", "version", "heads"), rows)),
+        card("Splits, by identity", table(("split", "heads"), splits)),
+        card(
+            "Make it again",
+            f"<pre>{escape(commands)}</pre><p class='small'>Seed {dataset.config.seed}, "
+            f'<a href="{escape(config_file)}">{escape(config_file)}</a>. The same seed and '
+            "versions give the same heads, and on the same kind of CPU the same pixels.</p>",
+        ),
+    ]
+    note = (
+        f"Dataset <code>{dataset.dataset_id}</code>. The pictures are synthetic: no person was "
+        "photographed or scanned, and no name is attached to any head."
+    )
+    return section("origin", "Origin", note, f'<div class="two">{"".join(cards)}</div>')
+
+
+def stats(pairs: Mapping[str, str]) -> str:
+    """The numbers at the top of the page."""
+    cells = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+        for name, value in pairs.items()
+    )
+    return f'<dl class="stats">{cells}</dl>'
