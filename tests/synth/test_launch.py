@@ -160,7 +160,7 @@ def test_errors_of_the_worker_arrive_with_their_type(out, behaviour, error, mess
 
 @pytest.mark.parametrize(("program", "code"), [("/bin/false", 1), ("/bin/true", 0)])
 def test_a_worker_that_leaves_no_shard_is_a_crash(out, program, code):
-    with pytest.raises(RenderCrashed, match=f"without a shard .exit code {code}"):
+    with pytest.raises(RenderCrashed, match=f"without a result .exit code {code}"):
         launch.render_shard(SPECS, out, command=(program,))
 
 
