@@ -8,6 +8,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from synth.blender_scenes.hair_field import HeadSurface, normalize, smooth_noise, smoothstep
+from synth.blender_scenes.hair_pigment import colour_strands, facial_colour
 from synth.blender_scenes.hair_roots import sample_roots
 from synth.blender_scenes.hair_strands import StrandSet
 from synth.headmodel import EyeFrame
@@ -79,7 +80,8 @@ def brow_strands(face: FacialHair, surface: HeadSurface, radius_factor: float = 
     )
     points = roots.positions[:, None] + points * length[:, None, None]
     radius = _BROW_RADIUS_M * radius_factor * rng.uniform(0.7, 1.2, count)
-    return _strand_set(points, radius[:, None] * (1 - 0.8 * t[None] ** 1.5))
+    strands = StrandSet.plain(points, radius[:, None] * (1 - 0.8 * t[None] ** 1.5))
+    return _coloured(strands, face, roots.canonical, rng)
 
 
 def lash_strands(
@@ -110,7 +112,7 @@ def lash_strands(
             t = np.linspace(0, 1, lashes.shape[1])
             radius = _LASH_RADIUS_M * radius_factor * rng.uniform(0.7, 1.1, count)
             radii.append(radius[:, None] * (1 - 0.85 * t[None]))
-    return _strand_set(np.concatenate(points), np.concatenate(radii))
+    return StrandSet.plain(np.concatenate(points), np.concatenate(radii))
 
 
 def _lash_row(
@@ -173,7 +175,8 @@ def beard_strands(
     points = _ruffle_beard(points, style, rng)
     points[:, 1:] = surface.field.push_out(points[:, 1:], 0.0003)
     radius = _BEARD_RADIUS_M * radius_factor * rng.uniform(0.8, 1.2, count)
-    return _strand_set(points, radius[:, None] * (1 - 0.6 * t[None] ** 2))
+    strands = StrandSet.plain(points, radius[:, None] * (1 - 0.6 * t[None] ** 2))
+    return _coloured(strands, face, canonical, rng)
 
 
 def _beard_density(style: BeardStyle, surface: HeadSurface, rng: np.random.Generator) -> np.ndarray:
@@ -207,5 +210,8 @@ def _ruffle_beard(points: np.ndarray, style: BeardStyle, rng: np.random.Generato
     return points
 
 
-def _strand_set(points: np.ndarray, radii: np.ndarray) -> StrandSet:
-    return StrandSet(points.astype(np.float32), radii.astype(np.float32))
+def _coloured(
+    strands: StrandSet, face: FacialHair, canonical_roots: np.ndarray, rng: np.random.Generator
+) -> StrandSet:
+    colour = facial_colour(face.colour)
+    return colour_strands(strands, colour, canonical_roots, np.zeros(len(strands)), rng)

@@ -13,7 +13,8 @@ import bpy
 from synth.blender_scenes.facial_hair import beard_strands, brow_strands, lash_strands
 from synth.blender_scenes.hair_field import HeadSurface, Obstacle
 from synth.blender_scenes.hair_groom import groom
-from synth.blender_scenes.hair_material import FACE_VARIATION, hair_material
+from synth.blender_scenes.hair_material import PIGMENT, hair_material
+from synth.blender_scenes.hair_pigment import facial_colour
 from synth.blender_scenes.hair_strands import StrandSet
 from synth.blender_scenes.hair_styles import strand_scale
 from synth.blender_scenes.head import new_curves
@@ -66,7 +67,8 @@ def build_brows(
     """Eyebrows, a little darker than the hair."""
     surface = surface or head_surface(model, shape)
     strands = brow_strands(spec.facial_hair, surface, _small_radius(spec))
-    return [_curves("brows", strands, shape, _facial_material(spec, "brows"))]
+    material = hair_material(facial_colour(spec.facial_hair.colour), "brows")
+    return [_curves("brows", strands, shape, material)]
 
 
 def build_lashes(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> list[bpy.types.Object]:
@@ -86,7 +88,8 @@ def build_beard(
     surface = surface or head_surface(model, shape)
     strands = beard_strands(spec.facial_hair, surface, *strand_scale(spec.render.size))
     assert strands is not None
-    return [_curves("beard", strands, shape, _facial_material(spec, "beard"))]
+    material = hair_material(facial_colour(spec.facial_hair.colour), "beard")
+    return [_curves("beard", strands, shape, material)]
 
 
 def _small_radius(spec: HeadSpec) -> float:
@@ -94,16 +97,13 @@ def _small_radius(spec: HeadSpec) -> float:
     return strand_scale(spec.render.size)[1] ** 0.5
 
 
-def _facial_material(spec: HeadSpec, name: str) -> bpy.types.Material:
-    colour = spec.facial_hair.colour
-    return hair_material(
-        colour, name, melanin=min(1.0, 0.9 * colour.melanin + 0.12), variation=FACE_VARIATION
-    )
-
-
 def _curves(
     name: str, strands: StrandSet, shape: HeadShape, material: bpy.types.Material
 ) -> bpy.types.Object:
     return new_curves(
-        name, shape.to_world(strands.points), strands.radii * shape.units_per_metre, material
+        name,
+        shape.to_world(strands.points),
+        strands.radii * shape.units_per_metre,
+        material,
+        {PIGMENT: strands.pigment},
     )

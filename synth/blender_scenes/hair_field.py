@@ -23,6 +23,7 @@ _FIT_SCALP_SD_M = -0.06
 _COLLIDER_MIN_CANONICAL_Z_M = 0.45
 _COVER_MAX_CANONICAL_Z_M = 0.80
 _COVER_DEPTH_M = 0.05
+_TORSO_Z_M, _TORSO_HALF_HEIGHT_M, _TORSO_HALF_WIDTH_M = 0.66, 0.06, 0.15
 _COARSEST = 4
 _BOX_M = ((-0.20, 0.20), (-0.24, 0.20), (0.52, 1.12))
 """Where hair may be, canonical x, y and z."""
@@ -180,7 +181,8 @@ class HeadSurface:
         scalp_sd, beard_sd: [V] signed distance to the region's edge in metres, inside +.
         brow: [V] density in [0, 1].
         field: distance to head and obstacles.
-        canonical_map: affine map to canonical coordinates.
+        canonical_map: affine map of the head to canonical coordinates.
+        torso_map: the same of neck and shoulders, which do not turn with the head.
     """
 
     canonical: np.ndarray
@@ -192,6 +194,7 @@ class HeadSurface:
     brow: np.ndarray
     field: DistanceField
     canonical_map: CanonicalMap
+    torso_map: CanonicalMap
 
     @classmethod
     def create(
@@ -217,6 +220,8 @@ class HeadSurface:
             )
         near_scalp = masks["scalp_sd"] > _FIT_SCALP_SD_M
         canonical_map = CanonicalMap.fit(vertices[near_scalp], canonical[near_scalp])
+        torso = np.abs(canonical[:, 2] - _TORSO_Z_M) < _TORSO_HALF_HEIGHT_M
+        torso &= np.abs(canonical[:, 0]) < _TORSO_HALF_WIDTH_M
         solid = (canonical[:, 2] > _COLLIDER_MIN_CANONICAL_Z_M) & (masks["mouth"] < 0.5)
         for obstacle in obstacles:
             solid &= ~_covered(vertices, canonical, *obstacle)
@@ -236,6 +241,7 @@ class HeadSurface:
             brow=masks["brow"],
             field=field,
             canonical_map=canonical_map,
+            torso_map=CanonicalMap.fit(vertices[torso], canonical[torso]),
         )
 
 

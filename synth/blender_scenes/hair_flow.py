@@ -17,6 +17,16 @@ HEAD_CENTER = np.array([0.0, -0.045, 0.925])
 _PARTING_END_Y_M = -0.042
 """A parting ends in front of the highest point, or it would notch the outline of the head."""
 
+BEHIND_EAR = np.array([0.080, -0.026, 0.905])
+"""Where hair that is tucked behind the left ear passes over it."""
+
+FRINGE = 2
+TENDRIL = 3
+"""Sides of strands that follow no parting: bangs, and locks that slipped out of tied hair."""
+
+_TENDRIL_ROOT, _TENDRIL_RADIUS_M = np.array([0.068, -0.098, 0.930]), 0.009
+_FRINGE_HALF_WIDTH_M, _FRINGE_BACK_Y_M = 0.046, -0.106
+
 FlowFunction = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 
 
@@ -45,6 +55,20 @@ def parting_side(canonical: np.ndarray, parting_m: float) -> np.ndarray:
     return np.where(canonical[:, 1] > _PARTING_END_Y_M, 0, side)
 
 
+def in_fringe(canonical: np.ndarray) -> np.ndarray:
+    """Which roots [n] grow the bangs: a triangle behind the middle of the hairline."""
+    x, y, z = canonical.T
+    reach = 1.0 - np.abs(x) / _FRINGE_HALF_WIDTH_M
+    back = -0.135 + (_FRINGE_BACK_Y_M + 0.135) * np.clip(1.3 * reach, 0, 1)
+    return (reach > 0) & (y < back + 0.006) & (z > 0.945)
+
+
+def in_tendril(canonical: np.ndarray) -> np.ndarray:
+    """Which roots [n] slip out of tied hair: a spot of the hairline at each temple."""
+    sideways = np.stack([np.abs(canonical[:, 0]), canonical[:, 1], canonical[:, 2]], -1)
+    return np.linalg.norm(sideways - _TENDRIL_ROOT, axis=-1) < _TENDRIL_RADIUS_M
+
+
 def whorl(canonical: np.ndarray, side: np.ndarray, parting_m: float) -> np.ndarray:
     """Short hair as it grows: away from the whorl, a little towards one side in front."""
     away = normalize(canonical - WHORL)
@@ -53,6 +77,14 @@ def whorl(canonical: np.ndarray, side: np.ndarray, parting_m: float) -> np.ndarr
     lean = np.sign(parting_m or 1.0) * 0.25 * front_weight(canonical)
     drift = np.stack([lean, np.zeros_like(lean), np.zeros_like(lean)], -1)
     return away + twist + drift + sides * np.array([0.0, 0.30, -0.8])
+
+
+def forward(canonical: np.ndarray, side: np.ndarray, parting_m: float) -> np.ndarray:
+    """A textured crop: forwards on top and pushed to one side, down and back elsewhere."""
+    base = whorl(canonical, side, parting_m)
+    front = smoothstep(-0.02, -0.10, canonical[:, 1])[:, None] * top_weight(canonical)[:, None]
+    lean = np.array([0.55 * np.sign(parting_m or 1.0), -0.55, 0.25])
+    return base * (1 - 0.8 * front) + front * lean
 
 
 def swept(canonical: np.ndarray, side: np.ndarray, parting_m: float) -> np.ndarray:
@@ -82,6 +114,26 @@ def parted(canonical: np.ndarray, side: np.ndarray, parting_m: float) -> np.ndar
     return top * over + (1 - top) * np.array([0.0, 0.40, -1.0])
 
 
+def curtain(canonical: np.ndarray, side: np.ndarray, parting_m: float) -> np.ndarray:
+    """Parted; the front rises first, then sweeps to the side and back over the temples."""
+    base = parted(canonical, side, parting_m)
+    front = front_weight(canonical)[:, None]
+    return base + front * np.array([0.0, -0.30, 0.35])
+
+
+def fringe(canonical: np.ndarray, parting_m: float) -> np.ndarray:
+    """Bangs: forwards and down, a little to the outside and away from the parting."""
+    out = 0.9 * canonical[:, 0] / _FRINGE_HALF_WIDTH_M * 0.25 - 0.12 * np.sign(parting_m or 1.0)
+    flat = np.ones_like(out)
+    return np.stack([out, -0.85 * flat, -0.55 * flat], -1)
+
+
+def towards_ear(canonical: np.ndarray, side: np.ndarray) -> np.ndarray:
+    """From canonical points [n, 3] to where hair passes behind the ear of their `side` [n]."""
+    ear = BEHIND_EAR * np.stack([np.sign(side), np.ones_like(side), np.ones_like(side)], -1)
+    return normalize(ear - canonical)
+
+
 def radial(canonical: np.ndarray, side: np.ndarray, parting_m: float) -> np.ndarray:
     """Straight away from the middle of the head."""
     return canonical - HEAD_CENTER
@@ -89,7 +141,9 @@ def radial(canonical: np.ndarray, side: np.ndarray, parting_m: float) -> np.ndar
 
 FLOWS: dict[str, FlowFunction] = {
     "whorl": whorl,
+    "forward": forward,
     "swept": swept,
     "parted": parted,
+    "curtain": curtain,
     "radial": radial,
 }

@@ -1,21 +1,21 @@
-"""A whole head of hair from its numbers: roots, guides, strands. Pure numpy, no Blender."""
+"""A whole head of hair from its numbers: roots, locks, guides, strands. Pure numpy, no Blender."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from synth.blender_scenes.hair_field import HeadSurface, smoothstep
-from synth.blender_scenes.hair_flow import parting_side
-from synth.blender_scenes.hair_guides import (
+from synth.blender_scenes.hair_flow import FRINGE, TENDRIL, in_fringe, in_tendril, parting_side
+from synth.blender_scenes.hair_guides import cut_height, gather_guides, grow_guides, guide_lengths
+from synth.blender_scenes.hair_locks import (
+    LockSet,
+    assign_locks,
+    bend_locks,
     curl_guides,
-    cut_height,
-    gather_guides,
-    grow_guides,
-    guide_lengths,
-    wisp,
+    pull_together,
 )
+from synth.blender_scenes.hair_pigment import colour_strands
 from synth.blender_scenes.hair_roots import (
-    Roots,
     even_subset,
     sample_roots,
     scalp_density,
@@ -25,12 +25,14 @@ from synth.blender_scenes.hair_strands import StrandSet, grow_strands
 from synth.blender_scenes.hair_style_table import STYLES
 from synth.blender_scenes.hair_styles import HairStyle, strand_scale
 from synth.blender_scenes.hair_tail import grow_bun, grow_tail, place_tie, wrap_tie
+from synth.hairline import growth_share
 from synth.rng import stream
 from synth.spec import Hair
 
 _GUIDE_CANDIDATES = 8
 _TAIL_SHARE = 0.32
 _GUIDE_CLEARANCE_M = 0.002
+_TENDRIL_PROBABILITY = 0.55
 
 
 def groom(hair: Hair, surface: HeadSurface, render_size: int) -> list[StrandSet]:
@@ -50,60 +52,83 @@ def groom(hair: Hair, surface: HeadSurface, render_size: int) -> list[StrandSet]
     count = hair.strands or round(style.strands * count_factor)
     variation = stream(seed, 0, "hair.length").uniform(-1.0, 1.0) * style.length_variation
     factor = hair.length_scale * (1.0 + variation)
+    cut = None if style.length.cut_height_m is None else cut_height(style, factor)
 
-    edge = scalp_edge(surface, style.hairline, stream(seed, 0, "hair.hairline"))
-    density = scalp_density(edge, style.hairline) * _kept(style, surface)
+    edge = scalp_edge(surface, hair, style.ragged_m, stream(seed, 0, "hair.hairline"))
+    density = scalp_density(edge, style.softness_m) * _kept(hair, style, surface)
     roots = sample_roots(surface, density, edge, count, stream(seed, 0, "hair.roots"))
     guide_rng = stream(seed, 0, "hair.guides")
     candidates = sample_roots(surface, density, edge, style.guides * _GUIDE_CANDIDATES, guide_rng)
     guide_roots = even_subset(candidates, style.guides, guide_rng)
 
-    side = _side(style, roots.canonical, hair.parting)
-    guide_side = _side(style, guide_roots.canonical, hair.parting)
+    side, guide_side = (_sides(hair, style, r.canonical) for r in (roots, guide_roots))
+    lockset = assign_locks(style.locks, guide_roots, guide_side, stream(seed, 0, "hair.locks"))
+    lengths = guide_lengths(style, hair, guide_roots.canonical, guide_side, factor, guide_rng)
+    lengths = lengths * lockset.length[lockset.of_guide]
+    guides = grow_guides(
+        surface, style, hair, guide_roots, lengths, guide_side, lockset, cut, guide_rng
+    )
     tied: list[StrandSet] = []
-    if style.gather is None:
-        guides = _loose_guides(hair, style, surface, guide_roots, factor, guide_rng)
-    else:
+    if style.gather is not None:
         tie, normal = place_tie(surface, style.gather, stream(seed, 0, "hair.tie"))
-        guides = gather_guides(surface, style, guide_roots, tie, guide_rng)
+        swept = gather_guides(surface, style, hair, guide_roots, lockset, tie, guide_rng)
+        guides = np.where((guide_side >= FRINGE)[:, None, None], guides, swept)
         tied = _tie(hair, style, surface, tie, normal, factor, count, radius_factor)
-    guides = wisp(guides, guide_side, style.bundle, stream(seed, 0, "hair.wisps"))
-    if style.curl is not None:
-        guides = curl_guides(guides, style.curl, stream(seed, 0, "hair.curl"))
-        guides[:, 1:] = surface.field.push_out(guides[:, 1:], _GUIDE_CLEARANCE_M)
-    cut = None if style.length.cut_height_m is None else cut_height(style, factor)
+    guides = _shape_locks(hair, style, surface, guides, lockset)
     rng = stream(seed, 0, "hair.strands")
-    strands = grow_strands(surface, style, roots, side, guides, guide_side, cut, radius_factor, rng)
-    return [strands, *tied]
+    strands, lock = grow_strands(
+        surface, style, hair, roots, side, guides, guide_side, lockset, cut, radius_factor, rng
+    )
+    rng = stream(seed, 0, "hair.pigment")
+    strands = colour_strands(strands, hair.colour, roots.canonical, lockset.shade[lock], rng)
+    return [strands, *(_colour_tied(hair, style, part, surface, rng) for part in tied)]
 
 
-def _loose_guides(
-    hair: Hair,
-    style: HairStyle,
-    surface: HeadSurface,
-    roots: Roots,
-    factor: float,
-    rng: np.random.Generator,
+def _shape_locks(
+    hair: Hair, style: HairStyle, surface: HeadSurface, guides: np.ndarray, lockset: LockSet
 ) -> np.ndarray:
-    lengths = guide_lengths(style, roots.canonical, factor, rng)
-    side = parting_side(roots.canonical, hair.parting)
-    return grow_guides(surface, style, roots, lengths, side, hair.parting, rng)
+    guides = pull_together(guides, lockset, style.locks)
+    if style.curl is None:
+        guides = bend_locks(guides, lockset, style.locks.bend_m * hair.curl)
+    else:
+        rng = stream(hair.groom_seed, 0, "hair.curl")
+        guides = curl_guides(guides, style.curl, hair.curl, rng)
+    root = guides[:, :1]
+    guides = surface.field.push_out(guides, _GUIDE_CLEARANCE_M)
+    guides[:, :1] = root
+    return guides
 
 
-def _side(style: HairStyle, canonical: np.ndarray, parting_m: float) -> np.ndarray:
-    if not style.parted:
-        return np.zeros(len(canonical), int)
-    return parting_side(canonical, parting_m)
+def _sides(hair: Hair, style: HairStyle, canonical: np.ndarray) -> np.ndarray:
+    side = np.zeros(len(canonical), int)
+    if style.parted:
+        side = parting_side(canonical, hair.parting)
+    if style.gather is not None and _has_tendrils(hair):
+        side = np.where(in_tendril(canonical), TENDRIL, side)
+    if hair.fringe > 0:
+        side = np.where(in_fringe(canonical), FRINGE, side)
+    return side
 
 
-def _kept(style: HairStyle, surface: HeadSurface) -> np.ndarray:
+def _has_tendrils(hair: Hair) -> bool:
+    return bool(stream(hair.groom_seed, 0, "hair.tendrils").random() < _TENDRIL_PROBABILITY)
+
+
+def _kept(hair: Hair, style: HairStyle, surface: HeadSurface) -> np.ndarray:
     """Which part [V] of the scalp grows hair in this style, [0, 1]."""
-    _, y, z = surface.canonical.T
-    if style.bare_crown:
-        return smoothstep(0.965, 0.925, z)
+    share = growth_share(surface.canonical, hair)
     if style.gather is not None:  # the sideburns are too low to be swept up
-        return 1.0 - smoothstep(-0.058, -0.064, y) * smoothstep(0.905, 0.895, z)
-    return np.ones(len(z))
+        _, y, z = surface.canonical.T
+        share = share * (1.0 - smoothstep(-0.058, -0.064, y) * smoothstep(0.905, 0.895, z))
+    return share
+
+
+def _colour_tied(
+    hair: Hair, style: HairStyle, part: StrandSet, surface: HeadSurface, rng: np.random.Generator
+) -> StrandSet:
+    roots = surface.canonical_map.to_canonical(part.points[:, 0].astype(float))
+    shade = style.locks.shade * rng.normal(0.0, 0.7, 40)[rng.integers(0, 40, len(part))]
+    return colour_strands(part, hair.colour, roots, shade, rng)
 
 
 def _tie(

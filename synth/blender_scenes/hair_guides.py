@@ -3,28 +3,44 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.spatial import cKDTree
 
-from synth.blender_scenes.hair_field import HeadSurface, normalize, smooth_noise, smoothstep
+from synth.blender_scenes.hair_fall import (
+    FallPlan,
+    behind_ear,
+    gravity,
+    leave_face,
+    plan_fall,
+    turn_in,
+)
+from synth.blender_scenes.hair_field import HeadSurface, normalize, smoothstep
 from synth.blender_scenes.hair_flow import (
     FLOWS,
+    FRINGE,
     HEAD_CENTER,
+    TENDRIL,
+    crown_weight,
+    fringe,
     front_weight,
     top_weight,
 )
+from synth.blender_scenes.hair_locks import LockSet
 from synth.blender_scenes.hair_roots import Roots
-from synth.blender_scenes.hair_styles import Bundle, Curl, Growth, HairStyle
+from synth.blender_scenes.hair_styles import Growth, HairStyle
+from synth.spec import Hair
 
 _SKIN_GAP_M = 0.0015
-_FACE_BACK_Y_M = -0.080
-_FACE_TOP_Z_M = 0.952
-_FACE_HALF_WIDTH_M = 0.078
+_TENDRIL_LENGTH_M = 0.115
 
 
 def guide_lengths(
-    style: HairStyle, canonical: np.ndarray, factor: float, rng: np.random.Generator
+    style: HairStyle,
+    hair: Hair,
+    canonical: np.ndarray,
+    side: np.ndarray,
+    factor: float,
+    rng: np.random.Generator,
 ) -> np.ndarray:
-    """Arc length of each guide [n] in metres, from its canonical root [n, 3]."""
+    """Arc length of each guide [n] in metres, from its canonical root [n, 3] and side [n]."""
     length = style.length
     if length.cut_height_m is not None:
         drop = canonical[:, 2] - cut_height(style, factor)
@@ -35,9 +51,23 @@ def guide_lengths(
     elif length.ball_m is not None:
         metres = factor * _length_to_ball(canonical, np.asarray(length.ball_m))
     else:
-        top = smoothstep(length.fade_low_m, length.fade_high_m, canonical[:, 2])
-        metres = factor * (length.side_m + (length.top_m - length.side_m) * top)
+        metres = factor * _short_lengths(style, canonical)
+    down = np.clip(canonical[:, 2] - fringe_height(hair), 0.01, None)
+    bangs = 1.15 * (down + 0.8 * np.clip(canonical[:, 1] + 0.140, 0, None)) + 0.004
+    metres = np.where(side == FRINGE, bangs, metres)
+    metres = np.where(side == TENDRIL, _TENDRIL_LENGTH_M * factor, metres)
     return metres * np.exp(rng.normal(0.0, length.jitter, len(canonical)))
+
+
+def _short_lengths(style: HairStyle, canonical: np.ndarray) -> np.ndarray:
+    length = style.length
+    z = canonical[:, 2]
+    top = smoothstep(length.fade_low_m, length.fade_high_m, z)
+    front_to_back = 1.0 + (length.crown - 1.0) * crown_weight(canonical)
+    side = np.full(len(z), length.side_m)
+    if length.nape_m > 0:
+        side = length.nape_m + (length.side_m - length.nape_m) * smoothstep(0.825, 0.91, z)
+    return side + (length.top_m * front_to_back - side) * top
 
 
 def cut_height(style: HairStyle, factor: float) -> float:
@@ -45,6 +75,11 @@ def cut_height(style: HairStyle, factor: float) -> float:
     assert style.length.cut_height_m is not None
     hang_from = 0.90
     return hang_from - (hang_from - style.length.cut_height_m) * factor
+
+
+def fringe_height(hair: Hair) -> float:
+    """Canonical height at which the bangs end: the hairline at 0, just above the brows at 1."""
+    return 0.965 - 0.042 * hair.fringe
 
 
 def _length_to_ball(canonical: np.ndarray, margin: np.ndarray) -> np.ndarray:
@@ -70,10 +105,12 @@ def volume_height(growth: Growth, canonical: np.ndarray) -> np.ndarray:
 def grow_guides(
     surface: HeadSurface,
     style: HairStyle,
+    hair: Hair,
     roots: Roots,
     lengths: np.ndarray,
     side: np.ndarray,
-    parting_m: float,
+    lockset: LockSet,
+    cut_z_m: float | None,
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Grow guides from their roots.
@@ -82,53 +119,93 @@ def grow_guides(
     one segment and leaves whatever it ran into.
 
     Args:
-        lengths: [n] metres; side: [n] side of the parting, see `hair_flow.parting_side`.
+        lengths: [n] metres; side: [n] side of the parting, see `hair_flow`.
+        cut_z_m: canonical height at which the ends will be cut, or None.
 
     Returns:
         [n, steps + 1, 3] model space points, the first at the root.
     """
-    growth, count, steps = style.growth, len(roots), style.steps
+    growth, steps = style.growth, style.steps
     step_m = lengths / steps
-    layer = _layers(style, roots.canonical, parting_m, rng)
-    volume = volume_height(growth, roots.canonical) * layer
-    drift = 0.6 * rng.normal(0.0, growth.wander, (count, 3))
-    flow = FLOWS[growth.flow]
-    point = roots.positions + roots.normals * 0.0003
+    volume = volume_height(growth, roots.canonical) * hair.volume
+    volume = volume * _layers(style, lockset, roots.canonical, hair.parting, rng)
+    drift = (
+        0.6
+        * growth.wander
+        * (lockset.drift[lockset.of_guide] + 0.4 * rng.normal(size=(len(roots), 3)))
+    )
+    plan = plan_fall(hair, style, roots, side, lockset, rng)
+    past_ear = ~plan.tucked
     to_model = surface.canonical_map.direction_to_model
-    comb = to_model(flow(roots.canonical, side, parting_m))
+    point = roots.positions + roots.normals * 0.0003
+    comb = to_model(_flow(growth, roots.canonical, side, hair.parting))
     comb -= roots.normals * np.clip((comb * roots.normals).sum(-1, keepdims=True), None, 0)
     direction = normalize(
-        roots.normals * growth.lift + comb * (1.0 - growth.lift) + rng.normal(0.0, 0.06, (count, 3))
+        roots.normals * growth.lift
+        + comb * (1.0 - growth.lift)
+        + rng.normal(0.0, 0.05, (len(roots), 3))
     )
     strength = growth.gravity * (1.0 - np.exp(-lengths / 0.06))
+    strength = np.where(side >= FRINGE, 0.45, strength)
     guide = [point]
     for step in range(steps):
         arc = (step + 1) * step_m
         sd, normal = surface.field.distance_and_normal(point)
         canonical = surface.canonical_map.to_canonical(point)
         wish = direction * growth.stiffness + drift
-        wish += _comb(growth, to_model(flow(canonical, side, parting_m)), normal, sd, arc)
-        wish += _gravity(growth, canonical, strength * np.clip(arc / growth.gravity_start_m, 0, 1))
-        wish += _hold_height(growth, normal, sd, volume, arc, canonical[:, 2])
-        if growth.clear_face:
-            wish += _leave_face(canonical, side)
+        flow = to_model(_flow(growth, canonical, side, hair.parting))
+        wish += _comb(growth, flow, normal, sd, arc) * past_ear[:, None]
+        weight = strength * np.clip(arc / growth.gravity_start_m, 0, 1)
+        weight = weight * np.where(past_ear, 1.0, 0.15)
+        wish += gravity(growth, surface, point, canonical, plan, weight)
+        settled = 1.0 - growth.settle * ((step + 1) / steps) ** 2
+        wish += _hold_height(growth, normal, sd, volume * settled, arc, canonical[:, 2])
+        wish += _steer(growth, surface, canonical, plan, past_ear, side, cut_z_m)
         direction = _slide(normalize(wish), normal, sd)
         point = point + direction * step_m[:, None]
         rise = smoothstep(0.0, growth.rise_m, arc) * min(1.0, 2.0 * (step + 1) / steps)
-        point = surface.field.push_out(point, _SKIN_GAP_M + 0.35 * volume * rise)
+        point = surface.field.push_out(point, _SKIN_GAP_M + 0.35 * volume * settled * rise)
         guide.append(point)
     return np.stack(guide, axis=1)
 
 
-def _layers(
-    style: HairStyle, canonical: np.ndarray, parting_m: float, rng: np.random.Generator
+def _flow(growth: Growth, canonical: np.ndarray, side: np.ndarray, parting_m: float) -> np.ndarray:
+    flow = FLOWS[growth.flow](canonical, side, parting_m)
+    bangs = (side == FRINGE)[:, None]
+    return np.where(bangs, fringe(canonical, parting_m), flow)
+
+
+def _steer(
+    growth: Growth,
+    surface: HeadSurface,
+    canonical: np.ndarray,
+    plan: FallPlan,
+    past_ear: np.ndarray,
+    side: np.ndarray,
+    cut_z_m: float | None,
 ) -> np.ndarray:
-    """Layer of each strand in [0.3, 1]: what grows at the parting lies on top of the rest."""
-    layer = rng.uniform(0.35, 1.0, len(canonical))
+    wish = turn_in(growth, canonical, cut_z_m)
+    if growth.clear_face:
+        wish += leave_face(canonical, plan) * (side != FRINGE)[:, None]
+    if plan.tucked.any():
+        wish += behind_ear(canonical, plan, past_ear)
+    strength = np.linalg.norm(wish, axis=-1, keepdims=True)
+    return surface.canonical_map.direction_to_model(wish) * strength
+
+
+def _layers(
+    style: HairStyle,
+    lockset: LockSet,
+    canonical: np.ndarray,
+    parting_m: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Layer of each guide in [0.3, 1]: what grows at the parting lies on top of the rest."""
+    layer = lockset.layer[lockset.of_guide] * rng.uniform(0.8, 1.0, len(canonical))
     if not style.parted:
         return layer
     far = np.abs(canonical[:, 0] - parting_m) + 0.8 * np.clip(0.97 - canonical[:, 2], 0, None)
-    return 0.35 * layer + 0.65 * (1.0 - 0.65 * smoothstep(0.01, 0.09, far))
+    return 0.45 * layer + 0.55 * (1.0 - 0.65 * smoothstep(0.01, 0.09, far))
 
 
 def _comb(
@@ -138,19 +215,6 @@ def _comb(
         along = (comb * normal).sum(-1, keepdims=True)
         comb = comb - normal * along * (sd < 0.03)[:, None]
     return comb * (growth.comb * np.exp(-arc / growth.comb_reach_m))[:, None]
-
-
-def _gravity(growth: Growth, canonical: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    pull = np.tile([0.0, 0.0, -1.0], (len(canonical), 1))
-    if growth.fall_width_m > 0:
-        # Below the ears hair falls in towards the neck, or it would hang like a tent.
-        low = smoothstep(0.905, 0.86, canonical[:, 2])
-        x, y = canonical[:, 0], canonical[:, 1]
-        pull[:, 0] -= (
-            0.55 * low * np.sign(x) * np.clip((np.abs(x) - growth.fall_width_m) / 0.03, 0, 1.5)
-        )
-        pull[:, 1] += low * (0.25 * (y < -0.06) - 0.30 * np.clip((y - 0.045) / 0.03, 0, 1.5))
-    return pull * weight[:, None]
 
 
 def _hold_height(
@@ -170,17 +234,6 @@ def _hold_height(
     return normal * (growth.push * below - growth.hug * above)[:, None]
 
 
-def _leave_face(canonical: np.ndarray, side: np.ndarray) -> np.ndarray:
-    x, y, z = canonical.T
-    inside = (
-        np.clip((_FACE_BACK_Y_M - y) / 0.02, 0, 1)
-        * np.clip((_FACE_TOP_Z_M - z) / 0.02, 0, 1)
-        * np.clip((_FACE_HALF_WIDTH_M - np.abs(x)) / 0.03, 0, 1)
-    )
-    outwards = np.where(side == 0, np.sign(x), side)
-    return np.stack([1.2 * inside * outwards, 0.8 * inside, np.zeros_like(x)], -1)
-
-
 def _slide(direction: np.ndarray, normal: np.ndarray, sd: np.ndarray) -> np.ndarray:
     into = np.clip((direction * normal).sum(-1, keepdims=True), None, 0)
     touching = smoothstep(0.006, 0.002, sd)[:, None]
@@ -190,7 +243,9 @@ def _slide(direction: np.ndarray, normal: np.ndarray, sd: np.ndarray) -> np.ndar
 def gather_guides(
     surface: HeadSurface,
     style: HairStyle,
+    hair: Hair,
     roots: Roots,
+    lockset: LockSet,
     tie: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
@@ -214,8 +269,8 @@ def gather_guides(
     path = center + direction * radius[..., None]
     # What comes from far lies on top of what grows near the tie.
     far = np.linalg.norm(roots.positions - tie, axis=-1)
-    layer = 0.30 + 0.45 * smoothstep(0.03, 0.15, far) + 0.25 * rng.random(len(roots))
-    layer = layer[:, None]
+    layer = 0.30 + 0.45 * smoothstep(0.03, 0.15, far) + 0.25 * lockset.layer[lockset.of_guide]
+    layer = layer[:, None] * hair.volume
     canonical = surface.canonical_map.to_canonical(path)
     volume = volume_height(style.growth, canonical.reshape(-1, 3)).reshape(path.shape[:2])
     arc = t[None] * np.linalg.norm(np.diff(path, axis=1), axis=-1).sum(1, keepdims=True)
@@ -228,61 +283,3 @@ def gather_guides(
         path = path + np.clip(move, -0.01, 0.01)
     path[:, 0] = roots.positions
     return path
-
-
-def wisp(
-    guides: np.ndarray, side: np.ndarray, bundle: Bundle, rng: np.random.Generator
-) -> np.ndarray:
-    """Pull guides [n, m, 3] towards every few-th guide of their own side (the coarse clumps)."""
-    if bundle.wisps <= 0 or len(guides) < 4 * bundle.wisp_size:
-        return guides
-    leaders = np.sort(
-        rng.choice(len(guides), max(8, len(guides) // bundle.wisp_size), replace=False)
-    )
-    arc = np.linalg.norm(np.diff(guides, axis=1), axis=-1).sum(1)
-    # The side is a fourth coordinate far apart, so nobody follows across the parting.
-    place = np.concatenate([guides[:, 0], guides[:, -1], side[:, None] * 10.0], axis=1)
-    leader = leaders[cKDTree(place[leaders]).query(place)[1]]
-    far = np.linalg.norm(guides[leader, -1] - guides[:, -1], axis=-1)
-    near = np.exp(-((far / (0.4 * arc + 0.005)) ** 2)) * (side[leader] == side)
-    t = np.linspace(0.0, 1.0, guides.shape[1])
-    pull = bundle.wisps * near[:, None] * t[None] ** 1.6
-    return guides + (guides[leader] - guides) * pull[..., None]
-
-
-def transport_frames(curves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two unit normals [n, m, 3] along curves [n, m, 3] that turn as little as possible."""
-    tangent = normalize(np.gradient(curves, axis=1))
-    reference = np.where(
-        np.abs(tangent[:, 0, 2:]) > 0.9, np.array([1.0, 0, 0]), np.array([0, 0, 1.0])
-    )
-    first = np.empty_like(curves)
-    normal = normalize(np.cross(tangent[:, 0], reference))
-    for step in range(curves.shape[1]):
-        t = tangent[:, step]
-        normal = normalize(normal - t * (normal * t).sum(-1, keepdims=True))
-        first[:, step] = normal
-    return first, np.cross(tangent, first)
-
-
-def curl_guides(guides: np.ndarray, curl: Curl, rng: np.random.Generator) -> np.ndarray:
-    """Wind guides [n, m, 3] into helices or waves."""
-    count = len(guides)
-    segment = np.linalg.norm(np.diff(guides, axis=1), axis=-1)
-    arc = np.concatenate([np.zeros((count, 1)), np.cumsum(segment, axis=1)], axis=1)
-    if curl.smooth_phase:
-        phase = 2.2 * smooth_noise(guides[:, 0], 9, rng) + rng.normal(0, 0.25, count)
-        hand = np.ones(count)
-    else:
-        phase = rng.uniform(0, 2 * np.pi, count)
-        hand = rng.choice([-1.0, 1.0], count)
-    turns = curl.turns_per_m * np.exp(rng.normal(0.0, curl.jitter, count))
-    radius = curl.radius_m * np.exp(rng.normal(0.0, 0.15, count))
-    angle = 2 * np.pi * (turns * hand)[:, None] * arc + phase[:, None]
-    amplitude = radius[:, None] * smoothstep(0.0, curl.start_m, arc)
-    first, second = transport_frames(guides)
-    return (
-        guides
-        + first * (amplitude * np.cos(angle))[..., None]
-        + second * (amplitude * np.sin(angle) * curl.roundness)[..., None]
-    )

@@ -10,11 +10,10 @@ from synth.spec import HairColour
 _ROUGHNESS = 0.30
 _RADIAL_ROUGHNESS = 0.42
 _IOR = 1.5
-SCALP_VARIATION = 0.40
-FACE_VARIATION = 0.20
-"""Difference in pigment between strands; sparse hairs of the face show it far more."""
-_GREY_MELANIN = 0.06
-_GREY_REDNESS = 0.3
+PIGMENT = "pigment"
+"""Attribute of the curves' points: factor on the amount of pigment (`hair_pigment`)."""
+_VARIATION = 0.12
+"""Difference between strands on top of their own pigment."""
 
 
 def hair_material(
@@ -22,53 +21,34 @@ def hair_material(
     name: str,
     *,
     melanin: float | None = None,
-    variation: float = SCALP_VARIATION,
+    variation: float = _VARIATION,
 ) -> bpy.types.Material:
-    """Strand material by melanin; a fraction `colour.grey` of the strands has lost its pigment.
+    """Strand material by melanin, multiplied by the `PIGMENT` of each point.
 
     Args:
         colour: the spec's colour.
         name: name of the material.
         melanin: used instead of `colour.melanin` (brows are a little darker than hair).
-        variation: difference in pigment from strand to strand, [0, 1].
+        variation: further difference in pigment from strand to strand, [0, 1].
     """
     shader = Shader(name)
-    pigmented = _fibre(
-        shader,
-        colour.melanin if melanin is None else melanin,
-        colour.redness,
-        colour.tint,
-        variation,
-    )
-    if colour.grey <= 0:
-        return shader.surface(pigmented)
-    white = _fibre(shader, _GREY_MELANIN, _GREY_REDNESS, None, variation)
-    random = shader.node("ShaderNodeHairInfo").outputs["Random"]
-    is_grey = shader.math("LESS_THAN", random, colour.grey)
-    return shader.surface(shader.mix_shader(is_grey, pigmented, white))
-
-
-def _fibre(
-    shader: Shader,
-    melanin: float,
-    redness: float,
-    tint: tuple[float, float, float] | None,
-    variation: float,
-) -> bpy.types.Node:
+    own = colour.melanin if melanin is None else melanin
+    # The shader turns melanin m into -ln(1 - m), so a factor on that is a power of (1 - m).
+    left = shader.math("POWER", max(1.0 - own, 1e-4), shader.attribute(PIGMENT, "Fac"))
     fibre = shader.node(
         "ShaderNodeBsdfHairPrincipled",
         {
+            "Melanin": shader.math("SUBTRACT", 1.0, left),
+            "Melanin Redness": colour.redness,
             "Roughness": _ROUGHNESS,
             "Radial Roughness": _RADIAL_ROUGHNESS,
             "IOR": _IOR,
+            "Random Color": variation,
+            "Random Roughness": 0.15,
         },
         model="CHIANG",
         parametrization="MELANIN",
     )
-    shader.set(fibre, "Melanin", melanin)
-    shader.set(fibre, "Melanin Redness", redness)
-    shader.set(fibre, "Random Color", variation)
-    shader.set(fibre, "Random Roughness", 0.15)
-    if tint is not None:
-        shader.set(fibre, "Tint", tint)
-    return fibre
+    if colour.tint is not None:
+        shader.set(fibre, "Tint", colour.tint)
+    return shader.surface(fibre)

@@ -9,6 +9,8 @@ from scipy.spatial import cKDTree
 
 from synth.blender_scenes.hair_field import HeadSurface, normalize, smooth_noise, smoothstep
 from synth.errors import SpecError
+from synth.hairline import hairline_m
+from synth.spec import Hair
 
 
 @dataclass(frozen=True)
@@ -96,38 +98,18 @@ def even_subset(roots: Roots, count: int, rng: np.random.Generator, rounds: int 
     return roots.take(np.unique(tree.query(centres)[1]))
 
 
-@dataclass(frozen=True)
-class Hairline:
-    """Shape of the front edge, in metres on the canonical head.
-
-    Attributes:
-        softness_m: width over which density rises from the edge.
-        ragged_m: standard deviation of the edge's irregularity.
-        temple_recession_m: how far the corners above the temples go back.
-        widow_peak_m: how far the middle comes forward.
-    """
-
-    softness_m: float = 0.012
-    ragged_m: float = 0.0022
-    temple_recession_m: float = 0.004
-    widow_peak_m: float = 0.002
+def scalp_edge(
+    surface: HeadSurface, hair: Hair, ragged_m: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Signed distance [V] to the irregular hairline of this groom, metres, inside +."""
+    line = hairline_m(surface.canonical, surface.scalp_sd, hair)
+    ragged = 0.8 * smooth_noise(surface.canonical, 70, rng) + 0.6 * smooth_noise(
+        surface.canonical, 200, rng
+    )
+    return line + ragged_m * (ragged - 0.6)
 
 
-NATURAL_HAIRLINE = Hairline()
-
-
-def scalp_edge(surface: HeadSurface, hairline: Hairline, rng: np.random.Generator) -> np.ndarray:
-    """Signed distance [V] to the hairline of this groom, metres, inside +."""
-    canonical = surface.canonical
-    sideways = np.abs(canonical[:, 0])
-    front = smoothstep(-0.085, -0.115, canonical[:, 1]) * smoothstep(0.935, 0.955, canonical[:, 2])
-    temple = np.exp(-(((sideways - 0.042) / 0.014) ** 2))
-    peak = np.exp(-((sideways / 0.012) ** 2))
-    shape = hairline.widow_peak_m * peak - hairline.temple_recession_m * temple
-    ragged = 0.8 * smooth_noise(canonical, 70, rng) + 0.6 * smooth_noise(canonical, 200, rng)
-    return surface.scalp_sd + front * shape + hairline.ragged_m * (ragged - 1.0)
-
-
-def scalp_density(edge_m: np.ndarray, hairline: Hairline) -> np.ndarray:
-    """Density [V] in [0, 1] from the distance inside the hairline."""
-    return smoothstep(0.0, hairline.softness_m, edge_m) ** 0.8
+def scalp_density(edge_m: np.ndarray, softness_m: float) -> np.ndarray:
+    """Density [V] in [0, 1] from the distance inside the hairline: a sparse rim, then full."""
+    rim = 0.22 * smoothstep(-0.001, 0.004, edge_m)
+    return rim + (1 - rim) * smoothstep(0.001, softness_m, edge_m)

@@ -8,9 +8,14 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from synth.blender_scenes.hair_field import HeadSurface
-from synth.blender_scenes.hair_guides import transport_frames
+from synth.blender_scenes.hair_flow import FRINGE, TENDRIL
+from synth.blender_scenes.hair_frames import arc_lengths, transport_frames
+from synth.blender_scenes.hair_guides import fringe_height
+from synth.blender_scenes.hair_locks import LockSet
 from synth.blender_scenes.hair_roots import Roots
+from synth.blender_scenes.hair_rope import rope_strands
 from synth.blender_scenes.hair_styles import Bundle, HairStyle, Length
+from synth.spec import Hair
 
 _CLEARANCE_M = 0.0011
 
@@ -22,10 +27,22 @@ class StrandSet:
     Attributes:
         points: [n, m, 3] float32 model space metres, root first.
         radii: [n, m] float32 metres.
+        pigment: [n, m] float32 factor on the amount of pigment; 1 is the spec's colour.
     """
 
     points: np.ndarray
     radii: np.ndarray
+    pigment: np.ndarray
+
+    @classmethod
+    def plain(cls, points: np.ndarray, radii: np.ndarray) -> StrandSet:
+        """Strands of exactly the spec's colour."""
+        radii = radii.astype(np.float32)
+        return cls(points.astype(np.float32), radii, np.ones_like(radii))
+
+    def take(self, index: np.ndarray) -> StrandSet:
+        """The strands at `index`."""
+        return StrandSet(self.points[index], self.radii[index], self.pigment[index])
 
     def __len__(self) -> int:
         return len(self.points)
@@ -59,14 +76,24 @@ def nearest_guides(
 
 
 def interpolate_strands(
-    roots: Roots, guides: np.ndarray, index: np.ndarray, distance: np.ndarray
+    roots: Roots,
+    guides: np.ndarray,
+    index: np.ndarray,
+    distance: np.ndarray,
+    lock: np.ndarray,
+    apart: float,
 ) -> np.ndarray:
     """Strands [n, m, 3] from each root along the weighted mean of its guides.
 
     Guides whose tips lie far from the nearest guide's tip get no weight: a mean of strands that
     go different ways would go nowhere.
+
+    Args:
+        index, distance: see `nearest_guides`; lock: [g] lock of each guide.
+        apart: how little weight guides of other locks get, [0, 1].
     """
     weight = 1.0 / (distance + 0.0015) ** 2
+    weight *= 1.0 - apart * (lock[index] != lock[index[:, :1]])
     tip_gap = np.linalg.norm(guides[index, -1] - guides[index[:, :1], -1], axis=-1)
     arc = np.linalg.norm(np.diff(guides, axis=1), axis=-1).sum(1)[index[:, :1]]
     weight *= np.exp(-((tip_gap / (0.35 * arc + 1e-3)) ** 2))
@@ -81,39 +108,51 @@ def interpolate_strands(
 def grow_strands(
     surface: HeadSurface,
     style: HairStyle,
+    hair: Hair,
     roots: Roots,
     side: np.ndarray,
     guides: np.ndarray,
     guide_side: np.ndarray,
+    lockset: LockSet,
     cut_z_m: float | None,
     radius_factor: float,
     rng: np.random.Generator,
-) -> StrandSet:
+) -> tuple[StrandSet, np.ndarray]:
     """Fill the hair between the guides.
 
     Args:
         roots: [n]; side: [n] side of the parting; guides: [g, m, 3]; guide_side: [g].
         cut_z_m: canonical height of the cut, or None.
         radius_factor: factor on the style's radius.
+
+    Returns:
+        The strands, still of one colour, and the lock [n] each belongs to.
     """
     bundle, count = style.bundle, len(roots)
     index, distance = nearest_guides(roots.positions, side, guides, guide_side, bundle.blend)
-    strands = interpolate_strands(roots, guides, index, distance)
     nearest = index[:, 0]
-    loose = rng.random(count) < bundle.flyaways
-    strands = _clump(strands, guides, nearest, loose, bundle, rng)
-    strands = _ruffle(strands, guides, nearest, loose, bundle, rng)
-    if cut_z_m is not None:
-        limit = _cut_limits(style.length, roots, nearest, len(guides), cut_z_m, rng)
+    if style.rope is not None:
+        strands = rope_strands(style.rope, roots.positions, guides, nearest, rng)
+        keep = np.ones(count)
+    else:
+        strands = interpolate_strands(
+            roots, guides, index, distance, lockset.of_guide, bundle.apart
+        )
+        loose = rng.random(count) < bundle.flyaways
+        strands = _clump(strands, guides, nearest, loose, bundle, rng)
+        strands = _ruffle(strands, guides, nearest, loose, bundle, rng)
+        keep = _length_factors(style, roots, distance[:, 0], rng)
+    limit = _cut_limits(style.length, hair, roots, side, nearest, len(guides), cut_z_m, rng)
+    if limit is not None:
         strands = cut_below(strands, surface.canonical_map.canonical_z(strands), limit)
-    strands = shorten(strands, _length_factors(style.length, roots, rng))
+    strands = shorten(strands, keep)
     strands[:, 1:] = surface.field.push_out(strands[:, 1:], _CLEARANCE_M)
     # Young hair at the edge is finer: the hairline fades instead of ending.
-    fine = 0.55 + 0.45 * np.clip(roots.edge_m / 0.012, 0, 1)
+    fine = 0.45 + 0.55 * np.clip(roots.edge_m / 0.014, 0, 1)
     t = np.linspace(0.0, 1.0, strands.shape[1])
     root_radius = style.radius_m * radius_factor * rng.uniform(0.75, 1.2, count) * fine
     radii = root_radius[:, None] * (1.0 - 0.65 * t[None] ** 2.2)
-    return StrandSet(strands.astype(np.float32), radii.astype(np.float32))
+    return StrandSet.plain(strands, radii), lockset.of_guide[nearest]
 
 
 def _clump(
@@ -142,9 +181,7 @@ def _ruffle(
 ) -> np.ndarray:
     """Slow waves and a constant offset of each strand, in the frame of its guide."""
     count = len(strands)
-    segment = np.linalg.norm(np.diff(guides, axis=1), axis=-1)
-    arc = np.concatenate([np.zeros((len(guides), 1)), np.cumsum(segment, axis=1)], axis=1)
-    arc = arc.astype(np.float32)[nearest]
+    arc = arc_lengths(guides).astype(np.float32)[nearest]
     first, second = (f.astype(np.float32)[nearest] for f in transport_frames(guides))
     gain = np.where(loose, rng.uniform(1.5, max(1.5, bundle.flyaway_gain), count), 1.0)
     frequency = rng.uniform(12, 44, (2, count)).astype(np.float32)
@@ -160,17 +197,27 @@ def _ruffle(
 
 def _cut_limits(
     length: Length,
+    hair: Hair,
     roots: Roots,
+    side: np.ndarray,
     nearest: np.ndarray,
     guide_count: int,
-    cut_z_m: float,
+    cut_z_m: float | None,
     rng: np.random.Generator,
-) -> np.ndarray:
+) -> np.ndarray | None:
     """Canonical height of the cut for each strand: locks differ more than strands of one lock."""
-    lock = rng.normal(0.0, length.cut_jitter_m, guide_count)[nearest]
-    strand = rng.normal(0.0, 0.35 * length.cut_jitter_m, len(roots))
+    bangs = side == FRINGE
+    if cut_z_m is None and not bangs.any():
+        return None
+    lock = rng.normal(0.0, 1.0, guide_count)[nearest]
+    strand = rng.normal(0.0, 0.35, len(roots))
     at_face = np.clip((-0.05 - roots.canonical[:, 1]) / 0.06, 0, 1)
-    return cut_z_m + lock + strand + length.frame_m * at_face
+    base = -np.inf if cut_z_m is None else cut_z_m + length.frame_m * at_face
+    limit = base + length.cut_jitter_m * (lock + strand)
+    # bangs are a little longer towards the temples
+    bend = 0.10 * np.clip(np.abs(roots.canonical[:, 0]) - 0.02, 0, None)
+    limit = np.where(bangs, fringe_height(hair) - bend + 0.0022 * (lock + strand), limit)
+    return np.where(side == TENDRIL, -np.inf, limit)
 
 
 def cut_below(strands: np.ndarray, canonical_z: np.ndarray, limit: np.ndarray) -> np.ndarray:
@@ -196,12 +243,15 @@ def shorten(strands: np.ndarray, fraction: np.ndarray) -> np.ndarray:
     return strands[rows, lower] * (1 - part) + strands[rows, lower + 1] * part
 
 
-def _length_factors(length: Length, roots: Roots, rng: np.random.Generator) -> np.ndarray:
-    """Fraction of its length that each strand keeps: filling, baby hair, natural variation."""
-    count = len(roots)
+def _length_factors(
+    style: HairStyle, roots: Roots, from_guide_m: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Fraction of its length that each strand keeps: filling, baby hair, pointed clumps."""
+    count, length = len(roots), style.length
     keep = 1.0 - np.abs(rng.normal(0.0, 0.5 * length.jitter, count))
+    outer = np.clip(from_guide_m / (2 * np.median(from_guide_m) + 1e-6), 0, 1)
+    keep -= style.bundle.point * outer
     filling = rng.random(count) < length.fill
     keep = np.where(filling, rng.uniform(0.35, 0.95, count), keep)
-    front = (roots.canonical[:, 1] < -0.06) & (roots.edge_m < 0.007)
-    baby = front & (rng.random(count) < 0.10)
-    return np.clip(np.where(baby, rng.uniform(0.10, 0.35, count), keep), 0.1, 1.0)
+    baby = (roots.edge_m < 0.006) & (rng.random(count) < 0.45)
+    return np.clip(np.where(baby, rng.uniform(0.12, 0.40, count), keep), 0.1, 1.0)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from synth.blender_scenes.hair_roots import NATURAL_HAIRLINE, Hairline
-
-Flow = Literal["whorl", "swept", "parted", "radial"]
+Flow = Literal["whorl", "forward", "swept", "parted", "curtain", "radial"]
 
 
 @dataclass(frozen=True)
@@ -20,13 +18,15 @@ class Growth:
         stiffness: weight of going straight on.
         comb, comb_reach_m: weight of the direction field and the arc length over which it fades.
         gravity: downward weight once the strand is longer than `gravity_start_m`.
-        wander: standard deviation of each strand's own drift.
+        wander: standard deviation of the own drift of each lock, and half of it of each guide.
         volume_m, crown_volume_m, front_volume_m: height of the outermost layer above the skin:
             everywhere, additionally on top, additionally over the forehead.
         rise_m: arc length over which strands rise to that height; short, and a parting becomes a
             notch in the outline.
         push, hug: weights towards that height from below and from above.
+        settle: how far the ends come down onto the head, [0, 1].
         fall_width_m: falling hair is drawn in beyond this |x|; 0 leaves it alone.
+        turn_in: inward bend of the ends, as of a bob.
         clear_face: keep strands out of the face.
     """
 
@@ -44,7 +44,9 @@ class Growth:
     rise_m: float = 0.02
     push: float = 0.35
     hug: float = 0.25
+    settle: float = 0.0
     fall_width_m: float = 0.0
+    turn_in: float = 0.0
     clear_face: bool = True
 
 
@@ -55,6 +57,9 @@ class Length:
     Attributes:
         top_m, side_m: length above and below the fade.
         fade_low_m, fade_high_m: canonical heights between which one becomes the other.
+        nape_m: length at the nape, from which it grows to `side_m` at the height of the ears; 0
+            leaves the back as long as the sides.
+        crown: length on the back of the top relative to the front.
         cut_height_m: canonical height below which everything is cut off; None for no such cut.
             Strands are then grown long enough to reach it.
         cut_jitter_m: standard deviation of the cut; frame_m: how much higher it is at the face.
@@ -67,35 +72,58 @@ class Length:
     side_m: float = 0.0
     fade_low_m: float = 0.93
     fade_high_m: float = 0.975
+    nape_m: float = 0.0
+    crown: float = 1.0
     cut_height_m: float | None = None
     cut_jitter_m: float = 0.006
     frame_m: float = 0.0
-    jitter: float = 0.10
+    jitter: float = 0.08
     fill: float = 0.0
     ball_m: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)
-class Bundle:
-    """How strands gather into locks.
+class Locks:
+    """The coarse level: guides gather into locks wide enough to see in a small picture.
 
     Attributes:
-        blend: guides a strand is interpolated from (1 keeps locks apart, 4 makes a smooth sheet).
+        count: locks on the whole scalp (one of 100 is about 2 cm wide at the root); 0 for none.
+        pull, power: how far guides come together towards the tip, growing as t ** power.
+        bend_m: amplitude of each lock's own slow wave.
+        uneven: standard deviation of the logarithm of a lock's length.
+        shade: standard deviation of the logarithm of its pigment.
+    """
+
+    count: int = 150
+    pull: float = 0.5
+    power: float = 1.4
+    bend_m: float = 0.002
+    uneven: float = 0.06
+    shade: float = 0.28
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The fine level: how strands follow the guides.
+
+    Attributes:
+        blend: guides a strand is interpolated from (1 keeps guides apart, 4 makes a smooth sheet).
+        apart: how little a strand takes from guides of other locks, [0, 1].
         clump, clump_power: pull towards the nearest guide, growing as t ** power from the root.
-        wisps, wisp_size: pull of guides towards every `wisp_size`-th guide (the coarser level).
+        point: how much shorter the outer strands of a clump are: pointed ends.
         noise_m: amplitude of each strand's own slow waves.
         spread_m: standard deviation of a constant offset, reached 2 cm from the root.
         flyaways, flyaway_gain: fraction of loose strands and how much more they wave.
     """
 
     blend: int = 4
+    apart: float = 0.85
     clump: float = 0.5
     clump_power: float = 1.3
-    wisps: float = 0.0
-    wisp_size: int = 10
-    noise_m: float = 0.0012
-    spread_m: float = 0.0012
-    flyaways: float = 0.03
+    point: float = 0.10
+    noise_m: float = 0.0007
+    spread_m: float = 0.0008
+    flyaways: float = 0.02
     flyaway_gain: float = 3.0
 
 
@@ -116,6 +144,24 @@ class Curl:
     roundness: float = 1.0
     smooth_phase: bool = False
     jitter: float = 0.10
+
+
+@dataclass(frozen=True)
+class Rope:
+    """Every guide becomes a rope of hair: a twist of two plies or a braid of three.
+
+    Attributes:
+        plies: 2 are wound round each other, 3 are plaited.
+        radius_m: of the whole rope; pitch_m: length of one turn.
+        gather_m: arc length over which the hair of a patch comes together.
+        tassel: part at the end that is left open.
+    """
+
+    plies: Literal[2, 3]
+    radius_m: float
+    pitch_m: float
+    gather_m: float = 0.010
+    tassel: float = 0.06
 
 
 @dataclass(frozen=True)
@@ -142,8 +188,10 @@ class HairStyle:
         strands, guides, steps: numbers of strands, of guides and of segments a strand.
         radius_m: strand radius at the root, thicker than nature's .04 mm because there are
             fewer strands than nature's 100 000.
+        softness_m, ragged_m: width over which density rises from the hairline, and the standard
+            deviation of the line's irregularity.
         parted: strands of the two sides of the parting never mix.
-        bare_crown: only a wreath around sides and back grows.
+        tuckable: long enough to lie behind an ear.
         length_variation: relative half range of the length between two heads of this style.
     """
 
@@ -154,12 +202,15 @@ class HairStyle:
     growth: Growth
     length: Length
     bundle: Bundle
+    locks: Locks = Locks()
     curl: Curl | None = None
+    rope: Rope | None = None
     gather: Gather | None = None
-    hairline: Hairline = NATURAL_HAIRLINE
+    softness_m: float = 0.014
+    ragged_m: float = 0.0022
     radius_m: float = 0.00015
     parted: bool = False
-    bare_crown: bool = False
+    tuckable: bool = False
     length_variation: float = 0.12
 
 

@@ -7,7 +7,7 @@ from scipy.interpolate import CubicSpline
 
 from synth.blender_scenes.hair_field import HeadSurface, normalize, smoothstep
 from synth.blender_scenes.hair_flow import HEAD_CENTER
-from synth.blender_scenes.hair_guides import transport_frames
+from synth.blender_scenes.hair_frames import transport_frames
 from synth.blender_scenes.hair_strands import StrandSet, shorten
 from synth.blender_scenes.hair_styles import Gather
 
@@ -70,7 +70,7 @@ def grow_tail(
     points = shorten(points, keep)
     points[:, 1:] = surface.field.push_out(points[:, 1:], 0.0015)
     radii = radius_m * rng.uniform(0.75, 1.2, count)[:, None] * (1.0 - 0.6 * t[None] ** 2.2)
-    return StrandSet(points.astype(np.float32), radii.astype(np.float32))
+    return StrandSet.plain(points, radii)
 
 
 def _tail_center(
@@ -135,7 +135,7 @@ def grow_bun(
     )
     points = points + normalize(points - (tie + 0.6 * gather.size_m * normal)) * wave[..., None]
     radii = radius_m * rng.uniform(0.75, 1.2, count)[:, None] * (1.0 - 0.3 * t[None])
-    return StrandSet(points.astype(np.float32), radii.astype(np.float32))
+    return StrandSet.plain(points, radii)
 
 
 def wrap_tie(
@@ -155,4 +155,4 @@ def wrap_tie(
         + direction * along[..., None]
     )
     radii = np.full((count, points_per_strand), radius_m)
-    return StrandSet(points.astype(np.float32), radii.astype(np.float32))
+    return StrandSet.plain(points, radii)

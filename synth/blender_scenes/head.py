@@ -62,6 +62,7 @@ def new_curves(
     points: np.ndarray,
     radii: np.ndarray,
     material: bpy.types.Material | None = None,
+    point_attributes: Mapping[str, np.ndarray] | None = None,
 ) -> bpy.types.Object:
     """A hair curves object in the current scene.
 
@@ -70,6 +71,7 @@ def new_curves(
         points: [n, m, 3] float, n strands of m points in world coordinates, root first.
         radii: [n, m] float, radius at every point in scene units.
         material: its material.
+        point_attributes: [n, m] float values by name.
     """
     strands, keys = points.shape[:2]
     curves = bpy.data.hair_curves.new(name)
@@ -79,6 +81,9 @@ def new_curves(
     )
     radius = curves.attributes.get("radius") or curves.attributes.new("radius", "FLOAT", "POINT")
     radius.data.foreach_set("value", np.ascontiguousarray(radii, np.float32).ravel())
+    for attribute, values in (point_attributes or {}).items():
+        created = curves.attributes.new(attribute, "FLOAT", "POINT")
+        created.data.foreach_set("value", np.ascontiguousarray(values, np.float32).ravel())
     _attach(curves, material)
     return _link(name, curves)
 

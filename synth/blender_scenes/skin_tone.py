@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from synth.blender_scenes.skin_atlas import lattice_noise
+from synth.hairline import scalp_cover
 from synth.headmodel import HeadModel
 from synth.headmodel_masks import smoothstep
 from synth.spec import HeadSpec
@@ -15,9 +16,6 @@ TONE = np.array(
 )  # fmt: skip
 """Linear albedo of bloodless skin for melanin 0 ... 1 in equal steps, tuned by eye."""
 
-SCALP_DARKNESS = {"buzz": 0.55, "crop": 0.6, "bald": 0.12}
-"""How much hair colour lies under the strands; it hides that there are too few of them."""
-_DEFAULT_SCALP_DARKNESS = 0.9
 _MOUTH_COLOUR = np.array([0.22, 0.055, 0.05])
 
 
@@ -93,9 +91,9 @@ def _paint_under_hair(
     masks = model.masks
     hair = np.array(spec.hair.colour.albedo)
     face_hair = np.array(spec.facial_hair.colour.albedo)
-    scalp = smoothstep(-0.002, 0.012, masks["scalp_sd"] + 0.003 * noise(120, "hairline"))
-    darkness = SCALP_DARKNESS.get(spec.hair.style, _DEFAULT_SCALP_DARKNESS)
-    colour = _mix(colour, hair * 0.8 + 0.02, scalp * darkness)
+    edge = masks["scalp_sd"] + 0.003 * noise(120, "hairline")
+    scalp = scalp_cover(model.canonical, edge, spec.hair)
+    colour = _mix(colour, hair * 0.8 + 0.02, scalp)
     # the edge of a shaved beard is soft, that of a worn one is hidden by its hair
     edge = 0.012 if spec.facial_hair.beard not in ("none", "stubble") else 0.024
     beard = smoothstep(0, edge, masks["beard_sd"] + 0.002 * noise(120, "beardline"))

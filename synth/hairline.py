@@ -1,0 +1,67 @@
+"""Where scalp hair grows, shared by the strands and by the colour painted under them.
+
+Positions are canonical metres (`synth.headmodel_masks`): the forehead's hairline is at y = -.138,
+z = .967, the crown at (0, .01, 1.01), the ears' upper ends at z = .905.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from synth.headmodel_masks import smoothstep
+from synth.spec import Hair
+
+SCALP_DARKNESS = {
+    "bald": 0.10, "receding": 0.35, "buzz": 0.55, "crop": 0.62, "twists": 0.55, "braids": 0.50,
+}  # fmt: skip
+"""How much hair colour lies under the strands; it hides that there are too few of them."""
+DEFAULT_SCALP_DARKNESS = 0.85
+
+_TEMPLE_X_M, _TEMPLE_WIDTH_M = 0.046, 0.020
+_TEMPLE_RETREAT_M, _FORELOCK_RETREAT_M = 0.060, 0.022
+_VERTEX = np.array([0.0, 0.004, 1.0])
+"""Middle of the spot on the crown that thins first."""
+_VERTEX_RADIUS_M = 0.042
+_PEAK_M, _CORNER_M = 0.002, 0.004
+
+
+def hairline_m(canonical: np.ndarray, scalp_sd: np.ndarray, hair: Hair) -> np.ndarray:
+    """Signed distance [N] to the hairline of one person in metres, inside positive.
+
+    `hair.recession` moves the front back in the pattern of Norwood (1975): corners above the
+    temples first, the forelock later.
+
+    Args:
+        canonical: [N, 3] points; scalp_sd: [N] their distance to the common hairline.
+    """
+    sideways, y, z = np.abs(canonical[:, 0]), canonical[:, 1], canonical[:, 2]
+    corner = np.exp(-(((sideways - 0.042) / 0.014) ** 2))
+    peak = np.exp(-((sideways / 0.012) ** 2))
+    edge = smoothstep(-0.085, -0.115, y) * smoothstep(0.935, 0.955, z)
+    line = scalp_sd + edge * (_PEAK_M * peak - _CORNER_M * corner)
+    if hair.recession <= 0:
+        return line
+    front = smoothstep(-0.020, -0.075, y) * smoothstep(0.925, 0.948, z)
+    temple = np.exp(-(((sideways - _TEMPLE_X_M) / _TEMPLE_WIDTH_M) ** 2))
+    retreat = _FORELOCK_RETREAT_M * hair.recession**1.5 + _TEMPLE_RETREAT_M * hair.recession * (
+        temple
+    )
+    return line - front * retreat
+
+
+def growth_share(canonical: np.ndarray, hair: Hair) -> np.ndarray:
+    """Share [N] of the hairs still growing, in [0, 1]: the crown thins with `hair.recession`."""
+    if hair.style == "bald":  # a wreath round sides and back
+        return smoothstep(0.965, 0.925, canonical[:, 2])
+    thin = smoothstep(0.25, 0.85, np.array(hair.recession))
+    near = np.exp(-(((canonical - _VERTEX) ** 2).sum(1)) / _VERTEX_RADIUS_M**2)
+    top = smoothstep(0.955, 0.985, canonical[:, 2])
+    return 1.0 - thin * (0.88 * near + 0.45 * top * (1 - near))
+
+
+def scalp_cover(canonical: np.ndarray, scalp_sd: np.ndarray, hair: Hair) -> np.ndarray:
+    """Opacity [N] in [0, 1] of the hair colour painted on the skin under the strands."""
+    darkness = SCALP_DARKNESS.get(hair.style, DEFAULT_SCALP_DARKNESS)
+    # a wide ramp: the paint must end before the strands do, or it shows as a cap
+    inside = smoothstep(-0.001, 0.018, hairline_m(canonical, scalp_sd, hair))
+    return darkness * inside * growth_share(canonical, hair)
