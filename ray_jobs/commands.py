@@ -34,6 +34,7 @@ def render(arguments: argparse.Namespace) -> int:
     """`headloom render`: sample, render, commit shards, index, contact sheet."""
     from synth.dataset import Dataset
     from synth.sample import DatasetConfig, sample_head
+    from synth.sample_config import with_known_assets
 
     overrides = list(arguments.overrides)
     for key in ("heads", "size", "seed"):
@@ -44,6 +45,7 @@ def render(arguments: argparse.Namespace) -> int:
         DatasetConfig, arguments.config or "heads_v1", overrides, presets=SYNTH_PRESETS
     )
     if arguments.dry_run:
+        config = with_known_assets(config)
         _print_yaml("configuration", config)
         plan = Dataset.preview(arguments.out, config).plan()
         heads = sum(shard.head_count for shard in plan)

@@ -26,6 +26,7 @@ from synth.launch import WORKER_COMMAND, Device, ShardResult, render_shard
 from synth.lock import exclusive
 from synth.report import contact_sheet
 from synth.sample import DatasetConfig
+from synth.sample_config import with_known_assets
 from synth.spec import HeadSpec
 from synth.unfinished import remove_stale_temporaries
 
@@ -154,8 +155,10 @@ def render_dataset(
         DatasetMismatch: the existing dataset differs, or a foreign shard is in the way.
         RecordError: another process is rendering into the same directory.
         ConfigError: no cluster at the address, or no machine large enough.
+        AssetError: a user's asset that the configuration names is not in the store.
     """
     started = time.monotonic()
+    config = with_known_assets(config)
     root = Path(out).absolute()
     options = RenderOptions(threads, timeout_s, memory_bytes, device, tuple(command))
     with exclusive(root):
@@ -275,6 +278,7 @@ def _render_task(
         device=options.device,
         timeout_s=options.timeout_s or time_limit_s(specs),
         dataset_id=dataset_id,
+        asset_store=config.assets.store.expanduser(),
         command=options.command,
     )
 

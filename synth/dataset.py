@@ -21,9 +21,17 @@ from typing import Any, Literal
 
 import yaml
 
+from synth.assets import LicenceRow, describe
 from synth.config import digest, from_dict, save_yaml, to_dict
 from synth.dataset_report import DatasetInfo, VerifyReport
-from synth.errors import DatasetMismatch, HeadloomError, RecordCorrupt, RecordError, SchemaMismatch
+from synth.errors import (
+    AssetError,
+    DatasetMismatch,
+    HeadloomError,
+    RecordCorrupt,
+    RecordError,
+    SchemaMismatch,
+)
 from synth.record import HeadRecord, ShardReader
 from synth.sample import DatasetConfig, sample_head
 from synth.shardlayout import read_footer
@@ -34,7 +42,8 @@ SCHEMA = 1
 VAL_FRACTION = 0.05
 TEST_FRACTION = 0.05
 _GROWING = "heads"
-"""The only part of the configuration that may change: a dataset can be extended."""
+"""A dataset can be extended; and the store of a user's assets may be moved."""
+_MAY_CHANGE = (_GROWING, "assets.store")
 _VERSIONED_PACKAGES = ("headloom", "bpy", "anny", "numpy", "imageio", "pillow")
 
 Split = Literal["train", "val", "test"]
@@ -56,6 +65,7 @@ def dataset_id(config: DatasetConfig) -> str:
     """Id of all datasets of a configuration, whatever their number of heads: 16 hex digits."""
     data = to_dict(config)
     del data[_GROWING]
+    del data["assets"]["store"]  # a place, not a content
     return digest(data)[:16]
 
 
@@ -118,7 +128,7 @@ class Dataset:
         dataset = cls.open(root)
         dataset.require_config(config)
         dataset.check_sampler()
-        if config.heads > dataset.config.heads:
+        if config != dataset.config:
             dataset.config = config
             dataset._save()
         return dataset
@@ -178,18 +188,26 @@ class Dataset:
     @property
     def assets(self) -> tuple[AssetRef, ...]:
         """The assets that the rendered heads are made of."""
-        return tuple(AssetRef(**asset) for asset in self._header["assets"])
+        return tuple(row.ref for row in self.licences)
+
+    @property
+    def licences(self) -> tuple[LicenceRow, ...]:
+        """Licence, source and attribution of every asset that the rendered heads are made of."""
+        return tuple(LicenceRow(**row) for row in self._header["assets"])
 
     def record_assets(self, assets: Iterable[AssetRef]) -> None:
-        """Add assets to `dataset.yaml`.
+        """Add assets to `dataset.yaml`, each with its licence and source.
 
         Raises:
             DatasetMismatch: one id, two digests: the asset changed between two runs.
+            AssetError: an asset of a user that is not in the store any more.
         """
-        known = {asset.asset_id: asset for asset in self.assets}
+        known = {row.asset_id: row for row in self.licences}
         for asset in assets:
-            if known.setdefault(asset.asset_id, asset) != asset:
-                before = known[asset.asset_id]
+            before = known.get(asset.asset_id)
+            if before is None:
+                known[asset.asset_id] = describe(asset, self.config.assets.store)
+            elif before.ref != asset:
                 raise DatasetMismatch(
                     f"{self.root}: asset {asset.asset_id!r} changed from SHA-256 {before.sha256} "
                     f"to {asset.sha256} while the dataset was rendered; render into a new --out"
@@ -206,13 +224,14 @@ class Dataset:
         """Check that the dataset may be continued with a configuration.
 
         Raises:
-            DatasetMismatch: they differ in more than a larger number of heads.
+            DatasetMismatch: they differ in more than a larger number of heads (and where the store
+                of the user's assets lies).
         """
         old, new = dict(_flatten(to_dict(self.config))), dict(_flatten(to_dict(config)))
         lines = [
             f"  {key}: {old.get(key)!r} in the dataset, {new.get(key)!r} given"
             for key in sorted(old.keys() | new.keys())
-            if key != _GROWING and old.get(key) != new.get(key)
+            if key not in _MAY_CHANGE and old.get(key) != new.get(key)
         ]
         if lines:
             raise DatasetMismatch(
@@ -318,13 +337,17 @@ class Dataset:
         problems: list[str] = []
         seen: dict[int, Path] = {}
         heads = shards = 0
+        can_sample = True
         try:
             self.check_sampler()
         except DatasetMismatch as error:
             problems.append(str(error))
+        except AssetError as error:
+            can_sample = False
+            problems.append(f"{self.root}: its specs cannot be drawn again: {error}")
         expected = {plan.path: plan for plan in self.expected()}
         for path in sorted({*expected, *self._shard_paths()}):
-            found, shard_problems = _verify_shard(path, expected.get(path), self, seen)
+            found, shard_problems = _verify_shard(path, expected.get(path), self, seen, can_sample)
             problems += shard_problems
             heads += found
             shards += not shard_problems
@@ -360,7 +383,11 @@ class Dataset:
 
 
 def _verify_shard(
-    path: Path, plan: ShardPlan | None, dataset: Dataset, seen: dict[int, Path]
+    path: Path,
+    plan: ShardPlan | None,
+    dataset: Dataset,
+    seen: dict[int, Path],
+    can_sample: bool,
 ) -> tuple[int, list[str]]:
     """Number of whole heads in a shard, and what is wrong with it; `seen` collects the indices."""
     try:
@@ -378,12 +405,10 @@ def _verify_shard(
     if plan is None:
         problems.append(f"{path}: not part of this dataset of {dataset.config.heads} heads")
         return 0, problems
-    expected = [spec.spec_id for spec in plan.specs(dataset.config)]
-    if list(reader.footer.spec_ids) != expected:
-        problems.append(
-            f"{path}: holds heads {', '.join(reader.footer.spec_ids)}, "
-            f"expected {', '.join(expected)}"
-        )
+    present = list(reader.footer.spec_ids)
+    expected = [s.spec_id for s in plan.specs(dataset.config)] if can_sample else present
+    if present != expected:
+        problems.append(f"{path}: holds heads {', '.join(present)}, expected {', '.join(expected)}")
     return len(reader.footer.heads), problems
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from synth.assets import GEOMETRY_ID, asset_ref
 from synth.camera import CANONICAL_VIEWS
 from synth.rng import derive_seed, stream
 from synth.sample_accessories import sample_accessories
+from synth.sample_assets import use_assets
 from synth.sample_config import DatasetConfig, RingConfig, ViewsConfig
 from synth.sample_expression import sample_expression
 from synth.sample_hair import sample_facial_hair, sample_hair
@@ -52,17 +52,17 @@ def sample_head(config: DatasetConfig, index: int) -> HeadSpec:
 
     Raises:
         ValueError: a negative index.
-        AssetError: geometry or an environment map is not installed.
+        AssetError: an asset is not installed, or not in the store.
     """
     if index < 0:
         raise ValueError(f"head index {index} is negative")
     identity_index = index // config.looks_per_identity
-    person = sample_person(Streams(config.seed, identity_index), config.identity, config.seed)
+    identity = Streams(config.seed, identity_index)
+    person = sample_person(identity, config.identity, config.seed)
     look = Streams(config.seed, index)
     expression, gaze, pose = sample_expression(look, config.expression)
     hair = sample_hair(look, config.hair, person)
     light = sample_light(look, config.light)
-    assets = [asset_ref(GEOMETRY_ID)] + ([asset_ref(light.hdri)] if light.hdri else [])
     spec = HeadSpec(
         seed=config.seed,
         index=index,
@@ -85,9 +85,8 @@ def sample_head(config: DatasetConfig, index: int) -> HeadSpec:
             noise_seed=look.derive_seed("render.noise"),
             passes=config.passes,
         ),
-        assets=tuple(assets),
     )
-    return _rounded(spec)
+    return _rounded(use_assets(spec, identity, look, config.assets))
 
 
 def sample_views(streams: Streams, views: ViewsConfig) -> tuple[OrbitCamera, ...]:

@@ -6,10 +6,13 @@ the default mapping as a whole, so `--set hair.female_styles={bob: 1}` gives eve
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
+from synth.asset_store import AssetStore
 from synth.camera import FOV_DEG, RADIUS
 from synth.sample_accessories import AccessoriesConfig
+from synth.sample_assets import AssetsConfig, expand_assets, expand_weights
 from synth.sample_draw import Range, check_range
 from synth.sample_expression import ExpressionConfig
 from synth.sample_hair import FacialHairConfig, HairConfig
@@ -90,8 +93,29 @@ class DatasetConfig:
     wear: WearConfig = field(default_factory=WearConfig)
     accessories: AccessoriesConfig = field(default_factory=AccessoriesConfig)
     light: LightConfig = field(default_factory=LightConfig)
+    assets: AssetsConfig = field(default_factory=AssetsConfig)
 
     def __post_init__(self) -> None:
         for name in ("heads", "size", "samples", "looks_per_identity", "heads_per_shard"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is not positive")
+
+
+def with_known_assets(config: DatasetConfig) -> DatasetConfig:
+    """The configuration with what selects several assets (`studio:*`) replaced by their ids.
+
+    A dataset is made from the result, so that a store that grows cannot change it unseen.
+
+    Raises:
+        AssetError: an asset is missing or of another kind, or nothing is selected.
+    """
+    store = AssetStore(config.assets.store)
+    maps = {
+        name: expand_weights(getattr(config.light, name), "hdri", store)
+        for name in ("hdris", "dim_hdris")
+    }
+    return dataclasses.replace(
+        config,
+        light=dataclasses.replace(config.light, **maps),
+        assets=expand_assets(config.assets),
+    )

@@ -8,6 +8,7 @@ import numpy as np
 
 from synth import sample_palettes as palettes
 from synth.assets import HDRI_NAMES
+from synth.sample_assets import check_asset_weights
 from synth.sample_draw import Draw, Weights, check_probability, check_weights, choose, happens
 from synth.spec import AreaLight, Light, Rgb, Sky
 
@@ -25,7 +26,8 @@ class LightConfig:
             "practicals", coloured lamps around a neutral key; "sky", sun and sky; "ambient",
             uniform.
         side_lit: probability that a studio or a window leaves half of the face in shadow.
-        hdris: environment maps that may light a head (almost) alone.
+        hdris: environment maps that may light a head (almost) alone: names of the bundled ones, or
+            a user's (`studio:loft`, `studio:*`, see `AssetsConfig`).
         dim_hdris: environment maps under a key light; the low suns only here, as they leave faces
             black.
     """
@@ -67,8 +69,8 @@ class LightConfig:
     def __post_init__(self) -> None:
         check_probability("side_lit", self.side_lit)
         check_weights("kinds", self.kinds, palettes.LIGHT_KINDS)
-        check_weights("hdris", self.hdris, HDRI_NAMES)
-        check_weights("dim_hdris", self.dim_hdris, HDRI_NAMES)
+        check_asset_weights("hdris", self.hdris, HDRI_NAMES)
+        check_asset_weights("dim_hdris", self.dim_hdris, HDRI_NAMES)
 
 
 def sample_light(draw: Draw, settings: LightConfig) -> Light:
@@ -80,14 +82,14 @@ def sample_light(draw: Draw, settings: LightConfig) -> Light:
         rotation, strength = rng.uniform(0, 360), rng.uniform(0.8, 1.2)
         # whatever the map has in front of the face, a large soft light gives it shape
         fill = _area(rng.uniform(-45, 45), rng.uniform(10, 40), 2.5, rng.uniform(60, 130))
-        return Light(kind, f"bpy:{name}", float(rotation), float(strength), areas=(fill,))
+        return Light(kind, _asset_id(name), float(rotation), float(strength), areas=(fill,))
     if kind == "hdri_area":
         name = choose(draw("light.hdri"), settings.dim_hdris)
         key = _area(
             rng.uniform(-60, 60), rng.uniform(10, 50), rng.uniform(0.8, 2.5),
             rng.uniform(150, 320), (1.0, rng.uniform(0.94, 1.0), rng.uniform(0.88, 1.0)),
         )  # fmt: skip
-        return Light(kind, f"bpy:{name}", float(rng.uniform(0, 360)), 0.55, areas=(key,))
+        return Light(kind, _asset_id(name), float(rng.uniform(0, 360)), 0.55, areas=(key,))
     if kind == "studio":
         return _studio(rng, happens(rng, settings.side_lit))
     if kind == "window":
@@ -97,6 +99,11 @@ def sample_light(draw: Draw, settings: LightConfig) -> Light:
     if kind == "sky":
         return _sky(rng)
     return Light(kind, strength=float(rng.uniform(0.55, 0.75)))
+
+
+def _asset_id(name: str) -> str:
+    """The asset of an environment map: bundled ones go by their bare name."""
+    return name if ":" in name else f"bpy:{name}"
 
 
 def _studio(rng: np.random.Generator, side_lit: bool) -> Light:

@@ -8,13 +8,14 @@ lights.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from synth import camera as camera_module
 from synth.camera import Camera
 from synth.config import digest, from_dict, to_dict
 from synth.errors import ConfigError, SchemaMismatch, SpecError
+from synth.spec_assets import UserParts
 from synth.spec_person import (
     BEARD_STYLES,
     HAIR_STYLES,
@@ -76,6 +77,7 @@ __all__ = [
     "Rgb",
     "Skin",
     "Sky",
+    "UserParts",
 ]
 
 SCHEMA = 2
@@ -111,6 +113,7 @@ class HeadSpec:
     cameras: tuple[OrbitCamera, ...]
     render: RenderSettings
     assets: tuple[AssetRef, ...] = ()
+    user_parts: UserParts = field(default_factory=UserParts)
     schema: int = SCHEMA
 
     @property
