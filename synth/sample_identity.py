@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from synth import sample_palettes as palettes
+from synth import sample_shapes as shapes
 from synth.sample_draw import (
     Draw,
     Range,
@@ -32,8 +33,9 @@ class IdentityConfig:
         female: probability of a woman.
         ancestries: weights of the groups of `synth.sample_palettes.ANCESTRIES`, or "mixed".
         age_shape: parameters a, b of the Beta distribution of age between 20 and 85 years.
-        shape_scale: factor on the spread of all sculpted controls; above 1.3 come caricatures.
+        shape_scale: factor on the spread of all sculpted controls; above 1.2 come caricatures.
         asymmetry: standard deviation of the difference between left and right.
+        shoulder_breadth: ranges by sex, see `Identity.shoulder_breadth`.
     """
 
     female: float = 0.5
@@ -49,7 +51,10 @@ class IdentityConfig:
     )
     age_shape: Range = (1.2, 2.4)
     shape_scale: float = 1.0
-    asymmetry: float = 0.05
+    asymmetry: float = 0.06
+    shoulder_breadth: dict[str, Range] = field(
+        default_factory=lambda: {"female": (1.75, 1.92), "male": (1.90, 2.10)}
+    )
 
     def __post_init__(self) -> None:
         check_probability("female", self.female)
@@ -89,10 +94,11 @@ def sample_person(draw: Draw, settings: IdentityConfig, seed: int) -> Person:
     years = YOUNGEST_YEARS + (OLDEST_YEARS - YOUNGEST_YEARS) * age
     identity = Identity(
         identity_id=f"s{seed}-{draw.index:06d}",
-        phenotype=_phenotype(draw, ancestry, female, age),
-        shape=_shape(draw, settings, female, age),
+        phenotype=(phenotype := _phenotype(draw, ancestry, female, age)),
+        shape=_shape(draw, settings, ancestry, phenotype["weight"], female, age),
         age_years=float(round(years)),
-        sex="female" if female else "male",
+        sex=(sex := "female" if female else "male"),
+        shoulder_breadth=float(draw("identity.shoulders").uniform(*settings.shoulder_breadth[sex])),
     )
     melanin = draw("skin.melanin").uniform(*ancestry.melanin)
     grey_spread = draw("hair.grey").normal(0, 0.15)
@@ -126,6 +132,7 @@ def _mixed(draw: Draw) -> palettes.Ancestry:
         hair=merge(first.hair, second.hair),
         irises=merge(first.irises, second.irises),
         coily=blend(first.coily, second.coily),
+        tendencies=merge(first.tendencies, second.tendencies),
     )
 
 
@@ -134,7 +141,7 @@ def _phenotype(
 ) -> dict[str, float]:
     rng = draw("identity.phenotype")
     shares = rng.dirichlet(np.array(ancestry.shares) * 24 + 0.2)
-    gender = np.clip((0.95 if female else 0.08) + rng.normal(0, 0.07), 0, 1)
+    gender = np.clip((0.97 if female else 0.06) + rng.normal(0, 0.05), 0, 1)
     return {
         "gender": float(gender),
         "age": _YOUNGEST + (_OLDEST - _YOUNGEST) * age,
@@ -149,22 +156,67 @@ def _phenotype(
     }
 
 
-def _shape(draw: Draw, settings: IdentityConfig, female: bool, age: float) -> dict[str, float]:
-    """Sculpted controls; left and right are coupled and differ a little."""
-    shape: dict[str, float] = {}
-    means = palettes.CONTROL_MEAN["female" if female else "male"]
-    for part, labels in palettes.CONTROLS.items():
-        sigma = palettes.CONTROL_SIGMA[part] * settings.shape_scale
-        sigma *= palettes.FEMALE_FACTOR.get(part, 1.0) if female else 1.0
+def _shape(
+    draw: Draw,
+    settings: IdentityConfig,
+    ancestry: palettes.Ancestry,
+    weight: float,
+    female: bool,
+    age: float,
+) -> dict[str, float]:
+    """Sculpted controls: directions, what age and fat do, then what is nobody else's."""
+    total = dict(shapes.SEX_MEANS["female" if female else "male"])
+
+    def add(controls: dict[str, float], amount: float) -> None:
+        for label, value in controls.items():
+            total[label] = total.get(label, 0.0) + value * amount
+
+    for name, controls in shapes.DIRECTIONS.items():
+        rng = draw(f"identity.direction.{name}")
+        position = rng.uniform(-shapes.DIRECTION_LIMIT, shapes.DIRECTION_LIMIT)
+        spread = settings.shape_scale * (shapes.WOMENS_SPREAD.get(name, 1.0) if female else 1.0)
+        add(controls, float(position * spread + ancestry.tendencies.get(name, 0.0)))
+    old = max(0.0, age - shapes.MIDDLE_AGE) / (1 - shapes.MIDDLE_AGE)
+    add(shapes.OLD_AGE, old * draw("identity.ageing").uniform(0.6, 1.1))
+    add(shapes.BODY_FAT, (weight - 0.5) / 0.35)
+    for labels, sigma in shapes.RESIDUALS.items():
         for label in labels:
             rng = draw(f"identity.shape.{label}")
-            value = float(np.clip(rng.normal(0, sigma), -0.7, 0.7))
-            value = value * palettes.CONTROL_FACTOR.get(label, 1.0) + means.get(label, 0.0)
-            if label.startswith("l-"):
-                left, right = value + rng.normal(0, settings.asymmetry, 2)
-                shape[label], shape[f"r{label[1:]}"] = float(left), float(right)
-            else:
-                shape[label] = value
-    rng = draw("identity.shape.age")
-    shape["head-age-incr"] = float(max(0.0, age - 0.35) * 0.8 * rng.uniform(0.5, 1.0))
-    return shape
+            add({label: 1.0}, float(rng.normal(0, sigma * settings.shape_scale)))
+    return (
+        _forms(draw, settings) | _asymmetries(draw, settings) | _both_sides(draw, settings, total)
+    )
+
+
+def _both_sides(draw: Draw, settings: IdentityConfig, total: dict[str, float]) -> dict[str, float]:
+    """Split `l-` controls into a left and a right one that differ a little; cut at the limit."""
+    shape: dict[str, float] = {}
+    for label, value in total.items():
+        if label.startswith("l-"):
+            rng = draw(f"identity.sides.{label}")
+            left, right = value + rng.normal(0, settings.asymmetry, 2)
+            shape[label], shape[f"r{label[1:]}"] = float(left), float(right)
+        else:
+            shape[label] = float(value)
+    return {label: float(np.clip(v, -shapes.LIMIT, shapes.LIMIT)) for label, v in shape.items()}
+
+
+def _forms(draw: Draw, settings: IdentityConfig) -> dict[str, float]:
+    """The outline of the face: mostly one form, and a little of a second."""
+    rng = draw("identity.form")
+    first, second = rng.choice(shapes.FORMS, 2, replace=False)
+    scale = min(settings.shape_scale, 1.0)
+    return {
+        str(first): float(rng.uniform(0.15, 0.7) * scale),
+        str(second): float(rng.uniform(0, 0.3) * scale),
+    }
+
+
+def _asymmetries(draw: Draw, settings: IdentityConfig) -> dict[str, float]:
+    factor = settings.asymmetry / shapes.USUAL_ASYMMETRY
+    result = {}
+    for labels, sigma in shapes.ASYMMETRIES.items():
+        for label in labels:
+            value = draw(f"identity.shape.{label}").normal(0, sigma * factor)
+            result[label] = float(np.clip(value, -2.5 * sigma, 2.5 * sigma))
+    return result

@@ -1,4 +1,4 @@
-"""Tables of the sampler: colours, ancestries, expressions, spreads of the sculpted controls.
+"""Tables of the sampler: colours and ancestries (shapes of faces: `synth.sample_shapes`).
 
 Colours are linear RGB albedos. The numbers were tuned by eye on rendered heads; none is measured on
 people, and a group name stands for a region of the shape space, not for anybody's real statistics.
@@ -66,6 +66,7 @@ class Ancestry:
         hair: weights of natural hair colours.
         irises: weights of iris colours.
         coily: probability of tightly curled hair.
+        tendencies: means along directions of `synth.sample_shapes`, in standard deviations.
     """
 
     shares: tuple[float, float, float]
@@ -73,6 +74,7 @@ class Ancestry:
     hair: dict[str, float]
     irises: dict[str, float]
     coily: float
+    tendencies: dict[str, float]
 
 
 ANCESTRIES = {
@@ -81,24 +83,28 @@ ANCESTRIES = {
         {"black": 0.85, "dark_brown": 0.15},
         {"dark_brown": 0.75, "brown": 0.25},
         0.85,
+        {"lip_fullness": 0.3, "nose_breadth": 0.3},
     ),
     "east_asian": Ancestry(
         (0.04, 0.86, 0.10), (0.14, 0.42),
         {"black": 0.72, "dark_brown": 0.24, "brown": 0.04},
         {"dark_brown": 0.65, "brown": 0.35},
         0.02,
+        {"nose_bridge": -0.3, "lid_hood": 0.5, "eye_tilt": 0.3, "brow_ridge": -0.4},
     ),
     "south_asian": Ancestry(
         (0.16, 0.24, 0.60), (0.38, 0.70),
         {"black": 0.75, "dark_brown": 0.22, "brown": 0.03},
         {"dark_brown": 0.55, "brown": 0.40, "hazel": 0.05},
         0.05,
+        {"nose_size": 0.2, "lip_fullness": 0.3, "eye_size": 0.4, "lid_hood": -0.3},
     ),
     "middle_eastern": Ancestry(
         (0.10, 0.10, 0.80), (0.24, 0.46),
         {"black": 0.45, "dark_brown": 0.38, "brown": 0.15, "light_brown": 0.02},
         {"dark_brown": 0.30, "brown": 0.48, "hazel": 0.14, "green": 0.08},
         0.08,
+        {"nose_bridge": 0.6, "nose_size": 0.4, "brow_ridge": 0.2},
     ),
     "european": Ancestry(
         (0.05, 0.05, 0.90), (0.04, 0.28),
@@ -106,6 +112,7 @@ ANCESTRIES = {
          "ginger": 0.06},
         {"brown": 0.33, "hazel": 0.18, "green": 0.12, "blue": 0.27, "grey": 0.10},
         0.01,
+        {"lip_fullness": -0.3, "nose_breadth": -0.3},
     ),
 }  # fmt: skip
 
@@ -190,109 +197,3 @@ EXPRESSION_FAMILIES = (
     "neutral", "smile", "grin", "serious", "surprise", "talk", "squint", "sad", "closed_eyes",
 )  # fmt: skip
 LIGHT_KINDS = ("hdri", "hdri_area", "studio", "window", "practicals", "sky", "ambient")
-
-CONTROL_SIGMA = {
-    "nose": 0.30, "mouth": 0.25, "chin": 0.28, "cheek": 0.28, "eye": 0.22, "forehead": 0.30,
-    "head": 0.25, "ear": 0.35, "neck": 0.20, "eyebrows": 0.30, "torso": 0.15,
-}  # fmt: skip
-"""Spread of the sculpted controls by the part of the face; independent draws far above these make
-caricatures."""
-
-CONTROLS: dict[str, tuple[str, ...]] = {
-    "nose": (
-        "nose-nostrils-angle-up", "nose-flaring-incr", "nose-curve-convex", "nose-scale-depth-incr",
-        "nose-scale-vert-incr", "nose-point-width-incr", "nose-scale-horiz-incr",
-        "nose-width1-incr", "nose-width2-incr", "nose-width3-incr", "nose-trans-forward",
-        "nose-trans-up", "nose-hump-incr", "nose-nostrils-width-incr", "nose-trans-out",
-        "nose-greek-incr", "nose-point-up", "nose-septumangle-incr", "nose-base-up",
-        "nose-compression-uncompress", "nose-volume-incr",
-    ),
-    "mouth": (
-        "mouth-lowerlip-height-incr", "mouth-scale-horiz-incr", "mouth-cupidsbow-incr",
-        "mouth-laugh-lines-out", "mouth-scale-depth-incr", "mouth-lowerlip-volume-incr",
-        "mouth-angles-up", "mouth-lowerlip-width-incr", "mouth-trans-forward",
-        "mouth-upperlip-width-incr", "mouth-scale-vert-incr", "mouth-dimples-out",
-        "mouth-upperlip-height-incr", "mouth-upperlip-volume-incr", "mouth-cupidsbow-width-incr",
-        "mouth-upperlip-middle-up", "mouth-trans-up", "mouth-trans-out",
-        "mouth-lowerlip-middle-up", "mouth-philtrum-volume-incr",
-    ),
-    "chin": (
-        "chin-jaw-drop-incr", "chin-height-incr", "chin-prominent-incr", "chin-bones-incr",
-        "chin-width-incr", "chin-cleft-incr", "chin-prognathism-incr",
-    ),
-    "cheek": (
-        "l-cheek-trans-up", "l-cheek-volume-incr", "l-cheek-inner-incr", "l-cheek-bones-incr",
-    ),
-    "eye": (
-        "l-eye-corner1-up", "l-eye-height1-incr", "l-eye-height2-incr", "l-eye-height3-incr",
-        "l-eye-scale-incr", "l-eye-push1-out", "l-eye-push2-out", "l-eye-eyefold-up",
-        "l-eye-eyefold-angle-up", "l-eye-bag-incr", "l-eye-bag-out", "l-eye-bag-height-incr",
-        "l-eye-trans-up", "l-eye-epicanthus-out", "l-eye-corner2-up", "l-eye-trans-out",
-    ),
-    "eyebrows": ("eyebrows-angle-up", "eyebrows-trans-up", "eyebrows-trans-forward"),
-    "forehead": (
-        "forehead-temple-incr", "forehead-trans-forward", "forehead-scale-vert-incr",
-        "forehead-nubian-incr",
-    ),
-    "head": (
-        "head-angle-out", "head-scale-vert-incr", "head-trans-forward", "head-trans-up",
-        "head-fat-incr", "head-trans-out", "head-back-scale-depth-incr", "head-scale-depth-incr",
-        "head-scale-horiz-incr",
-    ),
-    "ear": (
-        "l-ear-lobe-incr", "l-ear-shape-round", "l-ear-trans-forward", "l-ear-rot-forward",
-        "l-ear-trans-up", "l-ear-scale-vert-incr", "l-ear-flap-incr", "l-ear-shape-triangle",
-        "l-ear-scale-incr", "l-ear-scale-depth-incr", "l-ear-wing-incr",
-    ),
-    "neck": (
-        "neck-scale-depth-incr", "neck-trans-forward", "neck-trans-out",
-        "neck-back-scale-depth-incr", "neck-scale-horiz-incr", "neck-scale-vert-incr",
-        "neck-trans-up",
-    ),
-    "torso": ("measure-shoulder-dist-incr", "torso-scale-horiz-incr"),
-}  # fmt: skip
-"""Sculpted controls that are drawn; `l-` stands for both sides."""
-
-CONTROL_FACTOR = {
-    "nose-trans-out": 0.15, "mouth-trans-out": 0.15, "head-trans-out": 0.15,
-    "neck-trans-out": 0.15, "head-angle-out": 0.15, "head-trans-forward": 0.15,
-    "head-trans-up": 0.15,
-    "nose-scale-depth-incr": 0.7, "nose-scale-vert-incr": 0.7, "nose-scale-horiz-incr": 0.7,
-    "nose-volume-incr": 0.7, "head-scale-vert-incr": 0.7, "head-scale-depth-incr": 0.7,
-    "head-scale-horiz-incr": 0.7, "head-back-scale-depth-incr": 0.7,
-    "chin-jaw-drop-incr": 0.5, "mouth-scale-depth-incr": 0.5, "mouth-trans-forward": 0.5,
-    "chin-cleft-incr": 0.5, "l-eye-scale-incr": 0.5,
-    "l-eye-height1-incr": 0.6, "l-eye-height2-incr": 0.6, "l-eye-height3-incr": 0.6,
-    "l-eye-eyefold-angle-up": 0.6,
-}  # fmt: skip
-"""Factors on the spread of single controls that soon look wrong."""
-
-_OPEN_EYES = {"l-eye-height1-incr": 0.30, "l-eye-height2-incr": 0.32, "l-eye-height3-incr": 0.30}
-"""The base mesh has its upper lids half over the iris; these lift them to a rested look."""
-
-CONTROL_MEAN = {
-    "female": {
-        **_OPEN_EYES, "l-eye-scale-incr": 0.36, "l-eye-corner2-up": 0.10,
-        "mouth-upperlip-volume-incr": 0.30, "mouth-lowerlip-volume-incr": 0.30,
-        "mouth-upperlip-height-incr": 0.15, "mouth-lowerlip-height-incr": 0.15,
-        "mouth-scale-horiz-incr": -0.08, "mouth-angles-up": 0.15,
-        "nose-scale-horiz-incr": -0.22, "nose-scale-depth-incr": -0.15,
-        "nose-scale-vert-incr": -0.22, "nose-volume-incr": -0.25, "nose-hump-incr": -0.20,
-        "nose-point-width-incr": -0.15, "nose-point-up": 0.15, "nose-width1-incr": -0.2,
-        "nose-width2-incr": -0.2, "nose-greek-incr": -0.15,
-        "chin-jaw-drop-incr": -0.25, "chin-width-incr": -0.35, "chin-bones-incr": -0.35,
-        "chin-height-incr": -0.20, "chin-prominent-incr": -0.10,
-        "l-cheek-bones-incr": 0.15, "l-cheek-volume-incr": 0.15, "l-cheek-inner-incr": 0.10,
-        "eyebrows-trans-forward": -0.35, "eyebrows-trans-up": 0.25, "eyebrows-angle-up": 0.15,
-        "forehead-nubian-incr": 0.15, "forehead-trans-forward": -0.10,
-        "forehead-scale-vert-incr": -0.25,
-        "neck-scale-horiz-incr": -0.20, "neck-scale-depth-incr": -0.20,
-        "measure-shoulder-dist-incr": -0.40, "torso-scale-horiz-incr": -0.30,
-    },
-    "male": {
-        **_OPEN_EYES, "l-eye-scale-incr": 0.12,
-        "measure-shoulder-dist-incr": -0.15, "torso-scale-horiz-incr": -0.15,
-    },
-}  # fmt: skip
-FEMALE_FACTOR = {"nose": 0.6, "chin": 0.6, "forehead": 0.6, "mouth": 0.6, "head": 0.6}
-"""Women's spread on these parts, relative to men's."""
