@@ -21,6 +21,7 @@ from synth.blender_scenes.hair import (
     build_lashes,
     head_surface,
 )
+from synth.blender_scenes.headwear import build_headwear
 from synth.blender_scenes.lights import add_lights
 from synth.blender_scenes.mouth import build_mouth
 from synth.blender_scenes.skin import build_head_skin
@@ -37,6 +38,8 @@ PASS_INDEX = {
     "beard": 7,
     "clothes": 8,
     "glasses": 9,
+    "headwear": 10,
+    "earrings": 11,
 }
 """Value of Cycles' object index per part; 0 is the background."""
 
@@ -87,9 +90,13 @@ def build_head(spec: HeadSpec) -> BuiltHead:
         parts["eyes"] = tuple(build_eyes(spec, model, shape))
     with clock("mouth"):
         parts["mouth"] = tuple(build_mouth(spec, model, shape))
-    with clock("hair"):
+    with clock("surface"):
         surface = head_surface(model, shape, clothing.obstacles)
-        parts["hair"] = tuple(build_hair(spec, model, shape, surface=surface))
+    with clock("headwear"):
+        worn = build_headwear(spec, shape, surface)
+        parts["headwear"] = worn.objects
+    with clock("hair"):
+        parts["hair"] = tuple(build_hair(spec, model, shape, surface=surface, cover=worn.cover))
         parts["brows"] = tuple(build_brows(spec, model, shape, surface=surface))
         parts["lashes"] = tuple(build_lashes(spec, model, shape))
         parts["beard"] = tuple(build_beard(spec, model, shape, surface=surface))

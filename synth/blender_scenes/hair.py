@@ -18,10 +18,11 @@ from synth.blender_scenes.hair_pigment import facial_colour
 from synth.blender_scenes.hair_strands import StrandSet
 from synth.blender_scenes.hair_styles import strand_scale
 from synth.blender_scenes.head import new_curves
+from synth.blender_scenes.headwear_fit import HairCover
 from synth.headmodel import HeadModel, HeadShape
 from synth.spec import HairColour, HeadSpec
 
-_LASHES = HairColour(name="lash", melanin=0.97, redness=0.0, albedo=(0.008, 0.007, 0.006))
+LASH_COLOUR = HairColour(name="lash", melanin=0.97, redness=0.0, albedo=(0.008, 0.007, 0.006))
 
 
 def head_surface(
@@ -45,19 +46,25 @@ def build_hair(
     obstacles: Sequence[Obstacle] = (),
     *,
     surface: HeadSurface | None = None,
+    cover: HairCover | None = None,
 ) -> list[bpy.types.Object]:
     """Scalp hair.
 
     Args:
         obstacles: vertices and normals [n, 3] in model space of what hair lies on (clothes).
         surface: the result of `head_surface`, when the caller has it already.
+        cover: headwear that presses or hides the hair.
 
     Raises:
         SpecError: the head model lacks a mask.
     """
     surface = surface or head_surface(model, shape, obstacles)
+    if cover is not None and cover.hides_all:
+        return []
     material = hair_material(spec.hair.colour, "hair")
     parts = groom(spec.hair, surface, spec.render.size)
+    if cover is not None:
+        parts = [pressed for pressed in map(cover.press, parts) if len(pressed)]
     return [_curves(f"hair_{i}", part, shape, material) for i, part in enumerate(parts)]
 
 
@@ -76,7 +83,7 @@ def build_lashes(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> list[bpy
     strands = lash_strands(
         spec.facial_hair, shape.base_vertices, model.groups, shape.eyes, _small_radius(spec)
     )
-    return [_curves("lashes", strands, shape, hair_material(_LASHES, "lashes", variation=0.0))]
+    return [_curves("lashes", strands, shape, hair_material(LASH_COLOUR, "lashes", variation=0.0))]
 
 
 def build_beard(
