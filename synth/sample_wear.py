@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from synth import sample_garments as garments
 from synth import sample_palettes as palettes
 from synth.sample_draw import Draw, Weights, check_probability, check_weights, choose, happens
 from synth.sample_identity import Person
@@ -18,6 +19,9 @@ from synth.spec import (
     Rgb,
     Skin,
 )
+
+_WHITE_UNDER = 0.5
+"""Probability that what is worn underneath is white."""
 
 
 @dataclass(frozen=True)
@@ -31,21 +35,27 @@ class WearConfig:
 
     garments: Weights = field(
         default_factory=lambda: {
-            "tee": 0.30,
-            "v_neck": 0.12,
-            "sweater": 0.18,
-            "turtleneck": 0.10,
-            "shirt": 0.18,
-            "hoodie": 0.12,
+            "tee": 0.22,
+            "v_neck": 0.08,
+            "tank_top": 0.05,
+            "sweater": 0.13,
+            "turtleneck": 0.07,
+            "shirt": 0.15,
+            "polo": 0.07,
+            "hoodie": 0.09,
+            "cardigan": 0.06,
+            "blazer": 0.08,
         }
     )
     patterns: Weights = field(
         default_factory=lambda: {
-            "plain": 0.62,
-            "horizontal_stripes": 0.12,
-            "vertical_stripes": 0.08,
-            "plaid": 0.09,
-            "print": 0.09,
+            "plain": 0.58,
+            "horizontal_stripes": 0.10,
+            "vertical_stripes": 0.06,
+            "plaid": 0.07,
+            "print": 0.06,
+            "graphic": 0.08,
+            "colour_block": 0.05,
         }
     )
     makeup: float = 0.55
@@ -84,21 +94,39 @@ def dress_skin(draw: Draw, settings: WearConfig, person: Person) -> Skin:
 
 
 def sample_clothes(draw: Draw, settings: WearConfig) -> Clothes:
-    """Garment, colours and pattern."""
+    """Garment, what it is worn over, colours, pattern, fabric and fit."""
+    garment = choose(draw("clothes.garment"), settings.garments)
     rng = draw("clothes.colour")
     weights = np.array([cloth.weight for cloth in palettes.CLOTHS])
-    first, second = rng.choice(len(weights), 2, replace=False, p=weights / weights.sum())
+    first, second, under = rng.choice(len(weights), 3, replace=False, p=weights / weights.sum())
 
     def shade(number: int) -> Rgb:
         brightness = rng.uniform(0.8, 1.15)
         return tuple(float(min(0.7, c * brightness)) for c in palettes.CLOTHS[number].colour)
 
+    colour, second_colour, under_colour = shade(first), shade(second), shade(under)
+    rng = draw("clothes.under_colour")
+    layers = garments.GARMENT_LAYERS.get(garment, {"none": 1.0})
+    if rng.random() < _WHITE_UNDER:
+        under_colour = garments.WHITE
+    rng = draw("clothes.pattern")
+    pattern = choose(rng, settings.patterns)
+    if pattern not in garments.GARMENT_PATTERNS[garment]:
+        pattern = "plain"
+    rng = draw("clothes.button_colour")
+    buttons = garments.BUTTON_COLOURS[rng.integers(len(garments.BUTTON_COLOURS))]
     return Clothes(
-        garment=choose(draw("clothes.garment"), settings.garments),
-        colour=shade(first),
-        second_colour=shade(second),
-        pattern=choose(draw("clothes.pattern"), settings.patterns),
+        garment=garment,
+        colour=colour,
+        second_colour=second_colour,
+        pattern=pattern,
         pattern_scale=float(draw("clothes.pattern_scale").uniform(24, 67)),
         wrinkles=float(draw("clothes.wrinkles").uniform(0.6, 1.3)),
         cloth_seed=draw.derive_seed("clothes.cloth"),
+        fabric=choose(draw("clothes.fabric"), garments.GARMENT_FABRICS[garment]),
+        fit=float(draw("clothes.fit").beta(2.0, 2.0)),
+        opening=float(draw("clothes.opening").uniform(0, 1)),
+        under=choose(draw("clothes.under_garment"), layers),
+        under_colour=under_colour,
+        button_colour=buttons,
     )

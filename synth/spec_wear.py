@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from synth.errors import SpecError
 from synth.spec_person import Rgb, check_known
 
 GARMENTS = (
     "tee", "v_neck", "tank_top", "sweater", "turtleneck", "shirt", "polo", "hoodie", "cardigan",
     "blazer",
 )  # fmt: skip
-PATTERNS = ("plain", "horizontal_stripes", "vertical_stripes", "plaid", "print")
+UNDER_GARMENTS = ("none", "tee", "shirt")
+FABRICS = ("jersey", "poplin", "denim", "flannel", "fine_knit", "chunky_knit", "fleece", "wool")
+PATTERNS = (
+    "plain", "horizontal_stripes", "vertical_stripes", "plaid", "print", "graphic", "colour_block",
+)  # fmt: skip
 GLASSES_SHAPES = ("round", "oval", "rectangle", "browline")
 HEADWEAR = ("beanie", "cap", "bucket_hat", "headscarf")
 EARRINGS = ("stud", "hoop", "drop")
@@ -18,19 +23,46 @@ EARRINGS = ("stud", "hoop", "drop")
 
 @dataclass(frozen=True)
 class Clothes:
-    """A garment, its two colours and its pattern (`pattern_scale` in repeats per metre)."""
+    """A garment, what it is made of, and how it is worn.
+
+    Attributes:
+        garment: one of `GARMENTS`.
+        colour, second_colour: of the cloth and of its pattern.
+        pattern: one of `PATTERNS`.
+        pattern_scale: repeats of the pattern per metre.
+        wrinkles: height of the folds relative to a typical one, 0 smooth.
+        cloth_seed: decides where folds lie and what a print or graphic shows.
+        fabric: one of `FABRICS`.
+        fit: 0 tight ... 1 loose.
+        opening: 0 closed ... 1 open: buttons of shirt and polo, depth of the front of v_neck,
+            cardigan and blazer, width of a round neck.
+        under: worn underneath, one of `UNDER_GARMENTS`; a cardigan or blazer needs something.
+        under_colour: its colour.
+        button_colour: of buttons and drawstrings.
+    """
 
     garment: str
     colour: Rgb
     second_colour: Rgb
     pattern: str = "plain"
-    pattern_scale: float = 200.0
+    pattern_scale: float = 40.0
     wrinkles: float = 1.0
     cloth_seed: int = 0
+    fabric: str = "jersey"
+    fit: float = 0.5
+    opening: float = 0.5
+    under: str = "none"
+    under_colour: Rgb = (0.64, 0.635, 0.62)
+    button_colour: Rgb = (0.5, 0.48, 0.44)
 
     def __post_init__(self) -> None:
         check_known("clothes.garment", self.garment, GARMENTS)
         check_known("clothes.pattern", self.pattern, PATTERNS)
+        check_known("clothes.fabric", self.fabric, FABRICS)
+        check_known("clothes.under", self.under, UNDER_GARMENTS)
+        for name in ("fit", "opening"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SpecError(f"clothes.{name} {getattr(self, name)} is not in [0, 1]")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Clothes: a garment and its collar on the model's body, as Blender objects."""
+"""Clothes: the garment, its collar and trim, and what is worn underneath, as Blender objects."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from dataclasses import dataclass
 import bpy
 import numpy as np
 
-from synth.blender_scenes.clothes_cuts import dress
-from synth.blender_scenes.clothes_fabric import fabric_material
-from synth.blender_scenes.head import new_mesh
+from synth.blender_scenes.clothes_dress import dress
+from synth.blender_scenes.clothes_fabric import SEAM_ATTRIBUTE, Materials
+from synth.blender_scenes.clothes_geometry import PANELS, Garment
+from synth.blender_scenes.clothes_sheet import Part
+from synth.blender_scenes.head import compact, new_mesh
 from synth.headmodel import HeadModel, HeadShape
 from synth.spec import HeadSpec
+
+_LIES_UNDER_HAIR = ("hood", "collar", "lapel", "band")
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,9 +23,9 @@ class Clothing:
     """A dressed body.
 
     Attributes:
-        objects: what was added to the scene.
+        objects: what was added to the scene, all of it clothes.
         obstacles: (vertices, outward normals), each [N, 3] in model space metres, for hair.
-        visible_skin: [F] bool, the quads of the model that the garment does not hide.
+        visible_skin: [F] bool, the quads of the model that the clothes do not hide.
     """
 
     objects: tuple[bpy.types.Object, ...]
@@ -30,7 +34,7 @@ class Clothing:
 
 
 def build_clothes(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> Clothing:
-    """Dress the body of `shape` in the garment of the spec.
+    """Dress the body of `shape` in the clothes of the spec.
 
     Args:
         spec: its `clothes` decide.
@@ -38,18 +42,44 @@ def build_clothes(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> Clothin
         shape: the evaluated head.
     """
     dressed = dress(spec.clothes, model, shape)
-    objects = []
-    parts = [("garment", dressed.garment, False)]
-    parts += [(f"collar_{i}", c, c.ribbed) for i, c in enumerate(dressed.collars)]
-    for name, part, ribbed in parts:
-        material = fabric_material(
-            spec.clothes, ribbed=ribbed, units_per_metre=shape.units_per_metre
-        )
-        vertices = shape.to_world(part.vertices)
-        uv = part.coordinates[part.faces]
-        objects.append(new_mesh(name, vertices, part.faces, material, uv=uv))
+    garment = dressed.garment
+    materials = Materials(spec.clothes, shape.units_per_metre, _neck_coordinates(garment))
+    used, faces = compact(garment.faces)
+    cloth = new_mesh(
+        "garment",
+        shape.to_world(garment.vertices[used]),
+        faces,
+        [materials.of(name) for name in PANELS],
+        {SEAM_ATTRIBUTE: garment.seam_m[used]},
+        uv=garment.coordinates,
+        face_materials=garment.panel,
+    )
+    objects = [cloth]
+    objects += [_add(part, shape, materials.of(part.role)) for part in dressed.parts]
     return Clothing(
         objects=tuple(objects),
-        obstacles=((dressed.garment.vertices, dressed.garment.normals),),
+        obstacles=((garment.vertices, garment.normals),),
         visible_skin=dressed.visible_skin,
+    )
+
+
+def _neck_coordinates(garment: Garment) -> np.ndarray:
+    """[2] cloth coordinates of the lowest point of the neckline in front."""
+    front = np.flatnonzero(
+        np.isin(garment.faces, garment.neck_loop) & (garment.panel == 1)[:, None]
+    )
+    coordinates = garment.coordinates.reshape(-1, 2)[front]
+    return np.array([0.0, coordinates[:, 1].min()])
+
+
+def _add(part: Part, shape: HeadShape, material: bpy.types.Material) -> bpy.types.Object:
+    used, faces = compact(part.faces)
+    seam = np.full(len(part.vertices), 0.05) if part.seam_m is None else part.seam_m
+    return new_mesh(
+        part.name,
+        shape.to_world(part.vertices[used]),
+        faces,
+        material,
+        {SEAM_ATTRIBUTE: seam[used]},
+        uv=part.coordinates,
     )

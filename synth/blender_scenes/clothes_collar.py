@@ -1,7 +1,7 @@
-"""Collars: profiles swept along the neckline, kept outside neck and garment.
+"""Collars: ribbed bands, roll necks, folded collars with points, lapels.
 
-A profile is drawn in the plane across the neckline: `along` continues the cloth beyond its edge
-(towards the head), `out` points away from the body. Both are metres.
+Everything is swept along the edge of a garment. A profile is drawn in the plane across the edge:
+`along` continues the cloth beyond it (towards the head), `out` points away from the body. Metres.
 """
 
 from __future__ import annotations
@@ -10,207 +10,170 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.interpolate import CubicSpline
-from scipy.spatial import cKDTree
 
-from synth.blender_scenes.clothes_geometry import Garment
+from synth.blender_scenes.clothes_drape import Collider
+from synth.blender_scenes.clothes_sheet import Frames, Part, lie_on, smooth_rows, thicken
 from synth.headmodel_masks import smoothstep
-
-_LOOP_POINTS = 160
 
 Profile = np.ndarray
 """[P, 2] (along, out) metres: the middle line of the cloth, from the edge outwards."""
 
-_RIB_TEE: Profile = np.array([[-0.004, 0.001], [0.004, 0.0022], [0.013, 0.0012]])
-_RIB_SWEATER: Profile = np.array([[-0.007, 0.002], [0.006, 0.0048], [0.020, 0.0030]])
-_ROLL_NECK: Profile = np.array(
-    [[-0.004, 0.0005], [0.004, 0.001], [0.009, 0.0045], [0.006, 0.0085], [-0.008, 0.010],
-     [-0.026, 0.0115], [-0.034, 0.0125]]
-)  # fmt: skip
-_PLACKET: Profile = np.array([[-0.0160, 0.0016], [-0.0075, 0.0026], [0.0012, 0.0016]])
-_SHIRT_BACK: Profile = np.array(
-    [[-0.006, 0.001], [0.010, 0.001], [0.026, 0.0005], [0.031, 0.0025], [0.028, 0.0060],
-     [0.014, 0.0085], [-0.002, 0.0105], [-0.016, 0.0115]]
-)  # fmt: skip
-_SHIRT_FRONT: Profile = np.array(
-    [[-0.004, 0.001], [0.006, 0.0012], [0.015, 0.0015], [0.0195, 0.0035], [0.017, 0.0065],
-     [0.002, 0.0085], [-0.022, 0.0095], [-0.046, 0.0090]]
-)  # fmt: skip
-_HOOD_BACK: Profile = np.array(
-    [[-0.010, 0.002], [0.006, 0.003], [0.026, 0.008], [0.038, 0.021], [0.033, 0.038],
-     [0.010, 0.049], [-0.026, 0.052], [-0.062, 0.044], [-0.090, 0.028], [-0.098, 0.010]]
-)  # fmt: skip
-_HOOD_FRONT: Profile = np.array(
-    [[-0.006, 0.001], [0.002, 0.002], [0.009, 0.003], [0.013, 0.006], [0.013, 0.010],
-     [0.009, 0.013], [0.002, 0.014], [-0.006, 0.013], [-0.013, 0.010], [-0.018, 0.005]]
-)  # fmt: skip
+_FREE_CLEARANCE_M = 0.0022
+_STAND_ROWS, _LEAF_ROWS = 4, 10
+_OPEN_SLIDE = 0.45
+"""How far the points of an open collar lie down along the front edge, in widths of the leaf."""
 
 
-@dataclass(frozen=True)
-class CollarStyle:
-    """How a collar is swept.
+@dataclass(frozen=True, eq=False)
+class Band:
+    """A closed profile along an edge: rib, roll neck, hem of an armhole.
 
     Attributes:
         back, front: profiles with the same number of points, blended by the angle.
         thickness_m: thickness of the cloth.
         clearance_m: least distance of its inner side from the skin.
-        open_half_width_m: half the gap at the front; None closes the collar.
-        point_m: how far the ends of an open collar reach towards the middle, at their free edge.
-        ribbed: knitted rib instead of the garment's fabric.
+        role: see `clothes_sheet.ROLES`.
     """
 
     back: Profile
     front: Profile
     thickness_m: float
     clearance_m: float = 0.002
-    open_half_width_m: float | None = None
-    point_m: float = 0.0
-    ribbed: bool = False
+    role: str = "rib"
 
 
-COLLARS: dict[str, tuple[CollarStyle, ...]] = {
-    "tee": (CollarStyle(_RIB_TEE, _RIB_TEE, 0.0028, ribbed=True),),
-    "v_neck": (CollarStyle(_RIB_TEE, _RIB_TEE, 0.0028, ribbed=True),),
-    "sweater": (CollarStyle(_RIB_SWEATER, _RIB_SWEATER, 0.0065, ribbed=True),),
-    "turtleneck": (CollarStyle(_ROLL_NECK, _ROLL_NECK, 0.0045, 0.003, ribbed=True),),
-    "shirt": (
-        CollarStyle(_PLACKET, _PLACKET, 0.0018),
-        CollarStyle(
-            _SHIRT_BACK, _SHIRT_FRONT, 0.0022, 0.003, open_half_width_m=0.030, point_m=0.012
-        ),
-    ),
-    "hoodie": (CollarStyle(_HOOD_BACK, _HOOD_FRONT, 0.006, 0.003),),
-}
-"""What is swept along the neckline of each garment, the collar proper last."""
-
-
-@dataclass(frozen=True, eq=False)
-class Collar:
-    """A swept collar in model space.
+@dataclass(frozen=True)
+class FoldedCollar:
+    """A collar of a stand and a leaf that is folded over it; metres.
 
     Attributes:
-        vertices: [N, 3] metres.
-        faces: [F, 4] int.
-        coordinates: [N, 2] metres around the neck and across the band.
-        ribbed: see `CollarStyle`.
+        stand_back_m, stand_front_m: height of the stand at the nape and at the ends.
+        leaf_back_m, leaf_front_m: width of the leaf at the nape and at its points.
+        spread_m: how far the points lie away from the ends, along the neckline.
+        thickness_m: thickness of the cloth.
+        roll_m: distance between stand and leaf at the fold.
+        end_m: over what length the leaf grows from its width at the nape to its points.
+        role: see `clothes_sheet.ROLES`.
     """
 
-    vertices: np.ndarray
-    faces: np.ndarray
-    coordinates: np.ndarray
-    ribbed: bool
+    stand_back_m: float
+    stand_front_m: float
+    leaf_back_m: float
+    leaf_front_m: float
+    spread_m: float
+    thickness_m: float
+    roll_m: float = 0.004
+    end_m: float = 0.10
+    role: str = "cloth"
 
 
-@dataclass(frozen=True, eq=False)
-class Frames:
-    """Local axes along a neckline.
-
-    Attributes:
-        points: [n, 3] metres.
-        along: [n, 3] unit, continues the cloth beyond its edge.
-        out: [n, 3] unit, away from the body.
-        length: [n] metres from the start.
-        closed: whether the last point is joined to the first.
-    """
-
-    points: np.ndarray
-    along: np.ndarray
-    out: np.ndarray
-    length: np.ndarray
-    closed: bool
-
-
-def sweep_collar(
-    style: CollarStyle, garment: Garment, skin: np.ndarray, skin_normals: np.ndarray
-) -> Collar:
-    """Sweep the profile of `style` along the neckline of `garment`.
+def sweep_band(name: str, band: Band, frames: Frames, skin: Collider, cloth: Collider) -> Part:
+    """Sweep the profile of `band` along a closed edge.
 
     Args:
-        style: one of `COLLARS`.
-        garment: the draped garment.
-        skin: [S, 3] vertices of neck and chest in model space, to keep the collar outside.
-        skin_normals: [S, 3].
+        name: name of the part.
+        band: what to sweep.
+        frames: the edge.
+        skin: neck and chest, to stay outside of.
+        cloth: the garment, on which the free half of the band lies.
     """
-    frames = neckline_frames(garment)
-    if style.open_half_width_m is not None:
-        frames = _open_front(frames, style.open_half_width_m)
-    centre = frames.points.mean(axis=0)
-    radial = frames.points - centre
-    frontness = smoothstep(-0.45, 0.55, -radial[:, 1] / np.linalg.norm(radial[:, :2], axis=1))
-    profile = (
-        style.back[None] * (1 - frontness[:, None, None])
-        + style.front[None] * frontness[:, None, None]
-    )
-    profile = _refine(profile)
+    radial = frames.points - frames.points.mean(axis=0)
+    sideways = np.linalg.norm(radial[:, :2], axis=1)
+    frontness = smoothstep(-0.45, 0.55, -radial[:, 1] / sideways)[:, None, None]
+    profile = _refine(band.back[None] * (1 - frontness) + band.front[None] * frontness)
     middle = (
         frames.points[:, None]
         + frames.along[:, None] * profile[..., :1]
         + frames.out[:, None] * profile[..., 1:]
     )
-    if style.point_m:
-        middle = _draw_points(middle, frames, style.point_m)
-    middle = _push_outside(middle, skin, skin_normals, style.clearance_m + style.thickness_m / 2)
-    # Only the free half of the cloth lies on the garment; the other half is sewn to it.
-    free = slice(middle.shape[1] // 2, None)
-    middle[:, free] = _push_outside(
-        middle[:, free], garment.vertices, garment.normals, style.thickness_m / 2 + 0.0025
-    )
-    middle = _smooth_along(middle, frames.closed)
-    return _thicken(middle, frames, style)
+    half = band.thickness_m / 2
+    middle = lie_on(middle, skin, band.clearance_m + half)
+    if profile.shape[1] > 6:  # a roll: its free half lies on the garment
+        free = slice(middle.shape[1] // 2, None)
+        middle[:, free] = lie_on(middle[:, free], cloth, half + _FREE_CLEARANCE_M)
+    middle = smooth_rows(middle, 4, closed=frames.closed)
+    return thicken(name, middle, band.thickness_m, band.role, closed=frames.closed)
 
 
-def neckline_frames(garment: Garment) -> Frames:
-    """Evenly spaced frames along the neckline; the first point is in front."""
-    loop = garment.neck_loop
-    points, normals = garment.vertices[loop], garment.normals[loop]
-    turn = np.cross(points, np.roll(points, -1, axis=0)).sum(axis=0)[2]
-    if turn < 0:  # counter-clockwise from above
-        points, normals = points[::-1], normals[::-1]
-    front = np.argmin(points[:, 1] + 0.5 * np.abs(points[:, 0] - points[:, 0].mean()))
-    points, normals = np.roll(points, -front, axis=0), np.roll(normals, -front, axis=0)
-    points, normals = _without_turning_back(points, normals)
-    closed = np.concatenate([points, points[:1]])
-    length = np.r_[0.0, np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))]
-    at = np.linspace(0, length[-1], _LOOP_POINTS, endpoint=False)
-    points = _resample(at, length, closed)
-    normals = _resample(at, length, np.concatenate([normals, normals[:1]]))
-    points = _smooth(points, 2)
-    tangent = np.roll(points, -1, axis=0) - np.roll(points, 1, axis=0)
-    tangent = _unit(tangent)
-    out = _smooth(_unit(normals), 12)
-    out = _unit(out - (out * tangent).sum(axis=1, keepdims=True) * tangent)
-    along = np.cross(out, tangent)  # towards the head for a counter-clockwise loop
-    return Frames(points, _unit(along), out, at, True)
+def fold_collar(
+    name: str, collar: FoldedCollar, edge: Frames, gap_m: float, skin: Collider, cloth: Collider
+) -> Part:
+    """Sweep a folded collar along a neckline.
 
-
-def _without_turning_back(points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Drop points of a closed curve at which it turns back on itself.
-
-    Where the cut runs diagonally through the quads, the vertices that were snapped onto it do not
-    follow each other in order.
+    Args:
+        name: name of the part.
+        collar: what to sweep.
+        edge: the whole neckline, or the part of it that the collar follows.
+        gap_m: half the gap at the front; above a centimetre the collar is open, and its points
+            lie down along the front edges instead of away from them.
+        skin: neck and chest, to stay outside of.
+        cloth: the garment, on which the leaf lies.
     """
-    while True:
-        before = points - np.roll(points, 1, axis=0)
-        after = np.roll(points, -1, axis=0) - points
-        turns = (before * after).sum(axis=1) <= 0
-        turns[1:] &= ~turns[:-1]  # of two neighbours the first goes, then look again
-        if not turns.any():
-            return points, normals
-        points, normals = points[~turns], normals[~turns]
+    frames = open_front(edge, gap_m) if gap_m else edge
+    whole = frames.length[-1] - frames.length[0]
+    from_end = np.minimum(frames.length - frames.length[0], frames.length[-1] - frames.length)
+    back = smoothstep(0.0, 0.6 * whole / 2, from_end)
+    stand = collar.stand_front_m + (collar.stand_back_m - collar.stand_front_m) * back
+    tip = smoothstep(collar.end_m, 0.0, from_end)
+    leaf = collar.leaf_back_m + (collar.leaf_front_m - collar.leaf_back_m) * tip
+    inward = np.where(frames.length < frames.length[0] + whole / 2, 1.0, -1.0)
+    slide = collar.spread_m if gap_m < 0.01 else -_OPEN_SLIDE * collar.leaf_front_m
+    rows = [
+        frames.points + frames.along * (stand * t)[:, None] + frames.out * 0.001
+        for t in np.linspace(0, 1, _STAND_ROWS)
+    ]
+    for t in np.linspace(1, 0, _LEAF_ROWS, endpoint=False)[::-1]:
+        # rows of the leaf slide along the edge: its end slants, its corner is the point
+        shifted = edge.at(frames.length + inward * slide * t * tip)
+        fold = collar.roll_m * np.sin(np.pi * min(t * 3.0, 0.5))
+        rise = stand + 0.5 * collar.roll_m - leaf * t
+        rows.append(shifted.points + shifted.along * rise[:, None] + shifted.out * fold)
+    sheet = np.stack(rows, axis=1)
+    half = collar.thickness_m / 2
+    sheet[:, :_STAND_ROWS] = lie_on(sheet[:, :_STAND_ROWS], skin, 0.003 + half)
+    outer = lie_on(sheet[:, _STAND_ROWS:], skin, 0.003 + half + collar.roll_m)
+    # below the edge of the garment nothing holds the leaf up
+    below = np.arange(1, _LEAF_ROWS + 1) / _LEAF_ROWS * leaf[:, None] > stand[:, None] + 0.012
+    highest = np.where(below, half + 0.0055, np.inf)
+    sheet[:, _STAND_ROWS:] = lie_on(outer, cloth, half + _FREE_CLEARANCE_M, highest)
+    sheet = smooth_rows(sheet, 3, closed=False)
+    return thicken(name, sheet, collar.thickness_m, collar.role, closed=False)
 
 
-def _resample(at: np.ndarray, length: np.ndarray, values: np.ndarray) -> np.ndarray:
-    return np.stack([np.interp(at, length, column) for column in values.T], axis=1)
+def lapel(
+    name: str, frames: Frames, width_m: np.ndarray, thickness_m: float, cloth: Collider, role: str
+) -> Part:
+    """A lapel: the front edge of a jacket, folded outwards onto its chest.
+
+    Args:
+        name, role: see `Part`.
+        frames: the edge from the button up to the notch.
+        width_m: [n] its width along the edge.
+        thickness_m: of the cloth.
+        cloth: the jacket.
+    """
+    rows = []
+    half = thickness_m / 2
+    top = smoothstep(0.80, 1.0, np.linspace(0, 1, len(frames.points)))
+    for t in np.linspace(0, 1, 12):
+        # the upper edge drops outwards, which opens the notch
+        shifted = frames.at(frames.length - np.sign(frames.length[-1] - frames.length[0])
+                            * 0.022 * t * top)  # fmt: skip
+        out = -width_m * max(t - 0.08, 0) / 0.92
+        roll = 0.007 * np.sin(np.pi * min(1.0, t * 1.6 + 0.12)) + half
+        rows.append(shifted.points + shifted.along * out[:, None] + shifted.out * roll)
+    sheet = np.stack(rows, axis=1)
+    share = np.linspace(0, 1, 12)[None]
+    highest = half + 0.003 + 0.006 * np.sin(np.pi * np.minimum(1.0, share + 0.1))
+    sheet[:, 1:] = lie_on(sheet[:, 1:], cloth, half + 0.002, highest[:, 1:])
+    return thicken(name, smooth_rows(sheet, 2, closed=False), thickness_m, role, closed=False)
 
 
-def _open_front(frames: Frames, half_width_m: float) -> Frames:
+def open_front(frames: Frames, half_width_m: float) -> Frames:
     """The part of the frames behind the front gap, from the subject's left to its right."""
     x = frames.points[:, 0] - frames.points[:, 0].mean()
-    kept = np.flatnonzero(
-        (np.abs(x) > half_width_m) | (frames.points[:, 1] > frames.points[:, 1].mean())
-    )
-    return Frames(
-        frames.points[kept], frames.along[kept], frames.out[kept], frames.length[kept], False
-    )
+    behind = frames.points[:, 1] > frames.points[:, 1].mean()
+    return frames.take(np.flatnonzero((np.abs(x) > half_width_m) | behind))
 
 
 def _refine(profile: np.ndarray) -> np.ndarray:
@@ -220,92 +183,3 @@ def _refine(profile: np.ndarray) -> np.ndarray:
         return profile
     spline = CubicSpline(np.arange(count), profile, axis=1)
     return spline(np.linspace(0, count - 1, 2 * count - 1))
-
-
-def _draw_points(middle: np.ndarray, frames: Frames, reach_m: float) -> np.ndarray:
-    """Draw the free edge of both ends towards the middle of the chest: the collar's points."""
-    from_end = np.minimum(frames.length - frames.length[0], frames.length[-1] - frames.length)
-    near_end = smoothstep(0.05, 0.0, from_end)[:, None]
-    row = np.linspace(0, 1, middle.shape[1])[None]
-    inward = -np.sign(frames.points[:, :1] - frames.points[:, 0].mean())
-    moved = middle.copy()
-    moved[..., 0] += inward * near_end * reach_m * (row - 0.4)
-    return moved
-
-
-def _push_outside(
-    points: np.ndarray, surface: np.ndarray, normals: np.ndarray, clearance_m: float
-) -> np.ndarray:
-    """Move points that are nearer than `clearance_m` to a surface, or inside it, out along it."""
-    flat = points.reshape(-1, 3)
-    distance, nearest = cKDTree(surface).query(flat, k=6)
-    weight = 1.0 / (distance + 1e-4)
-    weight /= weight.sum(axis=1, keepdims=True)
-    normal = _unit((normals[nearest] * weight[..., None]).sum(axis=1))
-    anchor = (surface[nearest] * weight[..., None]).sum(axis=1)
-    height = ((flat - anchor) * normal).sum(axis=1)
-    lack = np.clip(clearance_m - height, 0.0, 0.03) * (distance[:, 0] < 0.05)
-    return (flat + normal * lack[:, None]).reshape(points.shape)
-
-
-def _smooth_along(middle: np.ndarray, closed: bool) -> np.ndarray:
-    """Smooth the rows along the neckline; the ends of an open collar stay."""
-    for _ in range(4):
-        before, after = np.roll(middle, 1, axis=0), np.roll(middle, -1, axis=0)
-        smoothed = 0.5 * middle + 0.25 * (before + after)
-        if not closed:
-            smoothed[[0, -1]] = middle[[0, -1]]
-        middle = smoothed
-    return middle
-
-
-def _thicken(middle: np.ndarray, frames: Frames, style: CollarStyle) -> Collar:
-    """Give the swept sheet [n, P, 3] two sides and rounded edges."""
-    count, rows = middle.shape[:2]
-    across = np.gradient(middle, axis=1)
-    tangent = np.gradient(middle, axis=0)
-    if frames.closed:
-        tangent = np.roll(middle, -1, axis=0) - np.roll(middle, 1, axis=0)
-    normal = _unit(np.cross(tangent, across))
-    half = style.thickness_m / 2
-    edge = np.ones(rows)
-    edge[[0, -1]] = 0.35  # thinner towards the edges, which look rounded
-    shell = normal * (half * edge)[None, :, None]
-    ring = np.concatenate([middle + shell, (middle - shell)[:, ::-1]], axis=1)
-    size = 2 * rows
-    i = np.arange(count if frames.closed else count - 1)[:, None]
-    j = np.arange(size)[None]
-    i_next, j_next = (i + 1) % count, (j + 1) % size
-    faces = np.stack(
-        [i * size + j, i_next * size + j, i_next * size + j_next, i * size + j_next], axis=-1
-    ).reshape(-1, 4)
-    if not frames.closed:
-        faces = np.concatenate([faces, _end_caps(count, rows)])
-    width = np.r_[0.0, np.cumsum(np.linalg.norm(np.diff(middle, axis=1), axis=2).mean(axis=0))]
-    coordinates = np.stack(
-        [
-            np.repeat(frames.length, size),
-            np.tile(np.r_[width, width[::-1]], count),
-        ],
-        axis=1,
-    )
-    return Collar(ring.reshape(-1, 3), faces, coordinates, style.ribbed)
-
-
-def _end_caps(count: int, rows: int) -> np.ndarray:
-    """Quads that close both ends of an open collar."""
-    size = 2 * rows
-    j = np.arange(rows - 1)
-    cap = np.stack([j, j + 1, size - 2 - j, size - 1 - j], axis=1)
-    return np.concatenate([cap, cap[:, ::-1] + (count - 1) * size])
-
-
-def _smooth(values: np.ndarray, steps: int) -> np.ndarray:
-    """Binomial smoothing of a closed sequence [n, C]."""
-    for _ in range(steps):
-        values = 0.5 * values + 0.25 * (np.roll(values, 1, axis=0) + np.roll(values, -1, axis=0))
-    return values
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)

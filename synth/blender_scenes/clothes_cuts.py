@@ -1,81 +1,127 @@
-"""Which garment is cut how, and the cloth and collar it becomes on a body; numpy only."""
+"""The garments: how each is cut, how its cloth behaves, and what it is worn over."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
-import numpy as np
-
-from synth.blender_scenes.clothes_collar import COLLARS, Collar, sweep_collar
-from synth.blender_scenes.clothes_geometry import Garment, Neckline, drape
-from synth.headmodel import HeadModel, HeadShape
-from synth.rng import stream
+from synth.blender_scenes.clothes_drape import Cloth
+from synth.blender_scenes.clothes_folds import Folding
+from synth.blender_scenes.clothes_geometry import Neckline
 from synth.spec import Clothes
 
-_SKIN_UNDER_EDGE_M = 0.012
-"""Skin is kept this far below the neckline, so that no gap opens at the edge."""
-_COLLIDER_Z = (0.60, 0.80)
-"""Canonical heights of the skin that a collar must stay outside of."""
-_SHOULDER_X = 0.13
-"""Beyond this canonical |x| all skin is covered by every garment."""
+_BUTTONED_BELOW = 0.15
+"""A shirt or polo is closed to the collar when its `opening` is below this."""
+_UNDER_ROOM_M = 0.004
+"""How much farther from the skin a garment lies that is worn over another."""
 
 
 @dataclass(frozen=True)
 class Cut:
-    """How a garment differs from the skin: its edge, its looseness and its folds, metres."""
-
-    neckline: Neckline
-    offset_m: float
-    wrinkle_m: float
-
-
-CUTS = {
-    "tee": Cut(Neckline(), 0.005, 0.0040),
-    "v_neck": Cut(Neckline(v_depth_m=0.085), 0.005, 0.0040),
-    "sweater": Cut(Neckline(0.004, 0.004), 0.011, 0.0055),
-    "turtleneck": Cut(Neckline(0.030, 0.042), 0.007, 0.0045),
-    "shirt": Cut(Neckline(0.004, 0.008, v_depth_m=0.075, v_half_width_m=0.045), 0.007, 0.0045),
-    "hoodie": Cut(Neckline(-0.004, 0.0, v_depth_m=0.02), 0.016, 0.0075),
-}
-
-
-@dataclass(frozen=True, eq=False)
-class Dressed:
-    """A garment on a body, in model space.
+    """How a garment is cut and how its cloth lies.
 
     Attributes:
-        garment: the cloth.
-        collars: what is swept along its neckline, the collar proper last.
-        visible_skin: [F] bool, the quads of the model that the garment does not hide.
+        closed, opened: the neckline at `Clothes.opening` 0 and 1.
+        cloth: how it lies at `Clothes.fit` 0.5 and `Clothes.wrinkles` 1.
+        sleeve: see `clothes_geometry.SLEEVES`; None has no sleeves.
+        edge_lift: how far its edge stands off, as a part of the whole offset; a rib hugs the skin.
+        buttons: whether it is closed to the collar below a small opening.
     """
 
-    garment: Garment
-    collars: tuple[Collar, ...]
-    visible_skin: np.ndarray
+    closed: Neckline
+    opened: Neckline
+    cloth: Cloth
+    sleeve: str | None = "set_in"
+    buttons: bool = False
+
+    def neckline(self, opening: float) -> Neckline:
+        """The neckline of a garment that is open that far, 0 ... 1."""
+        if self.buttons and opening < _BUTTONED_BELOW:
+            return self.closed
+        start = self.closed
+        if self.buttons:  # the first open button already shows a V
+            start = dataclasses.replace(
+                self.opened, v_depth_m=self.opened.v_depth_m * 0.45,
+                v_half_width_m=self.opened.v_half_width_m * 0.7,
+            )  # fmt: skip
+        blended = {
+            field.name: getattr(start, field.name) * (1 - opening)
+            + getattr(self.opened, field.name) * opening
+            for field in dataclasses.fields(Neckline)
+        }
+        return Neckline(**blended)
 
 
-def dress(clothes: Clothes, model: HeadModel, shape: HeadShape) -> Dressed:
-    """Cut, drape and collar the garment of `clothes` for the body of `shape`."""
-    cut = CUTS[clothes.garment]
-    depth = cut.neckline.depth(model.canonical)
-    garment = drape(
-        shape.vertices,
-        model.faces,
-        model.canonical,
-        depth,
-        offset_m=cut.offset_m,
-        wrinkle_m=cut.wrinkle_m * clothes.wrinkles,
-        rng=stream(clothes.cloth_seed, 0, "clothes.folds"),
+_SOFT = Folding()
+_KNIT = Folding(armpit=3, shoulder=1, chest=2, back=3, sleeve=5, width=1.35)
+_CRISP = Folding(armpit=5, shoulder=3, chest=3, back=5, sleeve=8, width=0.85)
+_HEAVY = Folding(armpit=3, shoulder=2, chest=2, back=3, sleeve=5, width=1.6)
+_TAILORED = Folding(armpit=2, shoulder=0, chest=0, back=2, sleeve=4, width=1.3)
+
+_NONE = Folding(0, 0, 0, 0, 0)
+
+_TEE = Cloth(0.007, 0.003, 0.010, folding=_SOFT)
+_SWEATER = Cloth(0.012, 0.006, 0.012, stretch=1.03, stiffness=0.05, folding=_KNIT)
+_SHIRT = Cloth(0.009, 0.004, 0.010, stretch=1.02, folding=_CRISP)
+_JACKET = Cloth(
+    0.013, 0.009, 0.007, stretch=1.0, weight_m=0.0003, stiffness=0.10, bridging=14, pad_m=0.006,
+    folding=_TAILORED,
+)  # fmt: skip
+
+CUTS = {
+    "tee": Cut(Neckline(0.002, 0.004), Neckline(scoop_m=0.012), _TEE),
+    "v_neck": Cut(
+        Neckline(v_depth_m=0.060, v_half_width_m=0.070),
+        Neckline(v_depth_m=0.105, v_half_width_m=0.080), _TEE,
+    ),
+    "tank_top": Cut(
+        Neckline(scoop_m=0.035), Neckline(scoop_m=0.060),
+        Cloth(0.004, 0.002, 0.006, stretch=1.01, folding=_SOFT), sleeve=None,
+    ),
+    "sweater": Cut(Neckline(0.004, 0.006), Neckline(scoop_m=0.008), _SWEATER, "dropped"),
+    "turtleneck": Cut(
+        Neckline(0.030, 0.042), Neckline(0.030, 0.042),
+        Cloth(0.008, 0.004, 0.008, stiffness=0.04, folding=_KNIT),
+    ),
+    "shirt": Cut(
+        Neckline(0.004, 0.008), Neckline(0.004, 0.008, 0.125, 0.050), _SHIRT, buttons=True
+    ),
+    "polo": Cut(Neckline(0.003, 0.006), Neckline(0.003, 0.006, 0.095, 0.038), _TEE, buttons=True),
+    "hoodie": Cut(
+        Neckline(-0.004, 0.004, 0.015, 0.06), Neckline(-0.004, 0.004, 0.055, 0.06),
+        Cloth(0.016, 0.010, 0.016, stretch=1.03, stiffness=0.06, folding=_HEAVY), "dropped",
+    ),
+    "cardigan": Cut(
+        Neckline(-0.002, 0.004, 0.130, 0.074), Neckline(-0.002, 0.004, 0.250, 0.080),
+        Cloth(0.013, 0.008, 0.011, stretch=1.03, stiffness=0.05, folding=_KNIT),
+    ),
+    "blazer": Cut(
+        Neckline(-0.004, 0.006, 0.165, 0.085), Neckline(-0.004, 0.006, 0.225, 0.088), _JACKET
+    ),
+}  # fmt: skip
+"""Every garment of `synth.spec.GARMENTS`."""
+
+UNDER = {
+    "tee": dataclasses.replace(
+        CUTS["tee"], cloth=Cloth(0.006, 0.003, 0.0, steps=16, folding=_NONE)
+    ),
+    "shirt": dataclasses.replace(
+        CUTS["shirt"], cloth=Cloth(0.007, 0.003, 0.0, steps=16, folding=_NONE)
+    ),
+}
+"""What may be worn underneath; it needs no folds, for only its neck is seen."""
+
+
+def cloth_of(clothes: Clothes) -> Cloth:
+    """How the cloth of `clothes` lies, with its fit and wrinkles."""
+    cloth = CUTS[clothes.garment].cloth
+    room = _UNDER_ROOM_M if clothes.under != "none" else 0.0
+    loose = clothes.fit - 0.5
+    return dataclasses.replace(
+        cloth,
+        offset_m=cloth.offset_m * (1 + 0.7 * loose) + room,
+        clearance_m=cloth.clearance_m + room,
+        fold_m=cloth.fold_m * clothes.wrinkles * (1 + 0.6 * loose),
+        stretch=cloth.stretch + 0.04 * loose,
+        weight_m=cloth.weight_m * (1 + 0.8 * loose),
     )
-    low, high = _COLLIDER_Z
-    neck = (model.canonical[:, 2] > low) & (model.canonical[:, 2] < high)
-    collars = tuple(
-        sweep_collar(style, garment, shape.vertices[neck], shape.normals[neck])
-        for style in COLLARS[clothes.garment]
-    )
-    visible = (
-        (depth[model.faces] < _SKIN_UNDER_EDGE_M).any(axis=1)
-        & (model.canonical[model.faces, 2].mean(axis=1) > low)
-        & (np.abs(model.canonical[model.faces, 0]).max(axis=1) < _SHOULDER_X)
-    )
-    return Dressed(garment, collars, visible)

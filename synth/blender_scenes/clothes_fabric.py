@@ -1,119 +1,163 @@
-"""Fabric: weave and pattern as small tiled pictures, and the material made of them.
-
-Pictures cost the renderer less than procedural nodes, and their grain has the size of real yarn.
-"""
+"""Materials of clothes: fabric with its weave, seams and pattern; buttons."""
 
 from __future__ import annotations
 
+import dataclasses
+
 import bpy
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
+from synth.blender_scenes.clothes_pattern import (
+    GRAPHIC_BELOW_NECK_M,
+    GRAPHIC_SIDE_M,
+    PRINT_TILE_REPEATS,
+    pattern_picture,
+)
+from synth.blender_scenes.clothes_weave import (
+    FABRICS,
+    RIBS,
+    SEAM_REACH_M,
+    Fabric,
+    seam_profile,
+    weave_tile,
+)
 from synth.blender_scenes.head import new_image
-from synth.blender_scenes.nodes import Shader
+from synth.blender_scenes.nodes import Shader, Socket
 from synth.color import srgb_from_linear
-from synth.rng import stream
 from synth.spec import Clothes
 
-KNITTED = ("sweater", "turtleneck", "hoodie")
-_WEAVE_PIXELS = 128
-_PATTERN_PIXELS = 256
-_WEAVE_TILES_PER_M = {"woven": 60.0, "knitted": 22.0, "ribbed": 28.0}
-_PRINT_TILE_REPEATS = 6.0
-"""A print tile holds about this many motifs along a side."""
+SEAM_ATTRIBUTE = "seam_m"
+_COARSE = ("chunky_knit", "fleece")
+_SEAM_RELIEF_M = 0.0018
 
 
-def fabric_material(
-    clothes: Clothes, *, ribbed: bool, units_per_metre: float
-) -> bpy.types.Material:
-    """The material of a garment, or of its ribbed collar.
-
-    It reads the layer "UVMap", in metres along the cloth.
+class Materials:
+    """The materials of one outfit by role, each made when it is first asked for.
 
     Args:
-        clothes: colours and pattern.
-        ribbed: knitted rib in the plain main colour.
-        units_per_metre: scene units per metre, for the depth of the weave.
+        clothes: the outfit.
+        units_per_metre: scene units per metre, for the depth of the relief.
+        neck_m: (across, up) of the lowest point of the neckline in cloth coordinates, from which a
+            chest graphic hangs.
     """
-    weave = "ribbed" if ribbed else "knitted" if clothes.garment in KNITTED else "woven"
-    shader = Shader(f"cloth_{weave}")
-    cloth_uv = shader.uv()
-    relief = shader.image(
-        _weave_image(weave),
-        _scaled(shader, cloth_uv, _WEAVE_TILES_PER_M[weave]),
-        extension="REPEAT",
-    ).outputs["Color"]
-    colour = (*clothes.colour, 1.0)
-    if clothes.pattern != "plain" and not ribbed:
+
+    def __init__(self, clothes: Clothes, units_per_metre: float, neck_m: np.ndarray):
+        self._clothes, self._scale, self._neck = clothes, units_per_metre, neck_m
+        self._made: dict[str, bpy.types.Material] = {}
+
+    def of(self, role: str) -> bpy.types.Material:
+        """The material of a role: one of `clothes_sheet.ROLES`, or "sleeve" or "front"."""
+        if role not in self._made:
+            self._made[role] = self._make(role)
+        return self._made[role]
+
+    def _make(self, role: str) -> bpy.types.Material:
+        clothes = self._clothes
+        fabric = FABRICS[clothes.fabric]
+        if role == "button":
+            shader = Shader("button")
+            return shader.surface(
+                shader.principled(base_colour=(*clothes.button_colour, 1.0), roughness=0.3)
+            )
+        if role == "rib":
+            fabric = RIBS["coarse" if clothes.fabric in _COARSE else "fine"]
+        if role == "under":
+            fabric = FABRICS["poplin" if clothes.under == "shirt" else "jersey"]
+            clothes = dataclasses.replace(clothes, colour=clothes.under_colour)
+        trimmed = clothes.pattern == "colour_block"
+        if role == "cord":
+            light = clothes.button_colour
+            clothes = dataclasses.replace(clothes, colour=light if trimmed else clothes.colour)
+        if trimmed and role in ("sleeve", "rib"):
+            clothes = dataclasses.replace(clothes, colour=clothes.second_colour)
+        graphic = clothes.pattern == "graphic"
+        patterned = role in (("front",) if graphic else ("cloth", "sleeve", "front"))
+        if not patterned or trimmed:
+            clothes = dataclasses.replace(clothes, pattern="plain")
+        return self._cloth(clothes, fabric, f"cloth_{role}")
+
+    def _cloth(self, clothes: Clothes, fabric: Fabric, name: str) -> bpy.types.Material:
+        shader = Shader(name)
+        uv = shader.uv()
+        tile = weave_tile(fabric.weave)
+        weave = _data_image(f"weave_{fabric.weave}", tile)
+        height, fibres = _channels(
+            shader.image(weave, _scaled(shader, uv, 1 / fabric.tile_m), extension="REPEAT"), shader
+        )
+        seam_height, seam_shade = _seam(shader)
+        colour = self._colour(shader, uv, clothes)
+        colour = shader.mix(fabric.shading, colour, height, "MULTIPLY")
+        colour = shader.mix(fabric.heather, colour, fibres, "OVERLAY")
+        colour = shader.mix(1.0, colour, seam_shade, "MULTIPLY")
+        bump = _bump(shader, seam_height, _SEAM_RELIEF_M * self._scale)
+        bump = _bump(shader, height, fabric.relief_m * self._scale, bump)
+        return shader.surface(
+            shader.principled(
+                base_colour=colour,
+                roughness=fabric.roughness,
+                normal=bump,
+                sheen_weight=fabric.sheen,
+                sheen_roughness=0.5,
+                sheen_tint=(*(0.5 + 0.5 * c for c in clothes.colour), 1.0),
+                specular_ior_level=0.25,
+            )
+        )
+
+    def _colour(self, shader: Shader, uv: Socket, clothes: Clothes) -> Socket | tuple:
+        if clothes.pattern == "plain":
+            return (*clothes.colour, 1.0)
+        picture = srgb_from_linear(pattern_picture(clothes))
+        image = new_image(f"pattern_{clothes.pattern}", _opaque(picture), colour=True)
+        if clothes.pattern == "graphic":
+            middle = self._neck - [0.0, GRAPHIC_BELOW_NECK_M + GRAPHIC_SIDE_M / 2]
+            offset = 0.5 - middle / GRAPHIC_SIDE_M
+            placed = shader.node(
+                "ShaderNodeVectorMath",
+                {0: uv, 1: (1 / GRAPHIC_SIDE_M,) * 2 + (0.0,), 2: (*offset, 0.0)},
+                operation="MULTIPLY_ADD",
+            ).outputs[0]
+            return shader.image(image, placed).outputs["Color"]
         tiles = clothes.pattern_scale
         if clothes.pattern == "print":
-            tiles /= _PRINT_TILE_REPEATS
-        colour = shader.image(
-            _pattern_image(clothes), _scaled(shader, cloth_uv, tiles), extension="REPEAT"
-        ).outputs["Color"]
-    colour = shader.mix(0.45, colour, relief, "MULTIPLY")
-    bump = shader.node(
-        "ShaderNodeBump",
-        {"Height": relief, "Strength": 0.5, "Distance": 0.0012 * units_per_metre},
-    )
-    return shader.surface(
-        shader.principled(
-            base_colour=colour,
-            roughness=0.85,
-            normal=bump,
-            sheen_weight=0.15,
-            sheen_roughness=0.5,
-            specular_ior_level=0.25,
-        )
-    )
+            tiles /= PRINT_TILE_REPEATS
+        return shader.image(image, _scaled(shader, uv, tiles), extension="REPEAT").outputs["Color"]
 
 
-def _scaled(shader: Shader, vector: bpy.types.NodeSocket, factor: float) -> bpy.types.NodeSocket:
+def _seam(shader: Shader) -> tuple[Socket, Socket]:
+    """Relief and shade of the seams, from the distance to them that the mesh carries."""
+    distance = shader.attribute(SEAM_ATTRIBUTE, "Fac")
+    across = shader.math("MULTIPLY_ADD", distance, 0.5 / SEAM_REACH_M, 0.5)
+    place = shader.node("ShaderNodeCombineXYZ", {0: across, 1: 0.5, 2: 0.0})
+    profile = np.repeat(seam_profile()[None], 2, axis=0)
+    return _channels(shader.image(_data_image("seam", profile), place), shader)
+
+
+def _channels(picture: bpy.types.Node, shader: Shader) -> tuple[Socket, Socket]:
+    first, second, _ = shader.separate(picture.outputs["Color"])
+    return first, second
+
+
+def _bump(
+    shader: Shader, height: Socket, distance: float, normal: bpy.types.Node | None = None
+) -> bpy.types.Node:
+    inputs = {"Height": height, "Strength": 0.8, "Distance": distance}
+    if normal is not None:
+        inputs["Normal"] = normal
+    return shader.node("ShaderNodeBump", inputs)
+
+
+def _scaled(shader: Shader, vector: Socket, factor: float) -> Socket:
     node = shader.node(
         "ShaderNodeVectorMath", {0: vector, 1: (factor, factor, 1.0)}, operation="MULTIPLY"
     )
     return node.outputs[0]
 
 
-def _weave_image(weave: str) -> bpy.types.Image:
-    """A tile of relief in [0.5, 1]; 1 is the top of the yarn."""
-    y, x = np.mgrid[:_WEAVE_PIXELS, :_WEAVE_PIXELS] / _WEAVE_PIXELS
-    if weave == "ribbed":
-        height = 0.5 + 0.5 * np.sin(2 * np.pi * 9 * x)
-    elif weave == "knitted":
-        chevron = 0.5 * np.abs(((y * 6) % 1) * 2 - 1)
-        height = np.abs(np.sin(np.pi * (4 * x + chevron))) ** 0.7
-        height = height * (0.6 + 0.4 * np.abs(np.sin(np.pi * 6 * y)))
-    else:
-        over = (np.floor(16 * x) + np.floor(16 * y)) % 2 > 0
-        height = np.where(over, np.sin(np.pi * 16 * x) ** 2, np.sin(np.pi * 16 * y) ** 2)
-    grain = stream(0, 0, f"weave.{weave}").normal(size=height.shape)
-    height = 0.5 + 0.5 * np.clip(height + 0.1 * grain, 0, 1)
-    grey = np.repeat(height[..., None], 3, axis=-1)
-    return new_image(f"weave_{weave}", _opaque(grey), colour=False)
-
-
-def _pattern_image(clothes: Clothes) -> bpy.types.Image:
-    """One period of the pattern (or a tile of the print), sRGB encoded."""
-    y, x = (np.mgrid[:_PATTERN_PIXELS, :_PATTERN_PIXELS] + 0.5) / _PATTERN_PIXELS
-    if clothes.pattern == "horizontal_stripes":
-        second = _band(y)
-    elif clothes.pattern == "vertical_stripes":
-        second = _band(x)
-    elif clothes.pattern == "plaid":
-        second = 0.45 * _band(x) + 0.45 * _band(y) + 0.1 * (_band(4 * x) + _band(4 * y)) / 2
-    else:
-        blobs = stream(clothes.cloth_seed, 0, "clothes.print").normal(size=x.shape)
-        blobs = gaussian_filter(blobs, _PATTERN_PIXELS / _PRINT_TILE_REPEATS / 4, mode="wrap")
-        second = np.clip(blobs / blobs.std() * 6 - 3, 0, 1)
-    first, other = np.array(clothes.colour), np.array(clothes.second_colour)
-    linear = first + (other - first) * second[..., None]
-    return new_image(f"pattern_{clothes.pattern}", _opaque(srgb_from_linear(linear)), colour=True)
-
-
-def _band(x: np.ndarray) -> np.ndarray:
-    """1 in half of every period, with soft edges."""
-    return np.clip(0.5 + 12 * np.sin(2 * np.pi * x) / np.pi, 0, 1)
+def _data_image(name: str, channels: np.ndarray) -> bpy.types.Image:
+    """An image of two plain float channels [H, W, 2]."""
+    rest = np.zeros((*channels.shape[:2], 2), np.float32)
+    rest[..., 1] = 1.0
+    return new_image(name, np.concatenate([channels, rest], axis=-1), colour=False)
 
 
 def _opaque(rgb: np.ndarray) -> np.ndarray:

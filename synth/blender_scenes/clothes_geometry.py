@@ -1,32 +1,32 @@
-"""A garment from the body: cut below a neckline, drape, wrinkle, and find its edges.
+"""From draped cloth to a garment: cut along its edges, divide into panels, run on out of frame.
 
-numpy and scipy only. Lengths are metres in model space; `canonical` positions are those of the
-default adult, so one neckline fits every body.
+numpy only. Lengths are metres in model space; `canonical` positions are those of the default adult
+with raised arms, so one outline fits every body.
 """
 
 from __future__ import annotations
 
-import math
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sparse
 
+from synth.blender_scenes.clothes_folds import sleeve_chart
+from synth.blender_scenes.clothes_mesh import ClothMesh, collar_line
 from synth.headmodel_masks import smoothstep
 from synth.subdivision import vertex_normals
 
 _SHOULDER_X = 0.13
-"""Beyond this canonical |x| the shoulder is always covered."""
-_SLEEVE_CUT_X = 0.395
-_HEM_CUT_Z = 0.15
-_EXTRA_ARM_LOWERING_DEG = 11.0
-"""The model's arms stand a little off the body; hanging sleeves look relaxed and less broad."""
-_SMOOTHING_STEPS = 24
+"""Beyond this canonical |x| a neckline does not reach."""
+_FAR_M = 0.05
 _EXTENSION_M = (0.05, 0.10, 0.16, 0.24, 0.36, 0.55, 0.85, 1.4, 2.4)
 """Rings below the cut of sleeves and hem: seen from 60 degrees above, the frame ends that far."""
-_EDGE_RAMP_M = 0.03
-_LOOSE_INWARD_M = 0.012
-"""How deep the cloth of shoulder and sleeve may cut into the body, whose skin is not rendered."""
+_ARM_RADIUS_M = 0.05
+_MIDDLE_Y = -0.03
+SLEEVES = ("set_in", "dropped", "raglan")
+PANELS = ("cloth", "front", "sleeve")
+"""Back, front and sleeves, by the names of their materials."""
+_SHOULDER_SEAM_Y = -0.012
 
 
 @dataclass(frozen=True)
@@ -38,195 +38,184 @@ class Neckline:
         back_rise_m: the same at the nape.
         v_depth_m: depth of a V at the front, 0 for a round neck.
         v_half_width_m: half width of the V at its top.
+        v_curve: exponent of the sides of the V; above 1 they bulge towards the middle, below 1
+            away from it.
+        scoop_m: how much deeper than the base of the neck a round neck is at the front.
+        scoop_half_width_m: where the scoop ends, at the sides of the neck.
     """
 
     rise_m: float = 0.0
     back_rise_m: float = 0.0
     v_depth_m: float = 0.0
     v_half_width_m: float = 0.075
+    v_curve: float = 1.0
+    scoop_m: float = 0.0
+    scoop_half_width_m: float = 0.085
 
     def depth(self, canonical: np.ndarray) -> np.ndarray:
         """[V] metres below the edge, for canonical positions [V, 3]; covered where positive."""
         x, y, z = canonical.T
         side = np.abs(x)
         back = smoothstep(-0.07, 0.03, y)
-        # The base of the neck is a tilted plane, low at the throat and high at the nape.
-        edge = 0.735 + 0.42 * (y + 0.015) + self.rise_m * (1 - back) + self.back_rise_m * back
+        edge = collar_line(canonical) + self.rise_m * (1 - back) + self.back_rise_m * back
         if self.v_depth_m:
-            notch = np.clip(1 - side / self.v_half_width_m, 0, 1)
+            notch = np.clip(1 - side / self.v_half_width_m, 0, 1) ** self.v_curve
             edge = edge - self.v_depth_m * notch * smoothstep(-0.01, -0.05, y)
-        depth = edge - z
-        depth = np.where(side > _SHOULDER_X, np.maximum(depth, _EDGE_RAMP_M), depth)
-        depth = np.minimum(depth, np.where(side > 0.2, _SLEEVE_CUT_X - side, np.inf))
-        return np.minimum(depth, np.where(z < 0.3, z - _HEM_CUT_Z, np.inf))
+        if self.scoop_m:
+            # U-shaped: it rises ever more steeply towards the sides
+            part = side / self.scoop_half_width_m
+            drop = self.scoop_m * (0.45 + 0.55 * smoothstep(-0.02, -0.08, y))
+            edge = edge - drop + (drop + 0.012) * part**4
+            slope = 4 * (drop + 0.012) * part**3 / self.scoop_half_width_m
+            return _covered_shoulders((edge - z) / np.sqrt(1 + slope**2), side)
+        return _covered_shoulders(edge - z, side)
+
+
+def _covered_shoulders(depth: np.ndarray, side: np.ndarray) -> np.ndarray:
+    return np.where(side > _SHOULDER_X, np.maximum(depth, _FAR_M), depth)
+
+
+def armhole_depth(canonical: np.ndarray) -> np.ndarray:
+    """[V] metres inside the armhole edge of a sleeveless garment; covered where positive."""
+    side, height = np.abs(canonical[:, 0]), canonical[:, 2]
+    return 0.116 + 0.062 * smoothstep(0.69, 0.545, height) - side
+
+
+def sleeve_depth(canonical: np.ndarray, sleeve: str) -> np.ndarray:
+    """[V] metres from the seam of a sleeve (one of `SLEEVES`), positive on the body panel."""
+    side, height = np.abs(canonical[:, 0]), canonical[:, 2]
+    if sleeve == "raglan":
+        away = np.array([0.165, 0.105]) / np.hypot(0.165, 0.105)
+        return -(side - 0.165) * away[0] - (height - 0.575) * away[1]
+    if sleeve == "dropped":
+        return 0.205 - 0.020 * smoothstep(0.62, 0.56, height) - side
+    scye = np.exp(-(((height - 0.635) / 0.035) ** 2))  # the armhole is cut in above the armpit
+    return 0.180 - 0.016 * scye - side
 
 
 @dataclass(frozen=True, eq=False)
 class Garment:
-    """A draped garment surface in model space.
+    """A garment's cloth in model space.
 
     Attributes:
         vertices: [N, 3] metres.
         normals: [N, 3] unit, outward.
         faces: [F, 4] int.
-        coordinates: [N, 2] metres along the cloth, across and up, for patterns.
+        coordinates: [F, 4, 2] metres along the cloth at the corners, across and up, for patterns.
+        panel: [F] int, which of `PANELS` each face belongs to.
+        seam_m: [N] signed distance to the nearest seam, clipped to 5 cm.
         neck_loop: [K] vertex numbers of the neckline in order around the neck.
+        armholes: loops of the armholes of a sleeveless garment.
+        fine: [n] numbers on the fine cloth mesh of the first n vertices; the rest runs on below.
     """
 
     vertices: np.ndarray
     normals: np.ndarray
     faces: np.ndarray
     coordinates: np.ndarray
+    panel: np.ndarray
+    seam_m: np.ndarray
     neck_loop: np.ndarray
+    armholes: tuple[np.ndarray, ...]
+    fine: np.ndarray
 
 
-def drape(
-    vertices: np.ndarray,
-    faces: np.ndarray,
-    canonical: np.ndarray,
-    depth: np.ndarray,
-    *,
-    offset_m: float,
-    wrinkle_m: float,
-    rng: np.random.Generator,
+def cut_garment(
+    mesh: ClothMesh, cloth: np.ndarray, neckline: Neckline, sleeve: str | None
 ) -> Garment:
-    """Cut the body along the neckline and turn it into cloth.
+    """Cut draped cloth along the neckline (and the armholes) and find panels and seams.
 
     Args:
-        vertices: [V, 3] the body in model space.
-        faces: [F, 4] its quads.
-        canonical: [V, 3] canonical positions.
-        depth: [V] from `Neckline.depth`.
-        offset_m: distance of the cloth from the skin.
-        wrinkle_m: height of the folds.
-        rng: decides the folds.
+        mesh: what was draped.
+        cloth: [N, 3] vertices of its fine mesh.
+        neckline: the upper edge.
+        sleeve: one of `SLEEVES`, or None for a garment without sleeves.
     """
-    snapped, on_edge = _snap_to_edge(vertices, faces, depth)
-    covered = faces[(depth[faces] > 0).all(axis=1)]
-    used, covered = np.unique(covered, return_inverse=True)
-    covered = covered.reshape(-1, 4)
-    canonical, depth = canonical[used], depth[used]
-    body = _lower_arms(snapped[used], canonical)
-    cloth = _bridge_hollows(body, covered, canonical, on_edge[used])
-    covered_inside = smoothstep(0.0, _EDGE_RAMP_M, depth)
-    normals = vertex_normals(cloth, covered)
-    folds = _folds(cloth, canonical, rng) * wrinkle_m
-    lift = offset_m * (0.35 + 0.65 * covered_inside) + folds * covered_inside
-    cloth = cloth + normals * lift[:, None]
-    coordinates = _cloth_coordinates(cloth, canonical)
-    loops = boundary_loops(covered)
-    neck = max(loops, key=lambda loop: cloth[loop, 2].mean())
-    cloth, covered, coordinates = _extend_open_ends(
-        cloth, covered, coordinates, [loop for loop in loops if loop is not neck]
+    canonical, faces = mesh.fine_canonical, mesh.fine_quads
+    depth = neckline.depth(canonical)
+    fields = [depth] if sleeve else [depth, armhole_depth(canonical)]
+    seam = sleeve_depth(canonical, sleeve) if sleeve else np.full(len(canonical), _FAR_M)
+    for field in [seam, *fields] if sleeve else fields:
+        cloth = _snap_to_edge(cloth, faces, field)
+    covered = np.logical_and.reduce([(field[faces] > 0).all(axis=1) for field in fields])
+    used, faces = np.unique(faces[covered], return_inverse=True)
+    faces = faces.reshape(-1, 4)
+    cloth, canonical, seam = cloth[used], canonical[used], seam[used]
+    is_sleeve = ~(seam[faces] > 0).all(axis=1)
+    seam = _nearest_seam(
+        np.where(seam > 0, _snapped_to_zero(seam, faces, is_sleeve), seam), canonical
     )
-    return Garment(cloth, vertex_normals(cloth, covered), covered, coordinates, neck)
+    coordinates = _cloth_coordinates(cloth, canonical, faces, is_sleeve)
+    loops = boundary_loops(faces)
+    neck = max(loops, key=lambda loop: cloth[loop, 2].mean())
+    others = [loop for loop in loops if loop is not neck and len(loop) >= 24]
+    armholes = () if sleeve else tuple(sorted(others, key=lambda loop: -cloth[loop, 2].mean())[:2])
+    open_ends = [loop for loop in others if not any(loop is hole for hole in armholes)]
+    front = (canonical[faces, 1].mean(axis=1) < _SHOULDER_SEAM_Y) & ~is_sleeve
+    panel = np.where(is_sleeve, 2, np.where(front, 1, 0))
+    cut = Garment(cloth, cloth, faces, coordinates, panel, seam, neck, armholes, used)
+    return _run_on(cut, open_ends)
 
 
-def _snap_to_edge(
-    vertices: np.ndarray, faces: np.ndarray, depth: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _snap_to_edge(vertices: np.ndarray, faces: np.ndarray, depth: np.ndarray) -> np.ndarray:
     """Move the lowest covered vertices onto the edge itself, so that the cut is a clean curve."""
     edges = np.concatenate([faces[:, [i, (i + 1) % 4]] for i in range(4)])
     edges = np.concatenate([edges, edges[:, ::-1]])
     edges = edges[(depth[edges[:, 0]] > 0) & (depth[edges[:, 1]] <= 0)]
     inside, outside = edges.T
     t = (depth[inside] / (depth[inside] - depth[outside]))[:, None]
-    total = np.zeros_like(vertices)
-    count = np.zeros(len(vertices))
-    np.add.at(total, inside, vertices[inside] * (1 - t) + vertices[outside] * t)
-    np.add.at(count, inside, 1)
-    on_edge = count > 0
+    moved = vertices[inside] * (1 - t) + vertices[outside] * t
+    count = np.bincount(inside, minlength=len(vertices))
     snapped = vertices.copy()
-    snapped[on_edge] = total[on_edge] / count[on_edge, None]
-    return snapped, on_edge
+    on_edge = count > 0
+    for axis in range(3):
+        total = np.bincount(inside, moved[:, axis], minlength=len(vertices))
+        snapped[on_edge, axis] = total[on_edge] / count[on_edge]
+    return snapped
 
 
-def _lower_arms(vertices: np.ndarray, canonical: np.ndarray) -> np.ndarray:
-    lowered = vertices.copy()
-    weight = smoothstep(0.14, 0.27, np.abs(canonical[:, 0]))
-    for sign in (1.0, -1.0):
-        side = canonical[:, 0] * sign > 0.14
-        joint = (np.abs(canonical[:, 0] * sign - 0.19) < 0.02) & (canonical[:, 2] > 0.6)
-        centre = vertices[joint].mean(axis=0)
-        angle = math.radians(_EXTRA_ARM_LOWERING_DEG) * sign * weight[side]
-        dx, dz = vertices[side, 0] - centre[0], vertices[side, 2] - centre[2]
-        lowered[side, 0] = centre[0] + dx * np.cos(angle) + dz * np.sin(angle)
-        lowered[side, 2] = centre[2] - dx * np.sin(angle) + dz * np.cos(angle)
-    return lowered
+def _snapped_to_zero(seam: np.ndarray, faces: np.ndarray, is_sleeve: np.ndarray) -> np.ndarray:
+    """[N] `seam` with 0 at the vertices that body and sleeve share: they lie on it."""
+    shared = np.intersect1d(faces[is_sleeve], faces[~is_sleeve])
+    result = seam.copy()
+    result[shared] = 0.0
+    return result
 
 
-def _bridge_hollows(
-    body: np.ndarray, faces: np.ndarray, canonical: np.ndarray, pinned: np.ndarray
+def _nearest_seam(sleeve_seam: np.ndarray, canonical: np.ndarray) -> np.ndarray:
+    """[N] signed distance to the sleeve's or the shoulder's seam, whichever is nearer."""
+    y, z = canonical[:, 1], canonical[:, 2]
+    shoulder = np.where((z > 0.66) & (sleeve_seam > 0), y - _SHOULDER_SEAM_Y, _FAR_M)
+    nearest = np.where(np.abs(shoulder) < np.abs(sleeve_seam), shoulder, sleeve_seam)
+    return np.clip(nearest, -_FAR_M, _FAR_M)
+
+
+def _cloth_coordinates(
+    cloth: np.ndarray, canonical: np.ndarray, faces: np.ndarray, is_sleeve: np.ndarray
 ) -> np.ndarray:
-    """Smooth the surface outwards only: cloth spans what skin follows."""
-    average = neighbour_average(faces, len(body))
-    normals = vertex_normals(body, faces)
-    cloth = body.copy()
-    for _ in range(_SMOOTHING_STEPS):
-        moved = 0.35 * cloth + 0.65 * (average @ cloth)
-        cloth = np.where(pinned[:, None], cloth, moved)
-    inward = np.minimum(((cloth - body) * normals).sum(axis=1), 0.0)
-    # Cloth over the upper arm hangs from the shoulder; it does not show the muscle under it.
-    tolerance = _LOOSE_INWARD_M * smoothstep(0.14, 0.20, np.abs(canonical[:, 0]))
-    cloth = cloth - normals * np.minimum(inward + tolerance, 0.0)[:, None]
-    for _ in range(4):
-        moved = 0.5 * cloth + 0.5 * (average @ cloth)
-        cloth = np.where(pinned[:, None], cloth, moved)
-    return cloth
-
-
-def neighbour_average(faces: np.ndarray, count: int) -> sparse.csr_matrix:
-    """[count, count] matrix that averages the values of the vertices joined by an edge."""
-    a = faces.ravel()
-    b = np.roll(faces, -1, axis=1).ravel()
-    ones = np.ones(2 * len(a))
-    matrix = sparse.coo_matrix((ones, (np.r_[a, b], np.r_[b, a])), (count, count)).tocsr()
-    matrix.data[:] = 1.0  # an inner edge was counted twice
-    degree = np.maximum(np.asarray(matrix.sum(axis=1)).ravel(), 1.0)
-    return sparse.diags(1.0 / degree) @ matrix
-
-
-def waves(points: np.ndarray, frequency_per_m: float, rng: np.random.Generator) -> np.ndarray:
-    """[N] smooth noise of unit variance with about `frequency_per_m` bumps a metre."""
-    vectors = rng.normal(size=(16, 3)) * frequency_per_m * 2.6
-    phases = rng.uniform(0, 2 * np.pi, 16)
-    return np.cos(points @ vectors.T + phases).sum(axis=1) * math.sqrt(2 / 16)
-
-
-def _folds(cloth: np.ndarray, canonical: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """[N] about [-1, 2]: broad undulation, and ridges that hang from shoulder and armpit."""
-    side = np.abs(canonical[:, 0])
-    warped = cloth + 0.012 * waves(cloth, 7.0, rng)[:, None]
-    # Ridges run along the pull: down the body, across the sleeve, and out of the armpit.
-    hanging = np.exp(-((waves(warped * [1.0, 1.0, 0.35], 5.0, rng) / 0.45) ** 2))
-    across = np.exp(-((waves(warped * [0.5, 0.5, 1.0], 9.0, rng) / 0.5) ** 2))
-    slanted = warped[:, :1] * np.sign(canonical[:, :1]) + warped[:, 2:]
-    pulled = np.exp(
-        -((waves(np.concatenate([slanted, 0.4 * warped[:, 1:]], axis=1), 8.0, rng) / 0.4) ** 2)
-    )
-    sleeve = smoothstep(0.17, 0.24, side)
-    armpit = np.exp(-(((side - 0.13) / 0.05) ** 2) - ((canonical[:, 2] - 0.60) / 0.07) ** 2)
-    loose = smoothstep(0.72, 0.60, canonical[:, 2])  # tight over the shoulders
-    ridges = hanging * (1 - sleeve) * (0.35 + 0.85 * loose) + across * sleeve * 1.2
-    return 0.6 * waves(cloth, 4.0, rng) * loose + ridges + 1.3 * pulled * armpit
-
-
-def _cloth_coordinates(cloth: np.ndarray, canonical: np.ndarray) -> np.ndarray:
-    """[N, 2] metres: across and up on the torso, around and along on the sleeves."""
+    """[F, 4, 2] metres: across and up on the body, around and along on the sleeves."""
     x, y, z = cloth.T
-    middle_y = -0.04
-    # A panel of cloth goes over the shoulder: its length continues where z stops rising.
-    torso = np.stack([x, z - 0.8 * np.abs(y - middle_y)], axis=1)
-    along = np.abs(canonical[:, 0]) - 0.19
-    sleeve = np.stack([y, 0.62 - along], axis=1)
-    return np.where((along > 0)[:, None], sleeve, torso)
+    # A panel goes over the shoulder: its length goes on where z stops rising.
+    body = np.stack([x, z - 0.4 * np.abs(y - _MIDDLE_Y)], axis=1)
+    coordinates = body[faces]
+    for sign in (1.0, -1.0):
+        part = is_sleeve & (canonical[faces, 0].mean(axis=1) * sign > 0)
+        along, around, _ = sleeve_chart(canonical, sign)
+        turn = around[faces[part]]
+        turn = turn + 2 * np.pi * ((turn[:, :1] - turn) > np.pi)  # across the cut of the angle
+        turn = turn - 2 * np.pi * ((turn - turn[:, :1]) > np.pi)
+        coordinates[part] = np.stack([turn * _ARM_RADIUS_M, 0.62 - along[faces[part]]], axis=-1)
+    return coordinates
 
 
 def boundary_loops(faces: np.ndarray) -> list[np.ndarray]:
     """The closed border curves of a quad mesh, each as vertex numbers in order."""
-    directed = np.concatenate([faces[:, [i, (i + 1) % 4]] for i in range(4)])
-    keys = {(int(a), int(b)) for a, b in directed}
-    following = {a: b for a, b in keys if (b, a) not in keys}
+    directed = np.concatenate([faces[:, [i, (i + 1) % 4]] for i in range(4)]).astype(np.int64)
+    size = int(faces.max()) + 1
+    keys = directed[:, 0] * size + directed[:, 1]
+    reverse = directed[:, 1] * size + directed[:, 0]
+    border = directed[~np.isin(keys, reverse)]
+    following = dict(border.tolist())
     loops = []
     while following:
         start, current = following.popitem()
@@ -239,30 +228,39 @@ def boundary_loops(faces: np.ndarray) -> list[np.ndarray]:
     return loops
 
 
-def _extend_open_ends(
-    vertices: np.ndarray, faces: np.ndarray, coordinates: np.ndarray, loops: list[np.ndarray]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _run_on(garment: Garment, loops: list[np.ndarray]) -> Garment:
     """Let sleeves and hem run on out of every frame, so that no view shows a stump."""
+    vertices, faces, coordinates = garment.vertices, garment.faces, garment.coordinates
+    panel, seam = garment.panel, garment.seam_m
     for loop in loops:
-        if len(loop) < 24:
-            continue
         centre = vertices[loop].mean(axis=0)
-        is_sleeve = abs(centre[0]) > 0.15
-        direction = np.array([0.25 * np.sign(centre[0]), -0.04, -1.0]) if is_sleeve else -_Z
+        on_arm = abs(centre[0]) > 0.15
+        direction = np.array([0.20 * np.sign(centre[0]), -0.04, -1.0]) if on_arm else -_Z
         direction = direction / np.linalg.norm(direction)
-        previous = loop
         flat = (vertices[loop] - centre) @ direction
+        previous = loop
+        across = np.r_[0.0, np.cumsum(np.linalg.norm(np.diff(vertices[loop], axis=0), axis=1))]
+        across = np.r_[across, across[-1] + 0.005]
+        drop = 0.0
         for step, reach_m in enumerate(_EXTENSION_M):
             even = np.outer(flat * min(step + 1, 3) / 3, direction)  # the cut is not quite plane
-            ring = vertices[loop] + direction * reach_m - even
             new = len(vertices) + np.arange(len(loop))
-            vertices = np.concatenate([vertices, ring])
-            shift = np.array([0.0, -reach_m])
-            coordinates = np.concatenate([coordinates, coordinates[loop] + shift])
-            quads = [previous, new, np.roll(new, -1), np.roll(previous, -1)]
-            faces = np.concatenate([faces, np.stack(quads, axis=1)])
-            previous = new
-    return vertices, faces, coordinates
+            vertices = np.concatenate([vertices, vertices[loop] + direction * reach_m - even])
+            seam = np.concatenate([seam, np.full(len(loop), _FAR_M)])
+            quads = np.stack([previous, new, np.roll(new, -1), np.roll(previous, -1)], axis=1)
+            faces = np.concatenate([faces, quads])
+            top, low = np.full(len(loop), -drop), np.full(len(loop), -reach_m)
+            uv = np.stack(
+                [np.stack([across[:-1], across[:-1], across[1:], across[1:]], 1),
+                 np.stack([top, low, low, top], 1)], axis=-1,
+            )  # fmt: skip
+            coordinates = np.concatenate([coordinates, uv])
+            panel = np.concatenate([panel, np.full(len(quads), 2 if on_arm else 0)])
+            previous, drop = new, reach_m
+    return dataclasses.replace(
+        garment, vertices=vertices, normals=vertex_normals(vertices, faces), faces=faces,
+        coordinates=coordinates, panel=panel, seam_m=seam,
+    )  # fmt: skip
 
 
 _Z = np.array([0.0, 0.0, 1.0])
