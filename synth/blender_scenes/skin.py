@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import bpy
 import numpy as np
 
@@ -9,6 +11,7 @@ from synth.blender_scenes.head import compact, new_image, new_mesh
 from synth.blender_scenes.nodes import Shader
 from synth.blender_scenes.skin_atlas import atlas_size, load_atlas
 from synth.blender_scenes.skin_bake import BakedSkin, bake_skin
+from synth.blender_scenes.skin_regions import load_regions
 from synth.color import srgb_from_linear
 from synth.headmodel import HeadModel, HeadShape
 from synth.spec import HeadSpec
@@ -16,9 +19,14 @@ from synth.spec import HeadSpec
 LOWEST_CANONICAL_Z = 0.45
 """Skin below the chest is never in the frame."""
 
-_HEIGHT_RANGE_M = 0.002
+_HEAD_RADIUS = 0.55
+"""From the origin to the nose, in scene units."""
+
+_BUMP_UNIT_M = 0.001
+"""The relief image holds millimetres."""
 _SUBSURFACE_SCALE_M = 0.0045
 _SUBSURFACE_RADIUS = (1.0, 0.34, 0.17)
+_IOR = 1.42
 
 
 def build_head_skin(
@@ -33,7 +41,8 @@ def build_head_skin(
         visible_faces: [F] bool, the faces to build; None builds all above the chest. Clothes pass a
             mask without what they cover, so that skin never pokes through cloth.
     """
-    baked = bake_skin(spec, model, load_atlas(model, atlas_size(spec.render.size)))
+    atlas = load_atlas(model, atlas_size(finest_pixel_m(spec, shape)))
+    baked = bake_skin(spec, model, atlas, load_regions(model))
     keep = model.canonical[model.faces, 2].mean(axis=1) > LOWEST_CANONICAL_Z
     if visible_faces is not None:
         keep &= visible_faces
@@ -47,11 +56,23 @@ def build_head_skin(
             _atlas_material(spec, baked, shape.units_per_metre),
             _vertex_material(spec, shape.units_per_metre),
         ],
-        {"skin_colour": colours[used], "skin_roughness": baked.vertex_roughness[used]},
-        uv=model.uv[keep],
-        face_materials=np.where(model.in_atlas[keep], 0, 1),
+        {
+            "skin_colour": colours[used],
+            "skin_roughness": baked.vertex_roughness[used],
+        },
+        uv=atlas.uv[keep],
+        face_materials=np.where(atlas.covered[keep], 0, 1),
     )
     return [created]
+
+
+def finest_pixel_m(spec: HeadSpec, shape: HeadShape) -> float:
+    """Width on the face, in metres, of a pixel of the camera that comes closest."""
+    widths = [
+        2 * (camera.radius - _HEAD_RADIUS) * math.tan(math.radians(camera.fov_deg) / 2)
+        for camera in spec.cameras
+    ]
+    return min(widths) / spec.render.size / shape.units_per_metre
 
 
 def _atlas_material(spec: HeadSpec, baked: BakedSkin, units_per_metre: float) -> bpy.types.Material:
@@ -60,8 +81,8 @@ def _atlas_material(spec: HeadSpec, baked: BakedSkin, units_per_metre: float) ->
     colour = new_image(
         "skin_albedo", np.concatenate([srgb_from_linear(baked.albedo), ones], axis=2), colour=True
     )
-    height = np.clip(baked.height_m / _HEIGHT_RANGE_M + 0.5, 0, 1)
-    channels = np.stack([height, baked.roughness, np.zeros_like(height), ones[..., 0]], axis=2)
+    height = baked.height_m / _BUMP_UNIT_M
+    channels = np.stack([height, baked.roughness, baked.specular, ones[..., 0]], axis=2)
     relief = new_image("skin_relief", channels, colour=False)
     uv = shader.uv()
     relief_channels = shader.separate(shader.image(relief, uv).outputs["Color"])
@@ -70,7 +91,7 @@ def _atlas_material(spec: HeadSpec, baked: BakedSkin, units_per_metre: float) ->
         {
             "Height": relief_channels[0],
             "Strength": spec.skin.bump,
-            "Distance": _HEIGHT_RANGE_M * units_per_metre,
+            "Distance": _BUMP_UNIT_M * units_per_metre,
         },
     )
     bsdf = _skin_bsdf(
@@ -78,6 +99,7 @@ def _atlas_material(spec: HeadSpec, baked: BakedSkin, units_per_metre: float) ->
         spec,
         shader.image(colour, uv).outputs["Color"],
         relief_channels[1],
+        relief_channels[2],
         units_per_metre,
     )
     shader.set(bsdf, "Normal", bump)
@@ -91,12 +113,13 @@ def _vertex_material(spec: HeadSpec, units_per_metre: float) -> bpy.types.Materi
         spec,
         shader.attribute("skin_colour"),
         shader.attribute("skin_roughness", "Fac"),
+        0.42,
         units_per_metre,
     )
     return shader.surface(bsdf)
 
 
-def _skin_bsdf(shader: Shader, spec: HeadSpec, colour, roughness, units_per_metre: float):
+def _skin_bsdf(shader: Shader, spec: HeadSpec, colour, roughness, specular, units_per_metre: float):
     # light travels less far in dark skin
     scale = _SUBSURFACE_SCALE_M * units_per_metre * (1 - 0.5 * spec.skin.melanin)
     bsdf = shader.principled(
@@ -105,8 +128,8 @@ def _skin_bsdf(shader: Shader, spec: HeadSpec, colour, roughness, units_per_metr
         subsurface_weight=1.0,
         subsurface_radius=_SUBSURFACE_RADIUS,
         subsurface_scale=scale,
-        specular_ior_level=0.42,
-        ior=1.42,
+        specular_ior_level=specular,
+        ior=_IOR,
     )
     bsdf.subsurface_method = "BURLEY"
     return bsdf

@@ -1,7 +1,8 @@
-"""Bakes a person's skin into an atlas: albedo, height and roughness, in numpy.
+"""Bakes a person's skin into an atlas: albedo, height, roughness and specular level, in numpy.
 
 Baking costs a second per head; procedural shader nodes would cost it per view, and a baked albedo
-is also exact ground truth. Every pattern lives in canonical space and so follows the face.
+is also exact ground truth: it is the diffuse colour alone, with no light, shadow or occlusion in
+it. Every pattern lives in canonical space and so follows the face.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from synth.blender_scenes import skin_tone
+from synth.blender_scenes import skin_marks, skin_paint, skin_tone
 from synth.blender_scenes.skin_atlas import SkinAtlas
+from synth.blender_scenes.skin_regions import SkinRegions
+from synth.blender_scenes.skin_texels import Texels
+from synth.blender_scenes.skin_tone import VEIN_ABSORPTION, SkinColour
+from synth.blender_scenes.skin_wrinkles import Wrinkler, cavities
 from synth.headmodel import HeadModel
-from synth.headmodel_masks import smoothstep
-from synth.rng import stream
 from synth.spec import HeadSpec
 
-_RED = np.array([0.90, 0.62, 0.58], np.float32)
-_BROWN = np.array([0.80, 0.68, 0.60], np.float32)
+_WRINKLE_DEPTH_M = 0.0008
+"""Wrinkles as deep as this are as red and dull as they get."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,9 +29,10 @@ class BakedSkin:
     """A person's skin.
 
     Attributes:
-        albedo: [R, R, 3] float32 linear, row 0 is v = 0.
-        height_m: [R, R] float32 metres above the smooth surface.
-        roughness: [R, R] float32.
+        albedo: [H, W, 3] float32 linear, row 0 is v = 0.
+        height_m: [H, W] float32 metres above the smooth surface.
+        roughness: [H, W] float32.
+        specular: [H, W] float32, Blender's specular level, 0.5 is that of the index of refraction.
         vertex_albedo: [V, 3] the same without detail, for the faces outside the atlas.
         vertex_roughness: [V].
     """
@@ -36,196 +40,110 @@ class BakedSkin:
     albedo: np.ndarray
     height_m: np.ndarray
     roughness: np.ndarray
+    specular: np.ndarray
     vertex_albedo: np.ndarray
     vertex_roughness: np.ndarray
 
 
-def bake_skin(spec: HeadSpec, model: HeadModel, atlas: SkinAtlas) -> BakedSkin:
+def bake_skin(
+    spec: HeadSpec, model: HeadModel, atlas: SkinAtlas, regions: SkinRegions
+) -> BakedSkin:
     """Bake the skin that `spec` describes."""
-    vertex_albedo = skin_tone.vertex_colours(spec, model)
-    vertex_roughness = skin_tone.vertex_roughness(spec, model)
-    texels = _Texels(spec, model, atlas)
-    colour = _mottle(atlas.sample(model, vertex_albedo), texels)
-    _splat_all(colour, texels)
-    height, colour = _add_relief(colour, texels)
-    roughness = atlas.sample(model, vertex_roughness) + texels.detail * (
-        0.06 * texels.fine + 0.05 * texels.medium + 0.08 * texels.pores
-    )
+    amounts = skin_tone.pigments(spec, regions)
+    roughness = _vertex_roughness(spec, regions)
+    layers = {
+        "melanin": amounts.melanin,
+        "blood": amounts.blood,
+        "veins": amounts.veins,
+        "roughness": roughness,
+        "wobble": regions.person_noise("blots", spec.skin.texture_seed, "wrinkles"),
+        **skin_paint.hair_layers(spec, model, regions),
+    }
+    if spec.skin.vitiligo > 0:
+        noise = regions.person_noise("patches", spec.skin.texture_seed, "vitiligo")
+        layers["vitiligo"] = noise
+    texels = Texels(spec, atlas, regions, layers)
+    texels["height"] = np.zeros_like(texels.x)
+    skin_marks.add_marks(texels)
+    furrows = _add_relief(texels)
+    look_up = SkinColour(spec.skin.undertone)
+    colour = look_up(texels["melanin"], texels["blood"])
+    _tint_veins(colour, texels["veins"])
+    skin_paint.paint(colour, texels)
+    specular = _finish_gloss(texels, furrows)
     return BakedSkin(
         albedo=atlas.image(np.clip(colour, 0.003, 1.0)),
-        height_m=atlas.image(height),
-        roughness=atlas.image(np.clip(roughness, 0.2, 0.85), background=0.5),
-        vertex_albedo=vertex_albedo,
-        vertex_roughness=vertex_roughness,
+        height_m=atlas.image(texels["height"]),
+        roughness=atlas.image(np.clip(texels["roughness"], 0.12, 0.9), background=0.5),
+        specular=atlas.image(specular, background=0.4),
+        vertex_albedo=_vertex_albedo(amounts, look_up, model),
+        vertex_roughness=roughness,
     )
 
 
-class _Texels:
-    """What the steps of the bake share: positions, masks and the person's noise at the texels."""
-
-    def __init__(self, spec: HeadSpec, model: HeadModel, atlas: SkinAtlas):
-        self.spec, self.atlas, self.skin = spec, atlas, spec.skin
-        self.x, self.y, self.z = atlas.canonical.T
-        self.side = np.abs(self.x)
-        masks = model.masks
-        names = ("cheek", "nose", "forehead", "chin", "head", "lips", "mouth")
-        values = np.stack([masks[n] for n in names] + [np.maximum(masks["beard_sd"], -0.1)], axis=1)
-        sampled = atlas.sample(model, values)
-        self.masks = {name: sampled[:, i] for i, name in enumerate((*names, "beard_sd"))}
-        rng = self.stream("noise")
-        medium = atlas.medium_noise[rng.integers(2)] * rng.choice((-1, 1))
-        broad = skin_tone._Noise(model, self.skin.texture_seed)(60, "mottle")
-        self.broad = atlas.sample(model, broad) / np.float32(0.7)
-        self.medium, self.fine = medium.astype(np.float32), atlas.fine_noise
-        # what is smaller than a texel would alias into a grid
-        self.resolved = min(1.0, 0.00035 / atlas.texel_m)
-        # detail fades out towards the torso, which has none
-        self.detail = smoothstep(0.735, 0.765, self.z) * (1 - self.masks["mouth"])
-        m = self.masks
-        porous = 0.35 + m["nose"] + m["cheek"] + 0.5 * m["forehead"] + 0.3 * m["chin"]
-        self.pores = (
-            np.clip(1 - atlas.pore_distance / 0.00033, 0, 1)
-            * np.clip(porous, 0, 1) * (1 - m["lips"]) * self.detail * self.resolved
-        )  # fmt: skip
-
-    def stream(self, name: str) -> np.random.Generator:
-        return stream(self.skin.texture_seed, 0, f"skin.{name}")
+def _vertex_albedo(amounts, look_up: SkinColour, model: HeadModel) -> np.ndarray:
+    colour = look_up(amounts.melanin, amounts.blood)
+    _tint_veins(colour, amounts.veins)
+    inside = model.masks["mouth"][:, None]
+    return colour * (1 - inside) + skin_paint.MOUTH_COLOUR * inside
 
 
-def _mottle(colour: np.ndarray, texels: _Texels) -> np.ndarray:
-    """Uneven colour on three scales, and darker pores."""
-    amount = texels.skin.mottle * texels.detail
-    layers = (
-        (0.5 + 0.42 * texels.broad, 0.30, _RED),
-        (0.5 + 0.46 * texels.medium, 0.26, _RED),
-        (0.4 + 0.48 * texels.fine, 0.22, _BROWN),
+def _tint_veins(colour: np.ndarray, veins: np.ndarray) -> None:
+    where = np.flatnonzero(veins > 0.005)
+    colour[where] *= np.exp(-veins[where, None] * VEIN_ABSORPTION.astype(np.float32))
+
+
+def _vertex_roughness(spec: HeadSpec, regions: SkinRegions) -> np.ndarray:
+    """Roughness [V]: oily skin shines on the T-zone, old skin is dry, a bald scalp is smooth."""
+    skin, dry = spec.skin, min(spec.skin.wrinkles, 1.0)
+    rough = 0.56 + 0.03 * dry - (0.04 + 0.15 * skin.oil) * regions["tzone"]
+    rough = rough - 0.05 * regions["cheek"] * skin.oil - 0.03 * regions["ear"]
+    rough = rough + 0.05 * skin.makeup.foundation * regions["face"]
+    noise = regions.person_noise("patches", skin.texture_seed, "oil")
+    return (rough + 0.025 * noise).astype(np.float32)
+
+
+def _add_relief(texels: Texels) -> np.ndarray:
+    """Add pores, fine cells, wrinkles and lips to the height; returns how deep in a wrinkle [N]."""
+    skin, lips, resolved = texels.skin, texels["lips"], texels.resolved
+    age = min(skin.wrinkles, 1.2)
+    fine_cells, coarse_cells = texels.atlas.creases
+    small = -0.00009 * texels["pores"] - resolved * texels.bare * (
+        0.000014 * fine_cells + 0.000010 * texels.fine
     )
-    for pattern, strength, tint in layers:
-        share = np.clip(pattern, 0, 1) * (strength * amount)
-        colour = colour * (1 - share[:, None] * (1 - tint))
-    return colour * (1 - 0.18 * texels.pores * amount)[:, None]
+    small -= texels.bare * (0.000012 + 0.000055 * max(0.0, age - 0.35)) * coarse_cells
+    wobble = 0.8 * texels.medium + 0.6 * texels["wobble"]
+    wrinkles = Wrinkler(
+        texels.atlas.canonical, wobble, texels.fine, age, skin.eye_bags,
+        texels.spec.expression.actions, skin.texture_seed,
+    ).height_m()  # fmt: skip
+    wrinkles *= texels.bare
+    texels["height"] += small * (1 - texels["waterline"]) + wrinkles
+    furrows = cavities(wrinkles, _WRINKLE_DEPTH_M)
+    # skin in a furrow is redder and keeps its pigment
+    texels["blood"] += 0.30 * furrows
+    texels["melanin"] += (0.03 + 0.06 * skin.melanin) * furrows
+    where = texels.where("lips")
+    x, z = texels.x[where], texels.z[where]
+    course = x * (1 + 9 * np.abs(z - 0.822)) + 0.0004 * texels.medium[where]
+    creases = 0.6 * np.sin(course * 2700 + 2 * texels.medium[where])
+    creases += 0.4 * np.sin(course * 4600 + 1.3) + 0.3 * texels.fine[where]
+    texels["height"][where] += lips[where] * resolved * 0.00007 * (1 + 0.6 * age) * creases
+    return furrows
 
 
-# ---------------------------------------------------------------- freckles, moles, spots
-
-
-def _splat_all(colour: np.ndarray, texels: _Texels) -> None:
-    """Add freckles, moles and spots to `colour` [N, 3], in place."""
-    skin, m = texels.skin, texels.masks
-    freckly = np.clip(
-        1.2 * m["cheek"] + 1.1 * m["nose"] + 0.45 * m["forehead"] + 0.12 * m["head"], 0, 1
+def _finish_gloss(texels: Texels, furrows: np.ndarray) -> np.ndarray:
+    """Break up the roughness of the texels, in place; returns the specular level [N]."""
+    rough, makeup = texels["roughness"], texels.skin.makeup
+    rough += texels.bare * (
+        0.030 * texels.medium + 0.035 * texels.fine * texels.resolved + 0.10 * texels["pores"]
     )
-    everywhere = 0.7 * texels.detail
-    sun = freckly * 0.4 + 0.3
-    dark = 0.25 + 0.75 * (1 - skin.melanin)  # spots fade into dark skin
-    layers = (
-        ("freckles", 2600 * skin.freckles, (0.0004, 0.0012), (0.60, 0.42, 0.32), freckly, 0.75),
-        ("moles", 4 + 50 * skin.moles, (0.0006, 0.0015), (0.34, 0.23, 0.18), everywhere, 0.85),
-        ("spots", 110 * skin.spots, (0.0008, 0.0022), (0.95, 0.64, 0.60), freckly * 0.7 + 0.1,
-         0.6 * dark),
-        ("age", 150 * max(0.0, skin.wrinkles - 0.5), (0.0012, 0.0035), (0.80, 0.68, 0.60), sun,
-         0.5 * dark),
-    )  # fmt: skip
-    for name, count, radii, tint, density, opacity in layers:
-        if count >= 1:
-            coverage = _splat(texels, name, int(count), radii, density)
-            colour *= 1 - opacity * coverage[:, None] * (1 - np.array(tint, np.float32))
-
-
-def _splat(
-    texels: _Texels, name: str, count: int, radii: tuple[float, float], density: np.ndarray
-) -> np.ndarray:
-    """Coverage [N] of soft dots with radii in metres, placed with `density` [N] in [0, 1].
-
-    Dots are compared with the texels of a small window of the image only, by their true distance on
-    the head.
-    """
-    atlas, rng = texels.atlas, texels.stream(name)
-    candidates = rng.choice(len(atlas.texels), min(3 * count, len(atlas.texels)), replace=False)
-    chosen = candidates[rng.random(len(candidates)) < density[candidates]][:count]
-    radius = radii[0] + (radii[1] - radii[0]) * rng.random(len(chosen)) ** 2.2
-    # a dot below the size of a texel would vanish or alias: it grows, and fades in proportion
-    shown = np.maximum(radius, 0.9 * atlas.texel_m)
-    strength = (radius / shown) ** 2 * rng.uniform(0.55, 1.0, len(chosen))
-    reach = int(np.ceil(2 * radii[1] / atlas.texel_m)) + 2
-    offsets = np.arange(-reach, reach + 1)
-    row, column = np.divmod(atlas.texels[chosen], atlas.size)
-    rows = np.clip(row[:, None, None] + offsets[:, None], 0, atlas.size - 1)
-    columns = np.clip(column[:, None, None] + offsets[None, :], 0, atlas.size - 1)
-    number = np.full(atlas.size**2, -1, np.int64)
-    number[atlas.texels] = np.arange(len(atlas.texels))
-    near = number[(rows * atlas.size + columns).reshape(len(chosen), len(offsets) ** 2)]
-    dot, window = np.nonzero(near >= 0)
-    near = near[dot, window]
-    distance = np.linalg.norm(atlas.canonical[near] - atlas.canonical[chosen[dot]], axis=1)
-    ragged = distance / shown[dot] * (1 + 0.25 * texels.fine[near])
-    coverage = np.zeros(len(atlas.texels), np.float32)
-    np.maximum.at(coverage, near, smoothstep(1.35, 0.65, ragged) * strength[dot])
-    return coverage
-
-
-# ---------------------------------------------------------------- relief
-
-
-def _add_relief(colour: np.ndarray, texels: _Texels) -> tuple[np.ndarray, np.ndarray]:
-    """Height [N] in metres of pores, wrinkles and lips; grooves also darken the colour."""
-    skin, lips = texels.skin, texels.masks["lips"]
-    height = -0.00007 * texels.pores + texels.detail * (
-        0.000022 * texels.resolved * texels.fine + 0.000022 * texels.medium
-    )
-    grooves = _wrinkles(texels)
-    height = height + skin.wrinkles * 0.00075 * grooves
-    darkening = 0.20 * skin.wrinkles * np.clip(grooves, -1, 0)
-    colour = colour * (1 + darkening[:, None] * np.array([0.8, 1.0, 1.0], np.float32))
-    creases = 0.6 * np.sin(texels.x * 2600 + 3 * np.sin(texels.z * 500 + texels.x * 300))
-    creases = creases + 0.4 * np.sin(texels.x * 4300 + 1.3)
-    height = height * (1 - lips) + lips * 0.00012 * creases
-    colour = colour * (1 - 0.08 * lips * np.clip(-creases, 0, 1))[:, None]
-    # single hairs of a shaved beard
-    beard = smoothstep(0, 0.012, texels.masks["beard_sd"])
-    stubble = beard * texels.spec.facial_hair.shaving_shadow
-    speckle = np.clip(0.6 * texels.fine - 0.1, 0, 1)
-    return height, colour * (1 - 0.55 * stubble * speckle)[:, None]
-
-
-def _groove(distance: np.ndarray, width: float) -> np.ndarray:
-    return -np.exp(-((distance / width) ** 2))
-
-
-def _wrinkles(texels: _Texels) -> np.ndarray:
-    """Depth pattern [N], 0 smooth to about -1, of wrinkles drawn in canonical space (metres)."""
-    x, y, z, side = texels.x, texels.y, texels.z, texels.side
-    rng = texels.stream("wrinkles")
-    wobble = 0.0016 * texels.broad
-    front = y < -0.07
-    total = np.zeros_like(z)
-    for line, height in enumerate((0.928, 0.938, 0.948, 0.957)):
-        bend = height + rng.normal(0, 0.0015) - 2.2 * side**2 + 0.002 * np.sin(90 * x + line)
-        fade = np.clip(1 - (side / 0.05) ** 4, 0, 1) * rng.uniform(0.3, 1)
-        total += _groove(z - bend - 0.8 * wobble, 0.0011) * fade
-    for sign in (1, -1):
-        signed = x * sign
-        total += _crows_feet(signed, z, wobble, rng)
-        t = np.clip((0.858 - z) / 0.043, 0, 1)
-        fold = signed - 0.020 - 0.017 * t**1.2 - 0.4 * wobble
-        ends = smoothstep(0.860, 0.852, z) * smoothstep(0.812, 0.824, z)
-        total += 1.6 * _groove(fold, 0.0016) * ends  # nasolabial
-        arc = np.cos(np.clip((signed - 0.0312) / 0.018, -1, 1) * np.pi / 2)
-        below = z - 0.8815 + 0.0045 * arc - 0.3 * wobble
-        total += 0.7 * _groove(below, 0.0011) * smoothstep(0.019, 0.012, np.abs(signed - 0.0312))
-        frown = smoothstep(0.905, 0.912, z) * smoothstep(0.930, 0.920, z)
-        total += 0.6 * _groove(signed - 0.0055 - 0.3 * wobble, 0.0010) * frown
-    for height in (0.765, 0.752):
-        total += 0.64 * _groove(z - height - 1.2 * wobble - 0.25 * side, 0.0012) * (z < 0.775)
-    return total * front * texels.detail
-
-
-def _crows_feet(signed, z, wobble, rng) -> np.ndarray:
-    dx, dz = signed - 0.047, z - 0.8945
-    radius, angle = np.hypot(dx, dz), np.arctan2(dz, dx)
-    fade = smoothstep(0.003, 0.008, radius) * smoothstep(0.026, 0.012, radius) * (dx > 0)
-    rays = np.zeros_like(z)
-    for direction in (-0.55, -0.2, 0.15, 0.5):
-        offset = (angle - direction - rng.normal(0, 0.06) - 19 * wobble) * radius
-        rays += 0.7 * _groove(offset, 0.0008)
-    return rays * fade
+    rough += 0.10 * furrows
+    lips = texels.where("lips")
+    wet = 0.43 - 0.24 * makeup.lip_gloss + 0.03 * texels.fine[lips]
+    rough[lips] += (wet - rough[lips]) * texels["lips"][lips]
+    rough += (0.22 - rough) * np.clip(texels["waterline"] + 0.7 * texels["mouth"], 0, 1)
+    rough += 0.10 * texels["beard"] * texels.spec.facial_hair.shaving_shadow
+    hollow = np.clip(0.55 * furrows + 0.5 * texels["cavity"] + 0.35 * texels["pores"], 0, 0.9)
+    hollow *= 1 - texels["waterline"]
+    return 0.44 * (1 - hollow) + 0.10 * makeup.lip_gloss * texels["lips"]

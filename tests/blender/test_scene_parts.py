@@ -1,26 +1,13 @@
-"""Parts that need no Blender: environment maps and the baked skin."""
+"""Parts that need no Blender: environment maps and exposure."""
 
 from __future__ import annotations
-
-import dataclasses
 
 import numpy as np
 import pytest
 
 from synth.blender_scenes import environment, exposure
-from synth.blender_scenes.skin_atlas import atlas_size, load_atlas
-from synth.blender_scenes.skin_bake import bake_skin
 from synth.color import LUMINANCE
 from synth.errors import RenderInvalid
-
-
-def test_a_skin_whose_only_freckle_falls_on_bare_skin_can_be_baked(model, spec):
-    """Of one candidate dot, none is left for some seeds (this once failed on an empty array)."""
-    atlas = load_atlas(model, atlas_size(64))
-    for seed in range(4):
-        skin = dataclasses.replace(spec.skin, freckles=0.0005, texture_seed=seed)
-        baked = bake_skin(dataclasses.replace(spec, skin=skin), model, atlas)
-        assert np.isfinite(baked.vertex_albedo).all()
 
 
 def test_a_uniform_map_gives_pi_times_its_radiance():
