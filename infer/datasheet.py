@@ -108,19 +108,21 @@ def write_report(
     save_yaml(dataset.config, out / CONFIG)
     with atomic_write(out / NUMBERS) as file:
         file.write(canonical_json(numbers(dataset, facts, judgement)).encode() + b"\n")
-    sections = [
-        heads_section(facts, pictures),
-        truth_section(facts, pictures),
-        diversity_section(facts),
-        judges_section(judgement, pictures),
-        cost_section(facts, dataset),
-        origin_section(facts, dataset, CONFIG),
-    ]
+    sections = {
+        "heads": heads_section(facts, pictures),
+        "truth": truth_section(facts, pictures),
+        "diversity": diversity_section(facts),
+        "judges": judges_section(judgement, pictures),
+        "cost": cost_section(facts, dataset),
+        "origin": origin_section(facts, dataset, CONFIG),
+    }
+    titles = {**{name: name.capitalize() for name in sections}, "truth": "Ground truth"}
     page = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         title=escape(f"{dataset.root.resolve().name}: datasheet"),
         name=escape(dataset.root.resolve().name),
         stats=stats(_headline(dataset, facts)),
-        sections="\n".join(part for part in sections if part),
+        links="".join(f'<a href="#{n}">{titles[n]}</a>' for n, part in sections.items() if part),
+        sections="\n".join(part for part in sections.values() if part),
         version=escape(importlib.metadata.version("headloom")),
     )
     with atomic_write(out / PAGE) as file:

@@ -122,11 +122,12 @@ def histogram_pair(
 
 
 def legend(entries: Sequence[tuple[str, str]]) -> str:
-    """Names beside their colours; each entry is (name, CSS class of the colour)."""
-    items = "".join(
-        f'<span><i class="key {style}"></i>{escape(name)}</span>' for name, style in entries
-    )
-    return f'<div class="legend">{items}</div>'
+    """Names beside their colours; each entry is (name, `#rrggbb` or a CSS class of the page)."""
+    items = []
+    for name, colour in entries:
+        style = f'key" style="background:{colour}' if colour.startswith("#") else f"key {colour}"
+        items.append(f'<span><i class="{style}"></i>{label(name)}</span>')
+    return f'<div class="legend">{"".join(items)}</div>'
 
 
 class _Axis:

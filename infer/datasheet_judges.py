@@ -31,6 +31,11 @@ def judges_section(judgement: Judgement | None, pictures: Pictures) -> str:
         "What third-party networks and plain checks say about every head that is there. Goals are "
         "those of Headloom's default dataset."
     )
+    if judgement.no_truth:
+        note += (
+            f" {judgement.no_truth:,} heads of a user's own have no known landmarks; skin and "
+            "landmarks are judged without them."
+        )
     return section("judges", "Judges", note, "".join(parts))
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from infer.judges_views import choose_views
 from synth.color import float_from_rgba8, rgba8_from_float, srgb_from_linear
 from synth.config import atomic_write
+from synth.ground_truth import LABELS
 from synth.record import HeadRecord
 from synth.resample import area_average
 
@@ -148,47 +149,61 @@ def write_jpeg(path: Path, image: np.ndarray) -> Path:
 # ------------------------------------------------------------------------------- ground truth
 
 
+LABEL_COLOURS = {
+    "background": "#e6e6e6", "skin": "#f0b48c", "lips": "#d1495b", "mouth": "#7a1f2b",
+    "teeth": "#fffbe6", "tongue": "#ef8a9a", "sclera": "#bcd9ea", "iris": "#1b6f8a",
+    "brows": "#5b3a29", "lashes": "#1c1c24", "hair": "#6a4c93", "beard": "#a05195",
+    "clothes": "#4f7cac", "headwear": "#43aa8b", "glasses_frame": "#f3722c",
+    "glasses_lens": "#90be6d", "earrings": "#f9c74f",
+}  # fmt: skip
+"""Of the labels of `synth.ground_truth`, for people."""
+
+
 def colourise(name: str, values: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """A pass as a picture.
 
     Args:
-        name: of the pass; depth, normals and positions have colours of their own.
-        values: as stored: [H, W] or [H, W, C], integers or floats.
+        name: of `synth.ground_truth.PASSES`, one with a picture.
+        values: as `PASSES[name].array` says.
         alpha: [H, W] in [0, 1], where the head is.
 
     Returns:
         [H, W, 3] float32 in [0, 1].
     """
-    seen = alpha > 0.5
-    if "depth" in name:
-        picture = _depth_colours(values, seen & (values > 0))
-    elif "normal" in name or "position" in name:
-        scaled = values[..., :3].astype(np.float32)
-        picture = np.clip((scaled + 1) / 2, 0, 1)
-    elif np.issubdtype(values.dtype, np.integer) and values.ndim == 2:
-        return _label_colours(values)
-    elif np.issubdtype(values.dtype, np.integer):
-        picture = values[..., :3].astype(np.float32) / np.iinfo(values.dtype).max
-    elif values.ndim == 2:
-        picture = np.repeat(np.clip(values, 0, 1)[..., None], 3, axis=2).astype(np.float32)
-    else:
-        picture = srgb_from_linear(np.clip(values[..., :3], 0, 1)).astype(np.float32)
-    return np.where(seen[..., None], picture, np.float32(GREY))
+    kind = name.removesuffix("_under")
+    if kind == "depth":
+        return _depth_colours(values)
+    if kind == "segmentation":
+        return _palette()[values]
+    if kind == "coverage":
+        covered = np.tensordot(values, _palette()[1:], axes=(0, 0))
+        nothing = np.clip(1 - values.sum(axis=0), 0, 1)[..., None]
+        return np.clip(covered + nothing * GREY, 0, 1).astype(np.float32)
+    if kind == "albedo":
+        colour = srgb_from_linear(values[..., :3])
+        return (colour * values[..., 3:] + GREY * (1 - values[..., 3:])).astype(np.float32)
+    seen = np.isfinite(values).all(-1, keepdims=True) & (alpha > 0)[..., None]
+    if kind.startswith("normal"):
+        seen &= np.abs(values).any(-1, keepdims=True)
+    scaled = np.clip((np.nan_to_num(values) + 1) / 2, 0, 1)
+    return np.where(seen, scaled, GREY).astype(np.float32)
 
 
-def _depth_colours(depth: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Near is light, far is dark, over the depths of the head."""
+def _depth_colours(depth: np.ndarray) -> np.ndarray:
+    """Near is light, far is dark, over the depths of the head; grey where nothing is."""
     from matplotlib import colormaps
 
+    seen = depth > 0
     low, high = np.quantile(depth[seen], (0.005, 0.98)) if seen.any() else (0.0, 1.0)
     nearness = 1 - np.clip((depth - low) / max(high - low, 1e-6), 0, 1)
-    return colormaps["magma"](0.05 + 0.9 * nearness)[..., :3].astype(np.float32)
+    colours = colormaps["magma"](0.05 + 0.9 * nearness)[..., :3]
+    return np.where(seen[..., None], colours, GREY).astype(np.float32)
 
 
-def _label_colours(labels: np.ndarray) -> np.ndarray:
-    """A colour per number, far from its neighbours; 0 is the background."""
-    from matplotlib import colormaps
-
-    palette = colormaps["tab20"](np.arange(20))[:, :3].astype(np.float32)
-    picture = palette[(labels.astype(np.int64) * 7) % 20]
-    return np.where((labels == 0)[..., None], np.float32(GREY), picture)
+def _palette() -> np.ndarray:
+    """[labels, 3] float32 in [0, 1], by the number of the label."""
+    palette = np.full((len(LABELS), 3), GREY, np.float32)
+    for name, number in LABELS.items():
+        code = LABEL_COLOURS[name]
+        palette[number] = [int(code[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    return palette

@@ -10,7 +10,7 @@ import numpy as np
 
 from infer import datasheet_charts as charts
 from infer.datasheet_data import DatasetFacts, licences
-from infer.datasheet_pictures import Figure, Pictures
+from infer.datasheet_pictures import LABEL_COLOURS, Figure, Pictures
 from synth.dataset import Dataset
 
 SKIN_TONES = (
@@ -72,7 +72,10 @@ def truth_section(facts: DatasetFacts, pictures: Pictures) -> str:
     parts = []
     if pictures.passes:
         cells = "".join(image(figure) for figure in pictures.passes)
-        parts.append(f'<div class="card"><div class="tiles">{cells}</div></div>')
+        legend = ""
+        if any(name.startswith(("segmentation", "coverage")) for name in facts.passes):
+            legend = charts.legend([(name, colour) for name, colour in LABEL_COLOURS.items()])
+        parts.append(f'<div class="card"><div class="tiles">{cells}</div>{legend}</div>')
     if pictures.landmarks:
         cells = "".join(image(figure) for figure in pictures.landmarks)
         legend = charts.legend((("ground truth", "truth"), ("mediapipe", "seen")))
@@ -174,6 +177,17 @@ def _look(facts: DatasetFacts) -> list[str]:
         _worn(facts, "Glasses", "accessories.glasses", "shape"),
         _worn(facts, "Headwear", "accessories.headwear", "kind"),
         _worn(facts, "Earrings", "accessories.earrings", "kind"),
+        *_own_parts(facts),
+    ]
+
+
+def _own_parts(facts: DatasetFacts) -> list[str]:
+    """Parts from a user's own assets, where there are any."""
+    names = [name for name in sorted(facts.words) if name.startswith("user_parts.")]
+    return [
+        _bars(facts, f"Own {name.partition('.')[2]}", name)
+        for name in names
+        if set(facts.counts(name)) != {"none"}
     ]
 
 
@@ -254,10 +268,14 @@ def heads_per_hour(facts: DatasetFacts) -> str:
 
 def origin_section(facts: DatasetFacts, dataset: Dataset, config_file: str) -> str:
     """Licences, versions, splits and how to make the dataset again."""
-    assets = [
-        (escape(ref.asset_id), escape(ref.licence), f"{count:,}", f"<code>{ref.sha256[:16]}</code>")
-        for ref, count in licences(facts)
-    ]
+    noted = {row.ref: row for row in dataset.licences}
+    assets = []
+    for ref, count in licences(facts):
+        row = noted.get(ref)
+        origin = ", ".join(filter(None, (row.source, row.attribution))) if row else ""
+        digest = f"<code>{ref.sha256[:12]}</code>"
+        cells = (ref.asset_id, ref.licence, origin, f"{count:,}")
+        assets.append((*map(escape, cells), digest))
     rows = [(escape(name), escape(version), f"{n:,}") for (name, version), n in sorted(
         facts.versions.items())]  # fmt: skip
     splits = [(escape(str(name)), f"{count:,}") for name, count in facts.splits.most_common()]
@@ -266,7 +284,10 @@ def origin_section(facts: DatasetFacts, dataset: Dataset, config_file: str) -> s
         "headloom dataset report again"
     )
     cards = [
-        card("Licences of the assets", table(("asset", "licence", "heads", "SHA-256"), assets)),
+        card(
+            "Licences of the assets",
+            table(("asset", "licence", "source", "heads", "SHA-256"), assets),
+        ),
         card("Versions", table(("package", "version", "heads"), rows)),
         card("Splits, by identity", table(("split", "heads"), splits)),
         card(

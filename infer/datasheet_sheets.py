@@ -127,6 +127,8 @@ class Artist:
         alpha = head.rgba(view)[..., 3] / 255.0
         figures = [self._write("passes/rgba.jpg", tile(head, view, TILE_PX), "picture")]
         for name in head.passes:
+            if name == "landmarks":  # points, drawn elsewhere
+                continue
             picture = colourise(name, head.pass_image(name, view), alpha)
             caption = name.replace("_", " ")
             figures.append(self._write(f"passes/{name}.jpg", fit(picture, TILE_PX), caption))

@@ -34,7 +34,7 @@ from synth.record import HeadRecord
 JUDGES = ("faces", "landmarks", "identity", "pictures")
 MAX_THREADS = 4
 
-_VERSION = 1
+_VERSION = 2
 """Raised when a judge looks in another way, so that its cache is started afresh."""
 
 Done = Callable[[int], None]
@@ -129,6 +129,7 @@ class _Panel:
     def look_at(self, head: HeadRecord) -> HeadSeen:
         """Let every judge look, unless its cache knows what it would see."""
         key, spec = pictures_key(head), head.spec
+        ours = spec.user_parts.head is None  # nothing is known about the surface of other heads
         judged = choose_views(head.cameras)
         decoded: list[HeadViews] = []
 
@@ -146,12 +147,11 @@ class _Panel:
         offsets: dict[Side, Offsets] = {}
         if "pictures" in self._judges:
             pictures = known(self._pictures, judges_pictures.look_at_pictures)
-            skin = known(self._skin, lambda views: judges_pictures.look_at_skin(views, self._model))
+        if "pictures" in self._judges and ours:
+            skin = known(self._skin, lambda v: judges_pictures.look_at_skin(v, self._model))
         if {"faces", "landmarks"} & set(self._judges):
-            faces = known(
-                self._faces, lambda views: judges_faces.look_for_faces(views, self._finder())
-            )
-        if "landmarks" in self._judges:
+            faces = known(self._faces, lambda v: judges_faces.look_for_faces(v, self._finder()))
+        if "landmarks" in self._judges and ours:
             truth = judges_faces.true_landmarks(spec, self._model)
             offsets = {
                 face.side: judges_faces.landmark_offsets(truth, head.cameras[face.view], face)
@@ -177,6 +177,7 @@ class _Panel:
             faces=faces if "faces" in self._judges else None,
             dlib=dlib,
             offsets=offsets,
+            no_truth=not ours,
         )
 
     def _finder(self) -> FaceFinder:

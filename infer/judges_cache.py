@@ -11,6 +11,7 @@ head that was rendered again has another key, and a file of another definition i
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -35,7 +36,7 @@ def pictures_key(head: HeadRecord) -> str:
 
 
 class ObservationCache(Generic[T]):
-    """Observations of one judge by head.
+    """Observations of one judge by head; threads may share it.
 
     Args:
         path: the file; None keeps everything in memory.
@@ -47,6 +48,7 @@ class ObservationCache(Generic[T]):
         self._path, self._kind, self._definition = path, kind, definition
         self._seen: dict[str, T] = self._load()
         self._unsaved = 0
+        self._lock = threading.Lock()
 
     def _load(self) -> dict[str, T]:
         if self._path is None or not self._path.exists():
@@ -71,13 +73,18 @@ class ObservationCache(Generic[T]):
 
     def put(self, key: str, seen: T) -> None:
         """Keep an observation."""
-        self._seen[key] = seen
-        self._unsaved += 1
-        if self._unsaved >= SAVE_EVERY:
-            self.save()
+        with self._lock:
+            self._seen[key] = seen
+            self._unsaved += 1
+            if self._unsaved >= SAVE_EVERY:
+                self._write()
 
     def save(self) -> None:
         """Write the file, atomically, if anything is new."""
+        with self._lock:
+            self._write()
+
+    def _write(self) -> None:
         if self._path is None or not self._unsaved:
             return
         lines = [canonical_json({"definition": self._definition})]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from infer import judges, judges_faces, judges_identity, judges_pictures, judges_verdicts
-from infer.faces import FaceFinder
+from infer.faces import Face, FaceFinder
 from infer.judges_cache import ObservationCache, pictures_key
 from infer.judges_faces import FaceSeen, FacesSeen
 from infer.judges_identity import DlibFaces, DlibSeen, compare
@@ -144,17 +144,33 @@ def test_skin_that_cannot_be_used(seen, problem):
 
 def test_mediapipe_finds_a_real_face_and_none_where_there_is_none(spec, astronaut):
     photo = np.concatenate([iio.imread(astronaut), np.full((512, 512, 1), 255, np.uint8)], -1)
+    aside, photo = photo, np.roll(photo, (130, 36), axis=(0, 1))  # the face comes to the middle
     spec = dataclasses.replace(spec, render=dataclasses.replace(spec.render, size=512))
     views = views_of(spec, photo)
-    blank = dataclasses.replace(views, rgba=(photo, *[plain(128, 512)] * 5))
-    seen = judges_faces.look_for_faces(blank, FaceFinder(max_faces=1))
+    blank = plain(128, 512)
+    views = dataclasses.replace(views, rgba=(photo, aside, blank, blank, blank, blank))
+    seen = judges_faces.look_for_faces(views, FaceFinder(max_faces=1))
     found = {face.side: face.points for face in seen.faces}
-    assert found["front_left"] is None and found["front_right"] is None
+    assert found["front_left"] is None  # nothing there
+    assert found["front_right"] is None  # a face, but not where the head is
     numbers = judges_faces.point_numbers()
     points = dict(zip(numbers, found["front"]))
     left, right, chin = points[473], points[468], points[152]
     assert 20 < left[0] - right[0] < 80  # the subject's left is on the right of the picture
     assert chin[1] > left[1] + 30
+
+
+def test_a_face_beside_the_head_does_not_count(spec):
+    (camera, *_) = spec.resolved_cameras()
+    points = np.zeros((478, 3))
+    for centre, height, there in (
+        ((48, 46), 26, True),
+        ((20, 20), 26, False),
+        ((48, 46), 5, False),
+    ):
+        points[:, 0] = centre[0]
+        points[:, 1] = centre[1] + np.linspace(-height / 2, height / 2, 478)
+        assert judges_faces.is_where_the_head_is(Face(points.copy()), camera) == there
 
 
 def test_offsets_are_shares_of_the_eye_distance(spec, model):
