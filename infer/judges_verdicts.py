@@ -294,7 +294,7 @@ def _identity_values(
         return round(float(np.median(distances)), 4), len(distances), ""
 
     return {
-        "same_median": median(same, "no identity has two looks (looks_per_identity)"),
+        "same_median": median(same, "no identity has two looks (factors.looks)"),
         "different_median": median(different, "fewer than two identities"),
         "different_alike": (
             (round(identity.alike_share, 5), len(different), "")
