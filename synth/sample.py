@@ -1,8 +1,8 @@
 """Sampling: `DatasetConfig` and an index in, `HeadSpec` out. All randomness of Headloom's heads.
 
-Every attribute draws from its own stream, keyed by the dataset's seed, an index and a name. What
-belongs to a person is keyed by the identity's index, what belongs to a picture by the head's index;
-several looks of one identity thus share skin, eyes and bones, and nothing else.
+Every attribute draws from its own stream, keyed by the dataset's seed, the index of the identity,
+the numbers of look, expression and light within it (see `FactorConfig`), and a name. What belongs
+to a person depends on the identity only; two looks of one person thus share skin, eyes and bones.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from synth.camera import CANONICAL_VIEWS
 from synth.rng import derive_seed, stream
 from synth.sample_accessories import sample_accessories
 from synth.sample_assets import use_assets
-from synth.sample_config import DatasetConfig, RingConfig, ViewsConfig
+from synth.sample_config import DatasetConfig, FactorConfig, RingConfig, ViewsConfig
 from synth.sample_expression import sample_expression
 from synth.sample_hair import sample_facial_hair, sample_hair
 from synth.sample_identity import sample_person
@@ -25,22 +25,70 @@ from synth.sample_light import sample_light
 from synth.sample_wear import dress_skin, sample_clothes
 from synth.spec import HeadSpec, OrbitCamera, RenderSettings
 
-__all__ = ["DatasetConfig", "RingConfig", "ViewsConfig", "sample_head", "sample_views"]
+__all__ = [
+    "DatasetConfig",
+    "FactorConfig",
+    "RingConfig",
+    "ViewsConfig",
+    "head_streams",
+    "sample_head",
+    "sample_views",
+]
 
 
 @dataclass(frozen=True)
 class Streams:
-    """The named streams of one index."""
+    """The named streams of one identity, or of one of its looks, expressions or lights.
+
+    Attributes:
+        seed: seed of the dataset.
+        index: index of the identity.
+        scope: what is put before every name, such as "look2/".
+    """
 
     seed: int
     index: int
+    scope: str = ""
 
     def __call__(self, name: str) -> np.random.Generator:
-        return stream(self.seed, self.index, name)
+        return stream(self.seed, self.index, self.scope + name)
 
     def derive_seed(self, name: str) -> int:
         """A 31-bit seed for a builder's own noise."""
-        return derive_seed(self.seed, self.index, name)
+        return derive_seed(self.seed, self.index, self.scope + name)
+
+    def within(self, **numbers: int) -> Streams:
+        """The streams of a factor's level; number 0 adds nothing to the scope."""
+        scope = "".join(f"{factor}{number}/" for factor, number in numbers.items() if number)
+        return Streams(self.seed, self.index, self.scope + scope)
+
+
+@dataclass(frozen=True)
+class HeadStreams:
+    """The streams of one head by what they decide."""
+
+    identity: Streams
+    look: Streams
+    expression: Streams
+    light: Streams
+    head: Streams
+
+
+def head_streams(seed: int, factors: FactorConfig, index: int) -> HeadStreams:
+    """Where head `index` stands in the product of factors, as streams.
+
+    With factors of 1, the default, all five are the streams of the head's index.
+    """
+    rest, light = divmod(index, factors.lights)
+    rest, expression = divmod(rest, factors.expressions)
+    identity_index, look = divmod(rest, factors.looks)
+    identity = Streams(seed, identity_index)
+    head = identity.within(look=look, expression=expression, light=light)
+    if factors.crossed:
+        expressions, lights = identity.within(expression=expression), identity.within(light=light)
+    else:
+        expressions, lights = identity.within(look=look, expression=expression), head
+    return HeadStreams(identity, identity.within(look=look), expressions, lights, head)
 
 
 def sample_head(config: DatasetConfig, index: int) -> HeadSpec:
@@ -56,13 +104,11 @@ def sample_head(config: DatasetConfig, index: int) -> HeadSpec:
     """
     if index < 0:
         raise ValueError(f"head index {index} is negative")
-    identity_index = index // config.looks_per_identity
-    identity = Streams(config.seed, identity_index)
-    person = sample_person(identity, config.identity, config.seed)
-    look = Streams(config.seed, index)
-    expression, gaze, pose = sample_expression(look, config.expression)
+    streams = head_streams(config.seed, config.factors, index)
+    look = streams.look
+    person = sample_person(streams.identity, config.identity, config.seed)
+    expression, gaze, pose = sample_expression(streams.expression, config.expression)
     hair = sample_hair(look, config.hair, person)
-    light = sample_light(look, config.light)
     spec = HeadSpec(
         seed=config.seed,
         index=index,
@@ -76,17 +122,17 @@ def sample_head(config: DatasetConfig, index: int) -> HeadSpec:
         facial_hair=sample_facial_hair(look, config.facial_hair, person),
         clothes=sample_clothes(look, config.wear),
         accessories=sample_accessories(look, config.accessories, person, hair),
-        light=light,
-        cameras=sample_views(look, config.views),
+        light=sample_light(streams.light, config.light),
+        cameras=sample_views(streams.head, config.views),
         render=RenderSettings(
             size=config.size,
             samples=config.samples,
             denoise=config.denoise,
-            noise_seed=look.derive_seed("render.noise"),
+            noise_seed=streams.head.derive_seed("render.noise"),
             passes=config.passes,
         ),
     )
-    return _rounded(use_assets(spec, identity, look, config.assets))
+    return _rounded(use_assets(spec, streams.identity, look, config.assets))
 
 
 def sample_views(streams: Streams, views: ViewsConfig) -> tuple[OrbitCamera, ...]:

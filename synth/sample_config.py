@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from synth.asset_store import AssetStore
 from synth.camera import FOV_DEG, RADIUS
+from synth.ground_truth import check_passes
 from synth.sample_accessories import AccessoriesConfig
 from synth.sample_assets import AssetsConfig, expand_assets, expand_weights
 from synth.sample_draw import Range, check_range
@@ -62,19 +63,53 @@ class ViewsConfig:
 
 
 @dataclass(frozen=True)
+class FactorConfig:
+    """How many pictures an identity gives: identity x look x expression x light.
+
+    Heads are numbered with the light fastest and the identity slowest:
+    `head = ((identity * looks + look) * expressions + expression) * lights + light`.
+    200 identities x 50 heads are for example `{looks: 5, expressions: 5, lights: 2}`. Cameras and
+    render noise belong to the head. Growing a factor renumbers heads but leaves every combination
+    that was there before as it was.
+
+    Attributes:
+        looks: looks of one identity: hair style, beard, clothes, accessories, makeup.
+        expressions: expressions of one look, each with its gaze and pose of the head.
+        lights: lights on one expression.
+        crossed: expression number n is the same under every look of the identity, and light number
+            n the same on every look and expression (a full factorial design, for relighting or
+            disentangling); otherwise each is drawn anew.
+    """
+
+    looks: int = 1
+    expressions: int = 1
+    lights: int = 1
+    crossed: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("looks", "expressions", "lights"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: {getattr(self, name)} is not positive")
+
+    @property
+    def heads_per_identity(self) -> int:
+        """Heads until the next identity."""
+        return self.looks * self.expressions * self.lights
+
+
+@dataclass(frozen=True)
 class DatasetConfig:
     """A dataset: how many heads, how they are drawn and how they are rendered.
 
     Attributes:
-        heads: number of heads (looks); identities = ceil(heads / looks_per_identity).
+        heads: number of heads; identities = ceil(heads / factors.heads_per_identity).
         seed: any integer.
         size: width and height of every view in pixels.
         samples: Cycles samples a pixel.
         denoise: OpenImageDenoise on colour.
-        looks_per_identity: how often one identity comes back with other hair, clothes, expression,
-            light and cameras.
+        factors: how the heads of one identity are arranged.
         heads_per_shard: heads in one tar file, the unit of work and of retries.
-        passes: ground truth to store beside RGBA.
+        passes: ground truth to store beside RGBA, of `synth.ground_truth.PASSES`.
     """
 
     heads: int = 1000
@@ -82,9 +117,9 @@ class DatasetConfig:
     size: int = 512
     samples: int = 32
     denoise: bool = True
-    looks_per_identity: int = 1
     heads_per_shard: int = 4
     passes: tuple[str, ...] = ()
+    factors: FactorConfig = field(default_factory=FactorConfig)
     views: ViewsConfig = field(default_factory=ViewsConfig)
     identity: IdentityConfig = field(default_factory=IdentityConfig)
     expression: ExpressionConfig = field(default_factory=ExpressionConfig)
@@ -96,9 +131,10 @@ class DatasetConfig:
     assets: AssetsConfig = field(default_factory=AssetsConfig)
 
     def __post_init__(self) -> None:
-        for name in ("heads", "size", "samples", "looks_per_identity", "heads_per_shard"):
+        for name in ("heads", "size", "samples", "heads_per_shard"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: {getattr(self, name)} is not positive")
+        check_passes("passes", self.passes)
 
 
 def with_known_assets(config: DatasetConfig) -> DatasetConfig:

@@ -29,7 +29,7 @@ from infer.judges_identity import DlibFaces, why_not_installed
 from infer.judges_verdicts import Judgement
 from synth.dataset import Dataset
 from synth.launch import render_shard
-from synth.sample import DatasetConfig, ViewsConfig
+from synth.sample import DatasetConfig, FactorConfig, ViewsConfig
 from synth.spec import HeadSpec
 
 VIEWS = ("front", "front_left", "front_right")
@@ -79,7 +79,7 @@ def _render(arguments: argparse.Namespace) -> list[Path]:
         if not heads:
             continue
         config = DatasetConfig(
-            heads=heads, looks_per_identity=looks, seed=seed, size=arguments.size,
+            heads=heads, factors=FactorConfig(looks=looks), seed=seed, size=arguments.size,
             samples=arguments.samples, heads_per_shard=2, views=ViewsConfig(random=0),
         )  # fmt: skip
         dataset = Dataset.create(arguments.render / name, config)

@@ -27,7 +27,7 @@ from synth.dataset import Dataset, dataset_id
 from synth.errors import RecordError
 from synth.ground_truth import LABELS
 from synth.record import ShardWriter
-from synth.sample import DatasetConfig, ViewsConfig
+from synth.sample import DatasetConfig, FactorConfig, ViewsConfig
 
 SIZE = 64
 CONFIG = DatasetConfig(

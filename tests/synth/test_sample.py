@@ -19,7 +19,7 @@ from synth.config import canonical_json, load_config
 from synth.errors import AssetError, ConfigError
 from synth.headmodel import HeadModel
 from synth.sample import DatasetConfig, sample_head, sample_views
-from synth.sample_config import RingConfig, ViewsConfig
+from synth.sample_config import FactorConfig, RingConfig, ViewsConfig
 from synth.spec import AssetRef, HeadSpec
 
 PRESETS = Path(__file__).parents[2] / "synth" / "configs"
@@ -84,7 +84,7 @@ def test_one_more_attribute_or_view_shifts_no_other(monkeypatch):
 
 
 def test_looks_share_the_identity_and_nothing_else():
-    config = dataclasses.replace(CONFIG, looks_per_identity=3)
+    config = dataclasses.replace(CONFIG, factors=FactorConfig(looks=3))
     a, b, other = (sample_head(config, index) for index in (3, 5, 6))
     assert a.identity == b.identity
     assert a.eyes == b.eyes
@@ -94,6 +94,44 @@ def test_looks_share_the_identity_and_nothing_else():
     assert a.cameras[:6] == b.cameras[:6]
     assert a.cameras[6:] != b.cameras[6:]
     assert other.identity.identity_id != a.identity.identity_id
+
+
+def test_the_factors_are_a_product_with_the_light_fastest():
+    turned = dataclasses.replace(CONFIG.expression, turned_head=1.0)
+    factors = FactorConfig(looks=2, expressions=2, lights=2)
+    config = dataclasses.replace(CONFIG, factors=factors, expression=turned)
+    heads = [sample_head(config, index) for index in range(9)]
+    assert len({head.identity.identity_id for head in heads[:8]}) == 1
+    assert heads[8].identity.identity_id != heads[0].identity.identity_id
+
+    def same(part: str) -> list[int]:
+        """Number of the first head with the same value, for the heads of the first identity."""
+        values = [getattr(head, part) for head in heads[:8]]
+        return [values.index(value) for value in values]
+
+    assert same("hair") == same("clothes") == [0, 0, 0, 0, 4, 4, 4, 4]
+    assert same("pose") == [0, 0, 2, 2, 4, 4, 6, 6]
+    assert same("light") == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert len({head.render.noise_seed for head in heads}) == 9
+
+
+def test_crossed_factors_repeat_expressions_and_lights():
+    factors = FactorConfig(looks=2, expressions=2, lights=2, crossed=True)
+    config = dataclasses.replace(CONFIG, factors=factors)
+    heads = [sample_head(config, index) for index in range(8)]
+    assert [h.light == heads[0].light for h in heads] == [True, False] * 4
+    assert heads[0].expression == heads[4].expression
+    assert heads[2].pose == heads[7].pose
+    assert heads[0].hair != heads[4].hair
+
+
+def test_a_grown_factor_keeps_the_combinations_that_were_there():
+    few = dataclasses.replace(CONFIG, factors=FactorConfig(looks=2))
+    many = dataclasses.replace(CONFIG, factors=FactorConfig(looks=3, lights=2))
+    for identity, look in ((0, 1), (3, 0)):
+        old = sample_head(few, 2 * identity + look)
+        new = sample_head(many, (3 * identity + look) * 2)
+        assert dataclasses.replace(new, index=old.index) == old
 
 
 def test_floats_have_six_digits_and_json_round_trips(many):
