@@ -70,6 +70,7 @@ class Person:
         hair_colour: name of the natural hair colour.
         grey: fraction of grey hair.
         coily: tightly curled hair.
+        balding: how far a man's hairline goes back for his age, in standard deviations.
     """
 
     identity: Identity
@@ -79,6 +80,7 @@ class Person:
     hair_colour: str
     grey: float
     coily: bool
+    balding: float
 
     @property
     def female(self) -> bool:
@@ -110,6 +112,7 @@ def sample_person(draw: Draw, settings: IdentityConfig, seed: int) -> Person:
         hair_colour=choose(draw("hair.colour"), ancestry.hair),
         grey=float(np.clip((age - 0.45) * 1.7 + grey_spread, 0, 0.95)) if age > 0.35 else 0.0,
         coily=happens(draw("hair.texture"), ancestry.coily),
+        balding=float(draw("hair.balding").normal()),
     )
 
 
