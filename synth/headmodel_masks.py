@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from synth.spec import BrowShape
+
 # Outline of the hairy scalp in the side view (y, z); the hairline is its front.
 SCALP_OUTLINE = np.array(
     [[-.20, .968], [-.138, .967], [-.126, .957], [-.112, .942], [-.105, .925], [-.094, .912],
@@ -28,6 +30,8 @@ BEARD_OUTLINE = np.array(
 BROW_X = np.array([0.010, 0.018, 0.030, 0.040, 0.050, 0.0575])
 BROW_Z = np.array([0.9115, 0.9145, 0.9180, 0.9187, 0.9150, 0.9095])
 BROW_HALF_HEIGHT = np.array([0.0035, 0.0044, 0.0042, 0.0034, 0.0022, 0.0006])
+
+CANONICAL_BROWS = BrowShape()
 
 # Vertices found by their canonical position.
 LANDMARKS = {
@@ -122,7 +126,7 @@ def build_masks(
         + 0.6 * masks["chin"] + 0.5 * blob(0.03, -0.14, 0.865, 0.012, 0.02, 0.01),
         0, 1,
     )  # fmt: skip
-    masks["brow"] = _brow(side, y, z)
+    masks["brow"] = brow_mask(canonical)
     profile = canonical[:, 1:]
     bare = (z <= 0.75) | ((side > 0.0775) & (z < 0.904) & (y < -0.02))  # below, and the ears
     masks["scalp_sd"] = np.where(bare, -1.0, polygon_signed_distance(profile, SCALP_OUTLINE))
@@ -133,11 +137,19 @@ def build_masks(
     return {name: mask.astype(np.float32) for name, mask in masks.items()}
 
 
-def _brow(side: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-    middle = np.interp(side, BROW_X, BROW_Z)
-    half_height = np.interp(side, BROW_X, BROW_HALF_HEIGHT, left=0, right=0)
+def brow_mask(canonical: np.ndarray, brows: BrowShape = CANONICAL_BROWS) -> np.ndarray:
+    """[V] float32 in [0, 1]: the band where a person's brows grow, from `canonical` [V, 3]."""
+    side, y, z = np.abs(canonical[:, 0]), canonical[:, 1], canonical[:, 2]
+    inner, tail = BROW_X[0], BROW_X[-1]
+    across = np.clip((side - inner) / (tail - inner), 0, 1)
+    # the band starts nearer to or farther from the middle and ends where it always does
+    start = inner + brows.gap_m
+    source = inner + (side - start) * (tail - inner) / (tail - start)
+    middle = np.interp(source, BROW_X, BROW_Z) + brows.lift_m
+    middle += brows.arch_m * np.sin(np.pi * across) + brows.tail_m * across**2
+    half_height = np.interp(source, BROW_X, BROW_HALF_HEIGHT, left=0, right=0) * brows.thickness
     fade = np.clip(1.3 - np.abs(z - middle) / np.maximum(half_height, 1e-5), 0, 1)
-    return fade * (y < -0.09) * (half_height > 0)
+    return (fade * (y < -0.09) * (half_height > 0)).astype(np.float32)
 
 
 def neck_height(canonical: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from synth.sample_draw import (
     happens,
 )
 from synth.sample_skin import sample_eyes, sample_skin
-from synth.spec import Eyes, Identity, Skin
+from synth.spec import BrowShape, Eyes, Identity, Skin
 
 YOUNGEST_YEARS, OLDEST_YEARS = 20.0, 85.0
 _YOUNGEST, _OLDEST = 0.63, 0.98
@@ -157,6 +157,18 @@ def _phenotype(
         "asian": float(shares[1]),
         "caucasian": float(shares[2]),
     }
+
+
+def _brows(rng: np.random.Generator, female: bool) -> BrowShape:
+    """Women's brows are mostly plucked: thinner, higher and more arched."""
+    low, high = (0.6, 1.25) if female else (0.8, 1.7)
+    return BrowShape(
+        thickness=float(np.exp(rng.uniform(np.log(low), np.log(high)))),
+        lift_m=float(rng.uniform(-0.0028, 0.0028) + (0.0008 if female else -0.0006)),
+        arch_m=float(rng.uniform(-0.0012, 0.0022) if female else rng.uniform(-0.0022, 0.0012)),
+        tail_m=float(rng.uniform(-0.0028, 0.0022)),
+        gap_m=float(rng.uniform(-0.0030, 0.0034)),
+    )
 
 
 def _shape(

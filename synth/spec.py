@@ -19,6 +19,7 @@ from synth.spec_assets import UserParts
 from synth.spec_person import (
     BEARD_STYLES,
     HAIR_STYLES,
+    BrowShape,
     Expression,
     Eyes,
     FacialHair,
@@ -57,6 +58,7 @@ __all__ = [
     "Accessories",
     "AreaLight",
     "AssetRef",
+    "BrowShape",
     "Clothes",
     "Earrings",
     "Expression",

@@ -22,6 +22,25 @@ def check_known(path: str, value: str, known: tuple[str, ...]) -> None:
 
 
 @dataclass(frozen=True)
+class BrowShape:
+    """Where the hair of the brows grows on a person, relative to the canonical band.
+
+    Attributes:
+        thickness: factor on the height of the band, about 0.55 ... 1.7.
+        lift_m: how much higher it lies, metres on the canonical head, within +-0.004.
+        arch_m: how much higher its middle lies than its ends, within +-0.003.
+        tail_m: how much higher its outer end lies, within +-0.004.
+        gap_m: how much farther its inner end lies from the middle, within +-0.004.
+    """
+
+    thickness: float = 1.0
+    lift_m: float = 0.0
+    arch_m: float = 0.0
+    tail_m: float = 0.0
+    gap_m: float = 0.0
+
+
+@dataclass(frozen=True)
 class Identity:
     """Who it is: what stays the same over looks, expressions and lights.
 
@@ -35,6 +54,7 @@ class Identity:
         sex: label of the sampled sex, for queries; the geometry reads `phenotype` only.
         shoulder_breadth: breadth over the deltoids in heights of the head (chin to crown), about
             1.75 ... 2.1; None leaves the body as the phenotype makes it.
+        brows: shape of the brows.
     """
 
     identity_id: str
@@ -43,6 +63,7 @@ class Identity:
     age_years: float
     sex: Literal["female", "male"]
     shoulder_breadth: float | None = None
+    brows: BrowShape = BrowShape()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from synth.blender_scenes.skin_texels import Texels
 from synth.blender_scenes.skin_tone import SkinColour, tone
 from synth.hairline import scalp_cover
 from synth.headmodel import HeadModel
-from synth.headmodel_masks import smoothstep
+from synth.headmodel_masks import brow_mask, smoothstep
 from synth.spec import HeadSpec
 
 MOUTH_COLOUR = np.array([0.22, 0.055, 0.05], np.float32)
@@ -32,7 +32,7 @@ def hair_layers(spec: HeadSpec, model: HeadModel, regions: SkinRegions) -> dict[
     return {
         "scalp": scalp_cover(model.canonical, masks["scalp_sd"], spec.hair),
         "beard": np.clip(beard * thick, 0, 1) * (1 - regions["lips"]),
-        "brow": masks["brow"],
+        "brow": brow_mask(model.canonical, spec.identity.brows),
     }
 
 
