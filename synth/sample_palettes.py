@@ -193,7 +193,4 @@ LENS_COLOURS: tuple[Rgb, ...] = (
 )  # fmt: skip
 """What lenses at full tint let through: grey, brown, green and blue."""
 
-EXPRESSION_FAMILIES = (
-    "neutral", "smile", "grin", "serious", "surprise", "talk", "squint", "sad", "closed_eyes",
-)  # fmt: skip
 LIGHT_KINDS = ("hdri", "hdri_area", "studio", "window", "practicals", "sky", "ambient")

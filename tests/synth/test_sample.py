@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from synth import sample, sample_expression, sample_palettes
+from synth import sample, sample_expression, sample_families, sample_palettes
 from synth.assets import asset_ref, check, resolve
 from synth.camera import CANONICAL_VIEWS, canonical_six
 from synth.config import canonical_json, load_config
@@ -176,8 +176,10 @@ def test_every_drawn_control_and_action_exists_in_the_model(many):
         assert set(spec.identity.shape) <= set(model.local_labels)
         assert set(spec.expression.actions) <= set(model.action_labels)
     draw = np.random.default_rng(0)
-    for family in sample_palettes.EXPRESSION_FAMILIES:
-        assert set(sample_expression._actions(family, draw)) <= set(model.action_labels)
+    for family in sample_families.FAMILY_NAMES * 5:
+        actions = sample_expression.draw_actions(family, draw, CONFIG.expression)
+        assert set(actions) <= set(model.action_labels)
+        assert all(0 <= value <= 1 for value in actions.values())
 
 
 def test_brows_and_beard_keep_the_natural_colour_and_grey_later(many):
