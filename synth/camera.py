@@ -92,6 +92,20 @@ class Camera:
             pixels = homogeneous[:, :2] / homogeneous[:, 2:]
         return pixels, depth
 
+    def unproject(self, pixels: np.ndarray, depth: np.ndarray) -> np.ndarray:
+        """The inverse of `project`.
+
+        Args:
+            pixels: [N, 2] float, x and y.
+            depth: [N] float, distance along the camera's z axis.
+
+        Returns:
+            [N, 3] float64, world coordinates.
+        """
+        rays = np.concatenate([pixels, np.ones((len(pixels), 1))], axis=1)
+        in_camera = rays @ np.linalg.inv(self.K).T * np.asarray(depth)[:, None]
+        return in_camera @ self.cam_from_world[:3, :3] + self.position
+
     def resized(self, width: int, height: int) -> Camera:
         """The same view sampled with another number of pixels."""
         scale = np.diag([width / self.width, height / self.height, 1.0])

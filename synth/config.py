@@ -75,7 +75,7 @@ def find_config(source: str | Path, presets: Path | None = None) -> Path:
     known = sorted(p.stem for p in presets.glob("*.yaml")) if presets and presets.is_dir() else []
     if presets is not None and str(source) in known:
         return presets / f"{source}.yaml"
-    hint = _did_you_mean(str(source), known)
+    hint = did_you_mean(str(source), known)
     raise ConfigError(
         f"no preset named {str(source)!r}{hint}; presets: {', '.join(known) or 'none'}. "
         "A path must end in .yaml"
@@ -124,7 +124,7 @@ def from_dict(cls: type[T], data: Any, where: str = "config") -> T:
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}
     for key in data:
         if key not in fields:
-            hint = _did_you_mean(str(key), fields)
+            hint = did_you_mean(str(key), fields)
             raise ConfigError(f"{where}: unknown key {key!r}{hint}; known: {', '.join(fields)}")
     values = {}
     for name, field in fields.items():
@@ -145,7 +145,7 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
     if origin is Literal:
         options = typing.get_args(kind)
         if value not in options:
-            hint = _did_you_mean(str(value), [str(option) for option in options])
+            hint = did_you_mean(str(value), [str(option) for option in options])
             shown = ", ".join(map(str, options))
             raise ConfigError(f"{where}: {_show(value)} is not one of {shown}{hint}")
         return value
@@ -217,7 +217,8 @@ def _show(value: Any) -> str:
     return f"{value!r} ({type(value).__name__})"
 
 
-def _did_you_mean(word: str, known: Any) -> str:
+def did_you_mean(word: str, known: Any) -> str:
+    """A hint that names the known word closest to `word`, or nothing."""
     close = difflib.get_close_matches(word, [str(k) for k in known], n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 

@@ -12,12 +12,15 @@ were checked against mediapipe on random heads (docs/decisions.md).
 
 from __future__ import annotations
 
+import io
 import math
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import cache
 
 import numpy as np
 
+from synth.camera import Camera
 from synth.errors import SpecError
 from synth.gaze import lines_of_sight
 from synth.headmodel import HeadModel, HeadShape
@@ -209,3 +212,113 @@ def dense_vertices(model: HeadModel) -> np.ndarray:
             "landmarks_dense.py belongs to another base mesh"
         )
     return np.array([fine_of_base[vertex] for vertex in DENSE_BASE_VERTICES])
+
+
+# -------------------------------------------------------------------------------------- visibility
+
+_THICKNESS = 0.012
+"""Scene units (2.4 mm) that a surface may lie in front of a landmark on it: lashes' roots, lips."""
+_STEEPEST = 4.0
+"""Slope up to which the depth within a pixel is followed."""
+
+
+class Visibility(IntEnum):
+    """What a view sees of a landmark."""
+
+    OUTSIDE = 0
+    """It lies outside the frame."""
+    VISIBLE = 1
+    COVERED = 2
+    """Hair, beard, headwear, an earring, or dark glasses are in front; nothing else is."""
+    HIDDEN = 3
+    """On the far side of the head, or behind another part of it or of the clothes."""
+
+
+def visibility(
+    points: np.ndarray,
+    normals: np.ndarray,
+    camera: Camera,
+    depth: np.ndarray,
+    cover: np.ndarray,
+) -> np.ndarray:
+    """What a view sees of points on the head.
+
+    Args:
+        points: [N, 3] world coordinates.
+        normals: [N, 3] of the surface there, unit, outwards.
+        camera: of the view.
+        depth: [H, W] of the head without what covers it, 0 where nothing is.
+        cover: [H, W] depth of hair and the like where they are in front, else 0.
+
+    Returns:
+        [N] uint8, a `Visibility` each.
+    """
+    pixels, distance = camera.project(points)
+    inside = (distance > 0) & (pixels >= 0).all(axis=1)
+    inside &= (pixels < [camera.width, camera.height]).all(axis=1)
+    column, row = np.where(inside[:, None], pixels, 0).astype(int).T
+    view = camera.position - points
+    cosine = (view * normals).sum(axis=1) / np.linalg.norm(view, axis=1)
+    slope = np.sqrt(np.maximum(1 - cosine**2, 0)) / np.maximum(cosine, 1e-6)
+    # a point lies up to half a pixel from the centre that depth was measured at
+    pixel = distance / min(camera.K[0, 0], camera.K[1, 1])
+    nearest = distance - _THICKNESS - pixel * np.minimum(slope, _STEEPEST)
+
+    def in_front(surface: np.ndarray) -> np.ndarray:
+        found = surface[row, column]
+        return (found > 0) & (found < nearest)
+
+    result = np.full(len(points), Visibility.VISIBLE, np.uint8)
+    result[in_front(cover)] = Visibility.COVERED
+    result[(cosine <= 0) | in_front(depth)] = Visibility.HIDDEN
+    result[~inside] = Visibility.OUTSIDE
+    return result
+
+
+# ------------------------------------------------------------------------------------------- files
+
+
+@dataclass(frozen=True, eq=False)
+class HeadLandmarks:
+    """The landmarks of a rendered head; pixels are `camera.project(sparse)`.
+
+    Attributes:
+        sparse_names: [S] names of the sparse landmarks.
+        sparse: [S, 3] float32, world coordinates in scene units.
+        dense_base_vertices: [D] int32, vertex numbers of MakeHuman's base mesh.
+        dense: [D, 3] float32, world coordinates.
+        sparse_visibility: [V, S] uint8, a `Visibility` for every view.
+        dense_visibility: [V, D] uint8.
+    """
+
+    sparse_names: np.ndarray
+    sparse: np.ndarray
+    dense_base_vertices: np.ndarray
+    dense: np.ndarray
+    sparse_visibility: np.ndarray
+    dense_visibility: np.ndarray
+
+    @classmethod
+    def of(cls, located: Landmarks, seen: np.ndarray) -> HeadLandmarks:
+        """From the located points and their visibility [V, S + D] uint8, sparse ones first."""
+        count = len(SPARSE_NAMES)
+        return cls(
+            sparse_names=np.array(SPARSE_NAMES),
+            sparse=located.sparse.astype(np.float32),
+            dense_base_vertices=np.array(DENSE_BASE_VERTICES, np.int32),
+            dense=located.dense.astype(np.float32),
+            sparse_visibility=seen[:, :count],
+            dense_visibility=seen[:, count:],
+        )
+
+    def to_bytes(self) -> bytes:
+        """An NPZ file with the attributes as arrays."""
+        file = io.BytesIO()
+        np.savez_compressed(file, **self.__dict__)
+        return file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> HeadLandmarks:
+        """The inverse of `to_bytes`."""
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            return cls(**{name: file[name] for name in cls.__dataclass_fields__})

@@ -5,7 +5,8 @@ A shard is an uncompressed tar that WebDataset reads as it is; the sample key is
     <spec_id>.spec.json      the `HeadSpec`
     <spec_id>.cameras.json   one camera per view (`Camera.to_json`)
     <spec_id>.rgba_000.png   ...; RGBA8, display-referred sRGB, straight alpha
-    <spec_id>.<pass>_000.png or .npy   optional ground truth
+    <spec_id>.<pass>_000.png ...   optional ground truth; `synth.ground_truth.PASSES`
+    <spec_id>.landmarks.npz  optional points of the head; `synth.landmarks.HeadLandmarks`
     <spec_id>.meta.json      timings, versions, device, SHA-256 of the raw pixels of each view
     __headloom__/members.json   name, offset, size and SHA-256 of every member above
     __headloom__/shard.json     which heads, and the SHA-256 of members.json; small, always last
@@ -32,6 +33,8 @@ import numpy as np
 from synth.camera import Camera
 from synth.config import canonical_json, sync_directory
 from synth.errors import RecordCorrupt, RecordError
+from synth.ground_truth import PASSES, decode
+from synth.landmarks import HeadLandmarks
 from synth.shardlayout import (
     BLOCK,
     END_OF_ARCHIVE,
@@ -85,6 +88,7 @@ class ShardWriter:
         rgba: Sequence[np.ndarray],  # per view [H, W, 4] uint8, sRGB, straight alpha
         passes: Mapping[str, Sequence[bytes | np.ndarray]] | None = None,
         meta: Mapping[str, Any] | None = None,
+        files: Mapping[str, bytes] | None = None,
     ) -> None:
         """Append one head.
 
@@ -95,6 +99,7 @@ class ShardWriter:
             passes: per name one array (uint8 or uint16 becomes PNG, float becomes NPY) or one
                 encoded PNG or NPY per view.
             meta: plain data; `view_count` and `pixel_sha256` are added.
+            files: by name and extension the bytes of further files of the whole head.
 
         Raises:
             RecordError: counts, shapes or dtypes that do not fit, or a head added twice.
@@ -110,6 +115,8 @@ class ShardWriter:
             for i, value in enumerate(values):
                 data, extension = _encode_pass(value, f"{key}.{name}_{i:03d}")
                 self._append(f"{key}.{name}_{i:03d}.{extension}", data)
+        for name, data in (files or {}).items():
+            self._append(f"{key}.{name}", data)
         added = {"view_count": len(rgba), "pixel_sha256": pixel_sha256}
         self._append_json(f"{key}.meta.json", {**(meta or {}), **added})
         self._heads.append(HeadEntry(key, spec.index))
@@ -252,9 +259,19 @@ class HeadRecord:
 
     @property
     def passes(self) -> tuple[str, ...]:
-        """Names of the passes stored beside RGBA."""
+        """Names of the passes stored per view beside RGBA."""
         stems = (name.partition(".")[0] for name in self.members)
         return tuple(sorted({s.rpartition("_")[0] for s in stems if "_" in s} - {"rgba"}))
+
+    @cached_property
+    def landmarks(self) -> HeadLandmarks:
+        """The points of the head.
+
+        Raises:
+            RecordError: the head was rendered without the pass "landmarks".
+        """
+        self._require("landmarks", "landmarks.npz")
+        return HeadLandmarks.from_bytes(self.read("landmarks.npz"))
 
     def rgba(self, view: int) -> np.ndarray:
         """Picture of one view: [H, W, 4] uint8, display-referred sRGB, straight alpha.
@@ -266,8 +283,20 @@ class HeadRecord:
         return self._picture(f"rgba_{view:03d}", view)
 
     def pass_image(self, name: str, view: int) -> np.ndarray:
-        """One view of a pass: [H, W] or [H, W, C], uint8, uint16 or float."""
-        return self._picture(f"{name}_{view:03d}", view)
+        """One view of a pass, in the units and the shape that `ground_truth.PASSES` states.
+
+        A pass that is not in `PASSES` comes back as it is stored.
+
+        Raises:
+            IndexError: no such view.
+            RecordError: the head was rendered without this pass.
+            RecordCorrupt: the bytes do not match their digest.
+        """
+        if name not in PASSES:
+            return self._picture(f"{name}_{view:03d}", view)
+        stored = PASSES[name].stored
+        self._require(name, f"{stored}_000.png")
+        return decode(name, self._picture(f"{stored}_{view:03d}", view), self.cameras[view])
 
     def read(self, suffix: str) -> bytes:
         """Bytes of the member `<spec_id>.<suffix>`, checked against its digest."""
@@ -275,6 +304,13 @@ class HeadRecord:
             raise RecordCorrupt(f"{self.shard}: member {self.spec_id}.{suffix} is missing")
         with self.shard.open("rb") as file:
             return read_member(file, self.members[suffix], self.shard)
+
+    def _require(self, name: str, suffix: str) -> None:
+        if suffix not in self.members:
+            raise RecordError(
+                f"head {self.spec_id} in {self.shard} has no pass {name!r}, it has "
+                f"{', '.join(self.passes) or 'none'}; render with --set 'passes=[{name}]'"
+            )
 
     def _picture(self, stem: str, view: int) -> np.ndarray:
         if not 0 <= view < self.view_count:

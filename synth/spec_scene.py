@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from synth import camera as camera_module
+from synth.ground_truth import check_passes
 from synth.spec_person import Rgb
 
 
@@ -101,7 +102,7 @@ class RenderSettings:
         denoise: OpenImageDenoise on colour.
         noise_seed: seed of Cycles.
         view_transform, look: Blender's colour management.
-        passes: extra ground truth to store beside RGBA.
+        passes: ground truth to store beside RGBA, of `synth.ground_truth.PASSES`.
     """
 
     size: int = 512
@@ -111,3 +112,6 @@ class RenderSettings:
     view_transform: str = "Filmic"
     look: str = "High Contrast"
     passes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_passes("render.passes", self.passes)

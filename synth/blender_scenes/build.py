@@ -11,7 +11,7 @@ import bpy
 import numpy as np
 
 from synth import assets
-from synth.blender_scenes.accessories import build_glasses
+from synth.blender_scenes.accessories import build_earrings, build_glasses
 from synth.blender_scenes.clothes import build_clothes
 from synth.blender_scenes.eyes import build_eyes
 from synth.blender_scenes.hair import (
@@ -24,24 +24,11 @@ from synth.blender_scenes.hair import (
 from synth.blender_scenes.headwear import build_headwear
 from synth.blender_scenes.lights import add_lights
 from synth.blender_scenes.mouth import build_mouth
+from synth.blender_scenes.passes_labels import label_parts
 from synth.blender_scenes.skin import build_head_skin
 from synth.headmodel import HeadModel, HeadShape
+from synth.landmarks import Landmarks, locate
 from synth.spec import HeadSpec
-
-PASS_INDEX = {
-    "skin": 1,
-    "eyes": 2,
-    "mouth": 3,
-    "hair": 4,
-    "brows": 5,
-    "lashes": 6,
-    "beard": 7,
-    "clothes": 8,
-    "glasses": 9,
-    "headwear": 10,
-    "earrings": 11,
-}
-"""Value of Cycles' object index per part; 0 is the background."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,18 +36,23 @@ class BuiltHead:
     """One head in the current scene.
 
     Attributes:
-        objects: the Blender objects by part, the keys of `PASS_INDEX`.
+        objects: the Blender objects by part, for example "skin"; see `passes_labels`.
         model: the static head model.
         shape: the evaluated head.
-        landmarks: [3] world position in scene units by name, the model's landmarks.
+        points: its landmarks.
         timings_s: seconds of wall time by part.
     """
 
     objects: dict[str, tuple[bpy.types.Object, ...]]
     model: HeadModel
     shape: HeadShape
-    landmarks: dict[str, np.ndarray]
+    points: Landmarks
     timings_s: dict[str, float]
+
+    @property
+    def landmarks(self) -> dict[str, np.ndarray]:
+        """[3] world position in scene units of every named landmark."""
+        return self.points.named()
 
 
 def build_head(spec: HeadSpec) -> BuiltHead:
@@ -100,17 +92,13 @@ def build_head(spec: HeadSpec) -> BuiltHead:
         parts["brows"] = tuple(build_brows(spec, model, shape, surface=surface))
         parts["lashes"] = tuple(build_lashes(spec, model, shape))
         parts["beard"] = tuple(build_beard(spec, model, shape, surface=surface))
-    with clock("glasses"):
+    with clock("accessories"):
         parts["glasses"] = tuple(build_glasses(spec, model, shape))
+        parts["earrings"] = tuple(build_earrings(spec, model, shape, surface))
     with clock("lights"):
         add_lights(spec)
-    for part, objects in parts.items():
-        for item in objects:
-            item.pass_index = PASS_INDEX[part]
-    landmarks = {
-        name: shape.to_world(shape.vertices[vertex]) for name, vertex in model.landmarks.items()
-    }
-    return BuiltHead(parts, model, shape, landmarks, clock.seconds)
+    label_parts(parts)
+    return BuiltHead(parts, model, shape, locate(spec, model, shape), clock.seconds)
 
 
 class _Clock:

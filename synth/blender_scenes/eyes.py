@@ -16,6 +16,7 @@ from synth.blender_scenes.eye_bake import bake_eye, map_coordinates_of
 from synth.blender_scenes.eye_rim import INNER_RINGS, EyeRim, eye_rims
 from synth.blender_scenes.head import new_image, new_mesh
 from synth.blender_scenes.nodes import Shader
+from synth.blender_scenes.passes_labels import inner_attribute
 from synth.color import srgb_from_linear
 from synth.gaze import eye_rotation, lines_of_sight
 from synth.headmodel import EyeFrame, HeadModel, HeadShape
@@ -67,7 +68,11 @@ def build_eyes(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> list[bpy.t
                 place(ball, _BALL_SCALE),
                 faces,
                 materials[0],
-                {"eye_direction": directions},
+                {
+                    "eye_direction": directions,
+                    # 1/2, where the label changes, on the edge of the iris
+                    inner_attribute("iris"): np.clip(0.5 + 5 * (iris_angle - polar), 0, 1),
+                },
                 uv=map_coordinates_of(mirrored)[faces],
             )
         )

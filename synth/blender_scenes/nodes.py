@@ -26,6 +26,13 @@ class Shader:
         self.tree.nodes.clear()
         self._output = self.node("ShaderNodeOutputMaterial")
 
+    @classmethod
+    def of(cls, material: bpy.types.Material) -> Shader:
+        """A finished material, to which nodes may be added."""
+        shader = cls.__new__(cls)
+        shader.material, shader.tree = material, material.node_tree
+        return shader
+
     def node(
         self, kind: str, inputs: dict[str | int, Any] | None = None, **properties: Any
     ) -> bpy.types.Node:

@@ -13,10 +13,9 @@ Order of operations, and why (docs/decisions.md has the numbers):
 
 from __future__ import annotations
 
-import re
+import dataclasses
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,25 +23,29 @@ import bpy
 import imageio.v3 as imageio
 import numpy as np
 
-from synth.blender_scenes import passes, rig
-from synth.blender_scenes.exr import read_exr
-from synth.blender_scenes.log import captured_output
+from synth.blender_scenes.frame import render_channels, render_to
+from synth.blender_scenes.passes import add_outputs, read_outputs
+from synth.blender_scenes.passes_views import render_truth
 from synth.blender_scenes.view import RenderedView
 from synth.camera import Camera
 from synth.color import rgba8_from_float, unpremultiply
 from synth.errors import RenderError
+from synth.ground_truth import encode
+from synth.landmarks import locate
+from synth.record import encode_png
 from synth.spec import HeadSpec, RenderSettings
 
 if TYPE_CHECKING:
     from synth.blender_scenes.build import BuiltHead
 
-_CYCLES_ERROR = re.compile(r"^\s*error\b|out of memory|failed to|svm stack", re.IGNORECASE)
 _INVISIBLE = 0.5 / 255
 """Alpha that becomes 0 in eight bits; the colour there is noise divided by nothing."""
 
 
-def render_views(spec: HeadSpec, built: BuiltHead) -> Iterator[RenderedView]:
-    """Render every camera of the spec; only the camera moves, so Cycles keeps its scene.
+def render_views(spec: HeadSpec, built: BuiltHead) -> list[RenderedView]:
+    """Render every camera of the spec, then the passes that show surfaces.
+
+    Only the camera moves, so Cycles keeps its scene. The scene is used up afterwards.
 
     Args:
         spec: the head; `session.reset` was called with it.
@@ -50,14 +53,24 @@ def render_views(spec: HeadSpec, built: BuiltHead) -> Iterator[RenderedView]:
 
     Raises:
         RenderError: Cycles reported an error, or wrote values that are not finite.
-        SpecError: a pass or camera that cannot be rendered.
+        SpecError: a camera that cannot be rendered.
     """
+    add_outputs(spec)
+    views = []
     with Renderer(spec.render) as renderer:
         for camera in spec.resolved_cameras():
             start = time.perf_counter()
-            linear, extra = renderer.render(camera)
+            linear, averaged = renderer.render(camera)
             rgba = renderer.display(linear)
-            yield RenderedView(camera, rgba, extra, time.perf_counter() - start)
+            files = {n: encode_png(encode(n, values, camera)) for n, values in averaged.items()}
+            seconds = time.perf_counter() - start
+            views.append(RenderedView(camera, rgba, files, seconds=seconds))
+    located = locate(spec, built.model, built.shape)
+    truths = render_truth(spec, spec.resolved_cameras(), located)
+    return [
+        dataclasses.replace(view, passes={**view.passes, **truth.files}, landmarks=truth.landmarks)
+        for view, truth in zip(views, truths)
+    ]
 
 
 class Renderer:
@@ -69,14 +82,12 @@ class Renderer:
 
     def __init__(self, settings: RenderSettings):
         self._settings = settings
-        passes.enable_passes(settings.passes)
 
     def __enter__(self) -> Renderer:
         # In a worker this lies in the job directory, which is removed even after a kill -9.
         self._directory = tempfile.TemporaryDirectory(prefix="views-")
-        self._exr = Path(self._directory.name) / "view.exr"
         self._png = Path(self._directory.name) / "view.png"
-        self._set_output(bpy.context.scene)
+        render_to(Path(self._directory.name) / "view.exr")
         if self._settings.denoise:
             _denoise_alpha(bpy.context.scene)
         self._display_scene = _display_scene(bpy.context.scene)
@@ -84,15 +95,6 @@ class Renderer:
 
     def __exit__(self, *exception: object) -> None:
         self._directory.cleanup()
-
-    def _set_output(self, scene: bpy.types.Scene) -> None:
-        scene.render.filepath = str(self._exr)
-        scene.render.use_file_extension = False
-        image = scene.render.image_settings
-        image.file_format = "OPEN_EXR_MULTILAYER"
-        image.color_mode = "RGBA"
-        image.color_depth = "32"
-        image.exr_codec = "NONE"
 
     def render(self, camera: Camera) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Render one view.
@@ -103,16 +105,8 @@ class Renderer:
         Raises:
             RenderError: Cycles reported an error, or wrote values that are not finite.
         """
-        rig.place_camera(camera)
-        with captured_output() as output:
-            try:
-                bpy.ops.render.render(write_still=True)
-            except RuntimeError as error:
-                raise RenderError(f"Cycles, view {camera.name!r}: {error}") from error
-        _raise_reported(output.text, camera)
-        channels = read_exr(self._exr)
-        layer = bpy.context.view_layer.name
-        combined = [channels[f"{layer}.Combined.{c}"] for c in "RGBA"]
+        channels = render_channels(camera)
+        combined = [channels[f"Combined.{c}"] for c in "RGBA"]
         if self._settings.denoise:
             combined[3] = channels["Composite.Combined.A"]
         linear = np.stack(combined, axis=-1).astype(np.float32)
@@ -121,7 +115,7 @@ class Renderer:
             raise RenderError(f"view {camera.name!r}: {bad} pixels are not finite")
         linear = np.maximum(linear, 0.0)  # the denoiser may undershoot
         linear[..., 3] = np.minimum(linear[..., 3], 1.0)
-        return linear, passes.read_passes(self._settings.passes, channels, layer)
+        return linear, read_outputs(self._settings.passes, channels)
 
     def display(self, linear: np.ndarray) -> np.ndarray:
         """Scene-linear premultiplied colour to what a file holds.
@@ -182,10 +176,3 @@ def _display_scene(scene: bpy.types.Scene) -> bpy.types.Scene:
     image.color_depth = "8"
     image.compression = 0
     return display
-
-
-def _raise_reported(log: str, camera: Camera) -> None:
-    """Cycles prints its errors and goes on; a picture made after one is not to be trusted."""
-    errors = [line.strip() for line in log.splitlines() if _CYCLES_ERROR.search(line)]
-    if errors:
-        raise RenderError(f"Cycles, view {camera.name!r}: " + "; ".join(errors[:3]))

@@ -16,11 +16,13 @@ class RenderedView:
     Attributes:
         camera: where it was taken from.
         rgba: [H, W, 4] uint8, display-referred sRGB, straight alpha.
-        passes: name -> array as `passes.PASSES` describes it.
-        seconds: wall time.
+        passes: name -> PNG bytes as `ground_truth.PASSES` describes it.
+        landmarks: [S + D] uint8, what it sees of each landmark; None unless asked for.
+        seconds: wall time, without the passes.
     """
 
     camera: Camera
     rgba: np.ndarray
-    passes: dict[str, np.ndarray] = field(default_factory=dict)
+    passes: dict[str, bytes] = field(default_factory=dict)
+    landmarks: np.ndarray | None = None
     seconds: float = 0.0

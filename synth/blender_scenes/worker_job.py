@@ -20,6 +20,8 @@ import numpy as np
 
 from synth.config import atomic_write, canonical_json, from_dict
 from synth.errors import AssetError, HeadloomError, RenderCrashed, RenderError
+from synth.headmodel import HeadShape
+from synth.landmarks import HeadLandmarks
 from synth.launch import ERROR_NAME, JOB_NAME, LOG_NAME, RESULT_NAME, SPECS_NAME, RenderJob
 from synth.record import ShardWriter
 from synth.spec import HeadSpec
@@ -31,13 +33,15 @@ class RenderedHead:
 
     Attributes:
         rgba: per view [H, W, 4] uint8, sRGB, straight alpha.
-        passes: per name one array per view.
+        passes: per name one encoded file (or array) per view.
+        files: per name and extension the bytes of a file of the whole head.
         meta: plain data for `meta.json`.
         timings_s: seconds of wall time by stage.
     """
 
     rgba: Sequence[np.ndarray]
-    passes: Mapping[str, Sequence[np.ndarray]] = field(default_factory=dict)
+    passes: Mapping[str, Sequence[bytes | np.ndarray]] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
     timings_s: Mapping[str, float] = field(default_factory=dict)
 
@@ -86,7 +90,7 @@ def _render_one(
         "threads": job.threads,
         "versions": _versions(),
     }
-    writer.add_head(spec, spec.resolved_cameras(), head.rgba, head.passes, meta)
+    writer.add_head(spec, spec.resolved_cameras(), head.rgba, head.passes, meta, head.files)
     write_s = round(time.perf_counter() - rendered, 4)
     print(f"head {spec.spec_id}: {len(head.rgba)} views, {timings} s", flush=True)
     return {"spec_id": spec.spec_id, "timings_s": {**timings, "write_s": write_s}}
@@ -106,12 +110,31 @@ def render_with_blender(spec: HeadSpec, job: RenderJob) -> RenderedHead:
     clock.lap("check_s")
     exposure = probe.set_exposure(spec, built)
     clock.lap("probe_s")
-    views = list(render.render_views(spec, built))
+    views = render.render_views(spec, built)
     clock.lap("render_s")
-    meta = {**checks.after(spec, views), "exposure": asdict(exposure)}
+    meta = {
+        **checks.after(spec, views),
+        "exposure": asdict(exposure),
+        "head": _pose(built.shape),
+    }
     passes = {name: [view.passes[name] for view in views] for name in views[0].passes}
+    files = {}
+    if views[0].landmarks is not None:
+        seen = np.stack([view.landmarks for view in views])
+        files["landmarks.npz"] = HeadLandmarks.of(built.points, seen).to_bytes()
     parts = {f"build.{name}_s": seconds for name, seconds in built.timings_s.items()}
-    return RenderedHead([view.rgba for view in views], passes, meta, {**clock.laps, **parts})
+    timings = {**clock.laps, **parts}
+    return RenderedHead([view.rgba for view in views], passes, files, meta, timings)
+
+
+def _pose(shape: HeadShape) -> dict[str, Any]:
+    """Where the head stands, as plain data; docs/dataset_format.md."""
+    world_from_head = shape.world_from_model @ shape.model_from_rest_head
+    return {
+        "units_per_metre": shape.units_per_metre,
+        "world_from_model": shape.world_from_model.tolist(),
+        "world_from_head": world_from_head.tolist(),
+    }
 
 
 class _Stopwatch:

@@ -1,0 +1,58 @@
+"""One call of Cycles: a camera in, the channels of its render file out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from synth.blender_scenes import rig
+from synth.blender_scenes.exr import read_exr
+from synth.blender_scenes.log import captured_output
+from synth.camera import Camera
+from synth.errors import RenderError
+
+_CYCLES_ERROR = re.compile(r"^\s*error\b|out of memory|failed to|svm stack", re.IGNORECASE)
+
+
+def render_to(path: Path) -> None:
+    """Make the current scene write uncompressed multilayer EXR files of 32 bits to `path`."""
+    scene = bpy.context.scene
+    scene.render.filepath = str(path)
+    scene.render.use_file_extension = False
+    image = scene.render.image_settings
+    image.file_format = "OPEN_EXR_MULTILAYER"
+    image.color_mode = "RGBA"
+    image.color_depth = "32"
+    image.exr_codec = "NONE"
+
+
+def render_channels(camera: Camera) -> dict[str, np.ndarray]:
+    """Render the current scene through `camera`; `render_to` was called.
+
+    Returns:
+        [H, W] float32 by name, for example "Combined.R", first row on top. Channels of the view
+        layer are named without the layer, those of the compositor start with "Composite.".
+
+    Raises:
+        RenderError: Cycles reported an error.
+    """
+    rig.place_camera(camera)
+    with captured_output() as output:
+        try:
+            bpy.ops.render.render(write_still=True)
+        except RuntimeError as error:
+            raise RenderError(f"Cycles, view {camera.name!r}: {error}") from error
+    raise_reported(output.text, camera)
+    channels = read_exr(Path(bpy.context.scene.render.filepath))
+    prefix = f"{bpy.context.view_layer.name}."
+    return {name.removeprefix(prefix): values for name, values in channels.items()}
+
+
+def raise_reported(log: str, camera: Camera) -> None:
+    """Cycles prints its errors and goes on; a picture made after one is not to be trusted."""
+    errors = [line.strip() for line in log.splitlines() if _CYCLES_ERROR.search(line)]
+    if errors:
+        raise RenderError(f"Cycles, view {camera.name!r}: " + "; ".join(errors[:3]))

@@ -1,0 +1,244 @@
+"""Ground truth beside the pictures: which passes there are, how files hold them, how to use them.
+
+Every pass but `albedo` and `coverage` says what lies at the *centre* of each pixel: one ray, no
+blending, so that values of different surfaces are never mixed. Corneas, tear lines and lenses are
+looked through. docs/dataset_format.md describes the same for readers without Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from synth.camera import Camera
+from synth.color import linear_from_srgb, srgb_from_linear
+from synth.config import did_you_mean
+
+LABELS = {
+    "background": 0,
+    "skin": 1,
+    "lips": 2,
+    "mouth": 3,
+    "teeth": 4,
+    "tongue": 5,
+    "sclera": 6,
+    "iris": 7,
+    "brows": 8,
+    "lashes": 9,
+    "hair": 10,
+    "beard": 11,
+    "clothes": 12,
+    "headwear": 13,
+    "glasses_frame": 14,
+    "glasses_lens": 15,
+    "earrings": 16,
+}
+"""Numbers in the segmentation. `mouth` is the inside of the mouth with the gums, `iris` includes
+the pupil, `hair` is scalp hair."""
+
+COVERING_LABELS = ("hair", "beard", "headwear", "glasses_frame", "glasses_lens", "earrings")
+"""What the `_under` passes leave away."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A pass as `HeadRecord.pass_image` returns it, and how the file holds it.
+
+    Attributes:
+        summary: what a pixel says.
+        array: shape and type after decoding.
+        unit: of the values.
+        values: their range.
+        background: value where nothing is.
+        file: what a reader without this package finds in the shard.
+        stored: name of the pass whose file holds it.
+    """
+
+    summary: str
+    array: str
+    unit: str
+    values: str
+    background: str
+    file: str
+    stored: str
+
+
+DEPTH_STEP = 1 / 8192
+"""Resolution of stored depth in scene units; 0.02 mm, a fortieth of a pixel of the default rig at
+512 px. The largest error is half of it."""
+_DEPTH_ZERO = 32768
+
+_DEPTH_FILE = "PNG uint16 v: depth = |camera centre| + (v - 32768) / 8192, nothing where v = 0"
+_NORMAL_FILE = "PNG uint8 RGB v: normal = v / 127.5 - 1 normalised, nothing where v = (0, 0, 0)"
+
+PASSES = {
+    "depth": Pass(
+        "distance of the first surface along the camera's z axis",
+        "[H, W] float32", "scene units", "above 0, to 1/16384", "0", _DEPTH_FILE, "depth",
+    ),
+    "position": Pass(
+        "world position of the first surface, computed from depth and camera",
+        "[H, W, 3] float32", "scene units", "the scene", "NaN", "that of depth", "depth",
+    ),
+    "normal_world": Pass(
+        "normal of the first surface in world axes, without the relief of textures",
+        "[H, W, 3] float32", "unit vector", "[-1, 1]", "0", _NORMAL_FILE, "normal_world",
+    ),
+    "normal_camera": Pass(
+        "the same in the OpenCV axes of the camera (x right, y down, z forward)",
+        "[H, W, 3] float32", "unit vector", "[-1, 1]", "0", _NORMAL_FILE, "normal_camera",
+    ),
+    "segmentation": Pass(
+        "what is seen, a number of LABELS; a lens is told although depth looks through it",
+        "[H, W] uint8", "label", "0 ... 16", "0", "PNG uint8", "segmentation",
+    ),
+    "depth_under": Pass(
+        "depth as if hair, beard, headwear, glasses and earrings were absent",
+        "[H, W] float32", "scene units", "above 0, to 1/16384", "0", _DEPTH_FILE, "depth_under",
+    ),
+    "segmentation_under": Pass(
+        "labels as if hair, beard, headwear, glasses and earrings were absent",
+        "[H, W] uint8", "label", "0 ... 16", "0", "PNG uint8", "segmentation_under",
+    ),
+    "albedo": Pass(
+        "linear colour of surfaces without light, averaged over the pixel; alpha of the picture",
+        "[H, W, 4] float32", "reflectance", "[0, 1]", "0",
+        "PNG uint8 RGBA, colour sRGB encoded, straight alpha", "albedo",
+    ),
+    "coverage": Pass(
+        "share of the pixel that each label 1 ... 16 covers; lenses on top of what is behind them",
+        "[16, H, W] float32", "share", "[0, 1]", "0",
+        "PNG uint8 [16 H, W], one plane a label from top to bottom, v / 255", "coverage",
+    ),
+    "landmarks": Pass(
+        "named and dense points of the head in 3D with their visibility in every view",
+        "see synth.landmarks.HeadLandmarks", "scene units", "", "", "landmarks.npz, one a head",
+        "landmarks",
+    ),
+}  # fmt: skip
+"""Every pass that `passes` of a dataset's configuration may list."""
+
+SURFACE_PASSES = (
+    "depth", "normal_world", "normal_camera", "segmentation", "depth_under", "segmentation_under",
+)  # fmt: skip
+"""Stored per view, from a ray through each pixel's centre."""
+AVERAGED_PASSES = ("albedo", "coverage")
+"""Stored per view, averaged like the picture."""
+
+
+def check_passes(path: str, names: Iterable[str]) -> None:
+    """Raise `ValueError` unless every name, found at `path` of a configuration, is a pass."""
+    names = tuple(names)
+    for number, name in enumerate(names):
+        if name not in PASSES:
+            raise ValueError(
+                f"{path}: {name!r} is not one of {', '.join(PASSES)}{did_you_mean(name, PASSES)}"
+            )
+        if name in names[:number]:
+            raise ValueError(f"{path}: {name!r} is listed twice")
+
+
+def stored_passes(names: Iterable[str]) -> tuple[str, ...]:
+    """The passes with a file of their own that `names` need, each once."""
+    return tuple(dict.fromkeys(PASSES[name].stored for name in names))
+
+
+# ------------------------------------------------------------------------------------------- files
+
+
+def encode(name: str, values: np.ndarray, camera: Camera) -> np.ndarray:
+    """A pass as the picture that its file holds.
+
+    Args:
+        name: a stored pass other than landmarks.
+        values: as `PASSES[name].array` says.
+        camera: of this view.
+
+    Raises:
+        ValueError: a depth beyond 4 scene units of the camera's distance from the origin.
+    """
+    kind = name.removesuffix("_under")
+    if kind == "depth":
+        steps = np.round((values - np.linalg.norm(camera.position)) / DEPTH_STEP) + _DEPTH_ZERO
+        hit = values > 0
+        if hit.any() and not (1 <= steps[hit].min() and steps[hit].max() <= 65535):
+            raise ValueError(
+                f"{name}, view {camera.name!r}: depth {values[hit].min():.2f} ... "
+                f"{values[hit].max():.2f} is not within 4 units of the origin's"
+            )
+        return np.where(hit, steps, 0).astype(np.uint16)
+    if kind.startswith("normal"):
+        found = (np.abs(values) > 0).any(axis=-1, keepdims=True)
+        return np.where(found, np.round((values + 1) * 127.5), 0).astype(np.uint8)
+    if kind == "albedo":
+        colour = np.concatenate([srgb_from_linear(values[..., :3]), values[..., 3:]], axis=-1)
+        return np.round(np.clip(colour, 0, 1) * 255).astype(np.uint8)
+    if kind == "coverage":
+        planes = values.reshape(-1, values.shape[-1])
+        return np.round(np.clip(planes, 0, 1) * 255).astype(np.uint8)
+    return values.astype(np.uint8)
+
+
+def decode(name: str, stored: np.ndarray, camera: Camera) -> np.ndarray:
+    """The inverse of `encode`, to the resolution of the file; for every pass but landmarks.
+
+    Args:
+        name: a pass; `stored` is the picture of `PASSES[name].stored`.
+        stored: the picture.
+        camera: of this view.
+    """
+    kind = name.removesuffix("_under")
+    if kind in ("depth", "position"):
+        steps = stored.astype(np.float64)
+        depth = np.linalg.norm(camera.position) + (steps - _DEPTH_ZERO) * DEPTH_STEP
+        depth = np.where(stored > 0, depth, 0.0)
+        if kind == "depth":
+            return depth.astype(np.float32)
+        return surface_positions(depth, camera).astype(np.float32)
+    if kind.startswith("normal"):
+        normal = stored.astype(np.float32) / np.float32(127.5) - 1
+        found = stored.any(axis=-1, keepdims=True)
+        length = np.linalg.norm(normal, axis=-1, keepdims=True)
+        return np.where(found, normal / np.maximum(length, 1e-6), np.float32(0))
+    if kind == "albedo":
+        values = stored.astype(np.float32) / np.float32(255)
+        return np.concatenate([linear_from_srgb(values[..., :3]), values[..., 3:]], axis=-1)
+    if kind == "coverage":
+        planes = stored.reshape(len(LABELS) - 1, -1, stored.shape[-1])
+        return planes.astype(np.float32) / np.float32(255)
+    return stored
+
+
+# ---------------------------------------------------------------------------------------- geometry
+
+
+def pixel_centres(camera: Camera) -> np.ndarray:
+    """[H, W, 2] float64, x and y of every pixel's centre; the first is (0.5, 0.5)."""
+    y, x = np.mgrid[: camera.height, : camera.width] + 0.5
+    return np.stack([x, y], axis=-1)
+
+
+def surface_positions(depth: np.ndarray, camera: Camera) -> np.ndarray:
+    """World positions [H, W, 3] float64 of a depth picture [H, W]; NaN where it is 0."""
+    points = camera.unproject(pixel_centres(camera).reshape(-1, 2), depth.ravel())
+    points[depth.ravel() <= 0] = np.nan
+    return points.reshape(*depth.shape, 3)
+
+
+def reproject(depth: np.ndarray, camera: Camera, other: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """Where the pixels of one view lie in another.
+
+    Args:
+        depth: [H, W], the pass of `camera`.
+        camera: of that view.
+        other: the other view's.
+
+    Returns:
+        pixels [H, W, 2] (x, y) in the other view and their depth [H, W] there; NaN where `depth`
+        is 0. A pixel is visible in the other view where that view's own depth is not smaller.
+    """
+    points = surface_positions(depth, camera).reshape(-1, 3)
+    pixels, there = other.project(points)
+    return pixels.reshape(*depth.shape, 2), there.reshape(depth.shape)
