@@ -18,6 +18,7 @@ _ARM_START = np.array([0.19, -0.015, 0.645])
 _ARM_DIRECTION = np.array([0.19, -0.03, -0.21]) / np.linalg.norm([0.19, -0.03, -0.21])
 _ARM_RADIUS_M = 0.05
 _SEGMENTS = 9
+_HIGHEST = 1.1
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def fold_heights(canonical: np.ndarray, folding: Folding, rng: np.random.Generat
         sleeve = np.stack([along, around * _ARM_RADIUS_M], axis=1)
         for curve, width in _sleeve_strokes(folding, rng):
             heights += arm * _stroke(sleeve, curve, width * folding.width) * rng.uniform(0.3, 0.8)
-    return heights
+    return _HIGHEST * np.tanh(heights / _HIGHEST)  # where folds meet, they do not add up
 
 
 def sleeve_chart(canonical: np.ndarray, sign: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -92,7 +93,7 @@ def _front_strokes(folding: Folding, rng: np.random.Generator):
     for _ in range(folding.armpit):
         reach = rng.uniform(0, 1)
         curve = _curve(
-            rng, _ARMPIT, (0.150 - 0.03 * reach, 0.63), (0.15 - 0.10 * reach, 0.69 - 0.04 * reach)
+            rng, _ARMPIT, (0.150 - 0.03 * reach, 0.635), (0.15 - 0.10 * reach, 0.69 - 0.04 * reach)
         )
         yield curve, rng.uniform(0.007, 0.013)
     for _ in range(folding.shoulder):
@@ -136,7 +137,7 @@ def _sleeve_strokes(folding: Folding, rng: np.random.Generator):
 
 def _curve(rng: np.random.Generator, *points: tuple[float, float]) -> np.ndarray:
     """[3, 2] control points of a quadratic Bezier curve, shaken by a centimetre."""
-    return np.array(points) + rng.normal(scale=0.011, size=(3, 2))
+    return np.array(points) + rng.normal(scale=0.012, size=(3, 2))
 
 
 def _stroke(points: np.ndarray, curve: np.ndarray, width: float) -> np.ndarray:

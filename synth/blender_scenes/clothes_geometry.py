@@ -26,7 +26,7 @@ _MIDDLE_Y = -0.03
 SLEEVES = ("set_in", "dropped", "raglan")
 PANELS = ("cloth", "front", "sleeve")
 """Back, front and sleeves, by the names of their materials."""
-_SHOULDER_SEAM_Y = -0.012
+_SIDE_SEAM_Y = -0.012
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Garment:
         faces: [F, 4] int.
         coordinates: [F, 4, 2] metres along the cloth at the corners, across and up, for patterns.
         panel: [F] int, which of `PANELS` each face belongs to.
-        seam_m: [N] signed distance to the nearest seam, clipped to 5 cm.
+        seam_m: [N] distance to the nearest seam, at most 5 cm.
         neck_loop: [K] vertex numbers of the neckline in order around the neck.
         armholes: loops of the armholes of a sleeveless garment.
         fine: [n] numbers on the fine cloth mesh of the first n vertices; the rest runs on below.
@@ -135,59 +135,64 @@ def cut_garment(
     depth = neckline.depth(canonical)
     fields = [depth] if sleeve else [depth, armhole_depth(canonical)]
     seam = sleeve_depth(canonical, sleeve) if sleeve else np.full(len(canonical), _FAR_M)
-    for field in [seam, *fields] if sleeve else fields:
-        cloth = _snap_to_edge(cloth, faces, field)
+    side_seam = canonical[:, 1] - _SIDE_SEAM_Y  # over the shoulder, and down under the arm
+    cloth, on_sleeve_seam = _snap_to_edge(cloth, faces, seam)
+    cloth, on_side_seam = _snap_to_edge(cloth, faces, side_seam, ~on_sleeve_seam)
+    on_seam = on_sleeve_seam | (on_side_seam & (seam > 0))
+    for field in fields:
+        cloth, _ = _snap_to_edge(cloth, faces, field)
     covered = np.logical_and.reduce([(field[faces] > 0).all(axis=1) for field in fields])
     used, faces = np.unique(faces[covered], return_inverse=True)
     faces = faces.reshape(-1, 4)
     cloth, canonical, seam = cloth[used], canonical[used], seam[used]
     is_sleeve = ~(seam[faces] > 0).all(axis=1)
-    seam = _nearest_seam(
-        np.where(seam > 0, _snapped_to_zero(seam, faces, is_sleeve), seam), canonical
-    )
+    is_front = ~is_sleeve & ~(side_seam[used][faces] > 0).all(axis=1)
+    distance = np.minimum(np.abs(seam), np.where(seam > 0, np.abs(side_seam[used]), _FAR_M))
+    seam_m = np.where(on_seam[used], 0.0, np.minimum(distance, _FAR_M))
     coordinates = _cloth_coordinates(cloth, canonical, faces, is_sleeve)
     loops = boundary_loops(faces)
     neck = max(loops, key=lambda loop: cloth[loop, 2].mean())
     others = [loop for loop in loops if loop is not neck and len(loop) >= 24]
     armholes = () if sleeve else tuple(sorted(others, key=lambda loop: -cloth[loop, 2].mean())[:2])
     open_ends = [loop for loop in others if not any(loop is hole for hole in armholes)]
-    front = (canonical[faces, 1].mean(axis=1) < _SHOULDER_SEAM_Y) & ~is_sleeve
-    panel = np.where(is_sleeve, 2, np.where(front, 1, 0))
-    cut = Garment(cloth, cloth, faces, coordinates, panel, seam, neck, armholes, used)
+    panel = np.where(is_sleeve, 2, np.where(is_front, 1, 0))
+    cut = Garment(cloth, cloth, faces, coordinates, panel, seam_m, neck, armholes, used)
     return _run_on(cut, open_ends)
 
 
-def _snap_to_edge(vertices: np.ndarray, faces: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """Move the lowest covered vertices onto the edge itself, so that the cut is a clean curve."""
-    edges = np.concatenate([faces[:, [i, (i + 1) % 4]] for i in range(4)])
-    edges = np.concatenate([edges, edges[:, ::-1]])
-    edges = edges[(depth[edges[:, 0]] > 0) & (depth[edges[:, 1]] <= 0)]
-    inside, outside = edges.T
-    t = (depth[inside] / (depth[inside] - depth[outside]))[:, None]
-    moved = vertices[inside] * (1 - t) + vertices[outside] * t
-    count = np.bincount(inside, minlength=len(vertices))
+def _snap_to_edge(
+    vertices: np.ndarray, faces: np.ndarray, depth: np.ndarray, movable: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Move the lowest covered vertices onto the edge itself, so that the cut is a clean curve.
+
+    Args:
+        vertices: [N, 3].
+        faces: [F, 4].
+        depth: [N] below the edge; the edge lies where it is 0.
+        movable: [N] bool, which may be moved; None is all.
+
+    Returns:
+        The vertices, and which of them now lie on the edge [N] bool.
+    """
+    movable = np.ones(len(vertices), bool) if movable is None else movable
     snapped = vertices.copy()
-    on_edge = count > 0
-    for axis in range(3):
-        total = np.bincount(inside, moved[:, axis], minlength=len(vertices))
-        snapped[on_edge, axis] = total[on_edge] / count[on_edge]
-    return snapped
-
-
-def _snapped_to_zero(seam: np.ndarray, faces: np.ndarray, is_sleeve: np.ndarray) -> np.ndarray:
-    """[N] `seam` with 0 at the vertices that body and sleeve share: they lie on it."""
-    shared = np.intersect1d(faces[is_sleeve], faces[~is_sleeve])
-    result = seam.copy()
-    result[shared] = 0.0
-    return result
-
-
-def _nearest_seam(sleeve_seam: np.ndarray, canonical: np.ndarray) -> np.ndarray:
-    """[N] signed distance to the sleeve's or the shoulder's seam, whichever is nearer."""
-    y, z = canonical[:, 1], canonical[:, 2]
-    shoulder = np.where((z > 0.66) & (sleeve_seam > 0), y - _SHOULDER_SEAM_Y, _FAR_M)
-    nearest = np.where(np.abs(shoulder) < np.abs(sleeve_seam), shoulder, sleeve_seam)
-    return np.clip(nearest, -_FAR_M, _FAR_M)
+    on_edge = np.zeros(len(vertices), bool)
+    sides = np.concatenate([faces[:, [i, (i + 1) % 4]] for i in range(4)])
+    diagonals = np.concatenate([faces[:, [0, 2]], faces[:, [1, 3]]])
+    # A vertex that only a diagonal joins to the outside would stay behind as a tooth.
+    for pairs in (sides, diagonals):
+        pairs = np.concatenate([pairs, pairs[:, ::-1]])
+        crossing = (depth[pairs[:, 0]] > 0) & (depth[pairs[:, 1]] <= 0) & movable[pairs[:, 0]]
+        inside, outside = pairs[crossing & ~on_edge[pairs[:, 0]]].T
+        t = (depth[inside] / (depth[inside] - depth[outside]))[:, None]
+        moved = vertices[inside] * (1 - t) + vertices[outside] * t
+        count = np.bincount(inside, minlength=len(vertices))
+        found = count > 0
+        for axis in range(3):
+            total = np.bincount(inside, moved[:, axis], minlength=len(vertices))
+            snapped[found, axis] = total[found] / count[found]
+        on_edge |= found
+    return snapped, on_edge
 
 
 def _cloth_coordinates(

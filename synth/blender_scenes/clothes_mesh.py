@@ -38,7 +38,7 @@ class ClothMesh:
         body: [n] the vertex of the head model under each vertex.
         quads: [q, 4] int.
         canonical: [n, 3] metres.
-        pinned: [n] 1 where cloth is held on the body (neckline, lower ends), 0 where it is free.
+        pinned: [n] 1 where cloth is held on the body (neckline), 0 where it is free.
         springs: [E, 2] vertices joined by a spring: edges and diagonals of the quads.
         difference: [E, n] sparse, first minus second end of every spring.
         correction: [n, E] sparse, the mean over its springs of a vertex' share of a correction.
@@ -129,7 +129,4 @@ def _spring_matrices(
 
 def _pinned(canonical: np.ndarray) -> np.ndarray:
     side, height = np.abs(canonical[:, 0]), canonical[:, 2]
-    neck = smoothstep(-0.012, 0.002, height - collar_line(canonical)) * (side < _SHOULDER_X)
-    hem = smoothstep(LOWEST_TORSO_Z + 0.03, LOWEST_TORSO_Z + 0.005, height) * (side < _ARM_X)
-    cuff = smoothstep(FARTHEST_ARM_X - 0.03, FARTHEST_ARM_X - 0.005, side)
-    return np.maximum(neck, np.maximum(hem, cuff))
+    return smoothstep(-0.012, 0.002, height - collar_line(canonical)) * (side < _SHOULDER_X)

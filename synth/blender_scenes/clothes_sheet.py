@@ -27,7 +27,7 @@ class Part:
         faces: [F, 4] int, counter-clockwise from outside.
         coordinates: [F, 4, 2] metres along the cloth, at the corners.
         role: one of `ROLES`.
-        seam_m: [N] signed distance to the nearest seam, or None where there is none.
+        seam_m: [N] distance to the nearest seam, or None where there is none.
     """
 
     name: str
@@ -144,7 +144,7 @@ def thicken(
         thickness_m: between its sides.
         closed: whether the last row is joined to the first.
         edge: thickness at its free edges, as a part of the whole.
-        seam_m: [n, P] signed distance to a seam.
+        seam_m: [n, P] distance to a seam.
     """
     count, rows = middle.shape[:2]
     across = np.gradient(middle, axis=1)
