@@ -1,4 +1,4 @@
-"""Where scalp hair grows, shared by the strands and by the colour painted under them.
+"""Where hair grows on scalp and face, shared by the strands and the colour painted under them.
 
 Positions are canonical metres (`synth.headmodel_masks`): the forehead's hairline is at y = -.138,
 z = .967, the crown at (0, .01, 1.01), the ears' upper ends at z = .905.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from synth.headmodel_masks import smoothstep
-from synth.spec import Hair
+from synth.headmodel_masks import BROW_HALF_HEIGHT, BROW_X, BROW_Z, smoothstep
+from synth.spec import FacialHair, Hair
 
 SCALP_DARKNESS = {
     "bald": 0.10, "receding": 0.35, "buzz": 0.55, "crop": 0.62, "twists": 0.55, "braids": 0.50,
@@ -65,3 +65,41 @@ def scalp_cover(canonical: np.ndarray, scalp_sd: np.ndarray, hair: Hair) -> np.n
     # a wide ramp: the paint must end before the strands do, or it shows as a cap
     inside = smoothstep(-0.001, 0.018, hairline_m(canonical, scalp_sd, hair))
     return darkness * inside * growth_share(canonical, hair)
+
+
+def brow_share(canonical: np.ndarray, face: FacialHair) -> np.ndarray:
+    """Density [N] of the brows in [0, 1] at canonical points [N, 3], of one person's shape."""
+    sideways, y, z = np.abs(canonical[:, 0]), canonical[:, 1], canonical[:, 2]
+    half_height = np.interp(sideways, BROW_X, BROW_HALF_HEIGHT, left=0, right=0)
+    half_height = half_height * face.brow_thickness
+    fade = np.clip(
+        1.3 - np.abs(z - brow_middle(sideways, face)) / np.maximum(half_height, 1e-5), 0, 1
+    )
+    return fade * (y < -0.09) * (half_height > 0)
+
+
+def brow_middle(sideways: np.ndarray, face: FacialHair) -> np.ndarray:
+    """Height z [N] of the middle of the brow at |x| [N], canonical metres."""
+    peak = np.exp(-(((sideways - 0.042) / 0.011) ** 2)) - 0.35
+    return np.interp(sideways, BROW_X, BROW_Z) + 0.0026 * face.brow_arch * peak
+
+
+def beard_region(canonical: np.ndarray, beard_sd: np.ndarray, beard: str) -> np.ndarray:
+    """Which part [N] of the beard's region a style grows, [0, 1]."""
+    sideways, y, z = np.abs(canonical[:, 0]), canonical[:, 1], canonical[:, 2]
+    lip = smoothstep(0.824, 0.831, z) * (y < -0.125)
+    if beard == "moustache":
+        return lip * smoothstep(0.034, 0.026, sideways)
+    # the patch under the lower lip widens to the chin
+    half_width = np.interp(
+        z, [0.770, 0.782, 0.795, 0.803, 0.811], [0.025, 0.026, 0.020, 0.010, 0.007]
+    )
+    chin = smoothstep(half_width + 0.005, half_width - 0.002, sideways) * (1 - lip) * (y < -0.09)
+    if beard == "goatee":
+        return chin
+    if beard == "circle":
+        moustache = lip * smoothstep(0.040, 0.033, sideways)
+        band = smoothstep(0.020, 0.026, sideways) * smoothstep(0.041, 0.035, sideways)
+        sides = band * smoothstep(0.776, 0.790, z) * (1 - lip) * (y < -0.09)
+        return np.maximum(np.maximum(moustache, sides), chin)
+    return np.ones_like(beard_sd)

@@ -9,62 +9,73 @@ from scipy.spatial import cKDTree
 
 from synth.blender_scenes.hair_field import HeadSurface, normalize, smooth_noise, smoothstep
 from synth.blender_scenes.hair_pigment import colour_strands, facial_colour
-from synth.blender_scenes.hair_roots import sample_roots
+from synth.blender_scenes.hair_roots import Roots, sample_roots
 from synth.blender_scenes.hair_strands import StrandSet
+from synth.hairline import beard_region, brow_middle, brow_share
 from synth.headmodel import EyeFrame
-from synth.headmodel_masks import BROW_HALF_HEIGHT, BROW_X, BROW_Z
+from synth.headmodel_masks import BROW_HALF_HEIGHT, BROW_X
 from synth.rng import stream
 from synth.spec import FacialHair
 
 
 @dataclass(frozen=True)
 class BeardStyle:
-    """A beard.
+    """A beard; its outline stands in `synth.hairline.beard_region`.
 
     Attributes:
         strands: at density 1; length_m: of the longest part.
-        lip_length: length above the lip relative to the chin.
-        region: which part of the beard's region grows.
+        moustache_m: length above the lip; it is trimmed at the lip all the same.
+        cheek_length: length on the cheeks relative to the chin.
         clump: pull towards neighbours; curl_m: amplitude of each hair's own waves.
+        lift: 0 lies on the skin, 1 stands off.
     """
 
     strands: int
     length_m: float
-    lip_length: float = 0.9
-    region: str = "all"
+    moustache_m: float = 0.0
+    cheek_length: float = 0.5
     clump: float = 0.0
     curl_m: float = 0.0
+    lift: float = 0.5
 
 
 BEARDS: dict[str, BeardStyle] = {
-    "stubble": BeardStyle(9000, 0.0024),
-    "short": BeardStyle(12000, 0.009, clump=0.35, curl_m=0.0006),
-    "full": BeardStyle(15000, 0.027, lip_length=0.55, clump=0.32, curl_m=0.0012),
-    "moustache": BeardStyle(2600, 0.0085, lip_length=1.0, region="lip", clump=0.3, curl_m=0.0004),
-    "goatee": BeardStyle(5500, 0.015, lip_length=0.75, region="chin", clump=0.3, curl_m=0.0008),
+    "stubble": BeardStyle(14000, 0.0017, moustache_m=0.0016, cheek_length=0.85, lift=0.35),
+    "short": BeardStyle(
+        15000, 0.0062, 0.0062, cheek_length=0.6, clump=0.4, curl_m=0.0006, lift=0.38
+    ),
+    "full": BeardStyle(17000, 0.023, 0.0110, cheek_length=0.38, clump=0.5, curl_m=0.0016),
+    "moustache": BeardStyle(3600, 0.0095, 0.0095, clump=0.4, curl_m=0.0004, lift=0.45),
+    "goatee": BeardStyle(3400, 0.011, clump=0.4, curl_m=0.0009, lift=0.45),
+    "circle": BeardStyle(6500, 0.0085, 0.0070, clump=0.45, curl_m=0.0008, lift=0.42),
 }
 
 _BROW_STRANDS = 900
 _BROW_LENGTH_M = (0.0055, 0.0095)
 _BROW_RADIUS_M = 0.000075
 _LASH_RADIUS_M = 0.000085
-_BEARD_RADIUS_M = 0.00011
+_BEARD_RADIUS_M = 0.00010
 _UPPER_LIP_Z_M = 0.826
+_LIP_LINE_X = np.array([0.0, 0.010, 0.020, 0.026, 0.032])
+_LIP_LINE_Z = np.array([0.8325, 0.8330, 0.8290, 0.8250, 0.8220])
+"""Upper rim of the red of the lips."""
 
 
 def brow_strands(face: FacialHair, surface: HeadSurface, radius_factor: float = 1.0) -> StrandSet:
     """Brow hairs: upright at the inner end, turning sideways and down towards the tail."""
     rng = stream(face.beard_seed, 0, "facial_hair.brows")
-    count = max(60, round(_BROW_STRANDS * face.brow_density))
+    count = max(60, round(_BROW_STRANDS * face.brow_density * face.brow_thickness))
     # thin towards the rim and at the inner end, as an even band looks drawn on
     inner_end = smoothstep(0.010, 0.019, np.abs(surface.canonical[:, 0]))
-    density = surface.brow**1.6 * (0.4 + 0.6 * inner_end)
-    roots = sample_roots(surface, density, surface.brow, count, rng)
+    brow = brow_share(surface.canonical, face)
+    density = brow**1.6 * (0.4 + 0.6 * inner_end)
+    roots = sample_roots(surface, density, brow, count, rng)
     across = np.abs(roots.canonical[:, 0])
     sign = np.sign(roots.canonical[:, 0])
     u = np.clip((across - 0.012) / 0.042, 0, 1)
-    above = roots.canonical[:, 2] - np.interp(across, BROW_X, BROW_Z)
-    above = np.clip(above / np.interp(across, BROW_X, BROW_HALF_HEIGHT), -1, 1)
+    above = roots.canonical[:, 2] - brow_middle(across, face)
+    half_height = np.interp(across, BROW_X, BROW_HALF_HEIGHT) * face.brow_thickness
+    above = np.clip(above / half_height, -1, 1)
     rise = 0.95 * (1 - u) ** 2.5 - 0.25 * u - 0.35 * above * (u > 0.15)
     wish = np.stack([sign * (0.35 + 0.65 * np.sqrt(u)), 0.25 * u, rise], -1)
     wish = surface.canonical_map.direction_to_model(wish)
@@ -152,47 +163,77 @@ def beard_strands(
         return None
     style = BEARDS[face.beard]
     rng = stream(face.beard_seed, 0, "facial_hair.beard")
-    density = _beard_density(style, surface, stream(face.beard_seed, 0, "facial_hair.edge"))
+    edge, density = _beard_density(face, surface, stream(face.beard_seed, 0, "facial_hair.edge"))
     count = max(200, round(style.strands * face.beard_density * count_factor))
-    roots = sample_roots(surface, density, surface.beard_sd, count, rng)
-    canonical = roots.canonical
-    lip = (canonical[:, 2] > _UPPER_LIP_Z_M) & (canonical[:, 1] < -0.12)
-    # Towards the sides, without a step in the middle that would part the beard.
-    outwards = np.clip(canonical[:, 0] / 0.015, -1, 1)
-    zeros = np.zeros(count)
-    down = np.stack([-0.10 * outwards, zeros - 0.25, zeros - 1.0], -1)
-    aside = np.stack([0.85 * outwards, zeros - 0.05, zeros - 0.75], -1)
-    fall = surface.canonical_map.direction_to_model(np.where(lip[:, None], aside, down))
-    lift = np.where(lip, 0.28, 0.55)[:, None]
-    first = normalize(lift * roots.normals + 0.75 * fall + rng.normal(0, 0.15, (count, 3)))
-    low = 0.45 + 0.55 * smoothstep(0.87, 0.82, canonical[:, 2])
-    edge = 0.4 + 0.6 * smoothstep(0.0, 0.012, roots.edge_m)
-    length = style.length_m * face.beard_length * low * edge
-    length = length * np.where(lip, style.lip_length, 1.0) * np.exp(rng.normal(0, 0.20, count))
+    roots = sample_roots(surface, density, edge, count, rng)
+    first, fall, length = _beard_growth(style, face, surface, roots, rng)
     t = np.linspace(0, 1, 9)
     shape = first[:, None] * t[None, :, None] + fall[:, None] * (0.55 * t**2)[None, :, None]
     points = roots.positions[:, None] + shape * length[:, None, None]
     points = _ruffle_beard(points, style, rng)
     points[:, 1:] = surface.field.push_out(points[:, 1:], 0.0003)
-    radius = _BEARD_RADIUS_M * radius_factor * rng.uniform(0.8, 1.2, count)
+    # hairs at the rim are finer as well as shorter and fewer
+    fine = 0.6 + 0.4 * smoothstep(0.0, 0.012, roots.edge_m)
+    radius = _BEARD_RADIUS_M * radius_factor * rng.uniform(0.8, 1.2, count) * fine
     strands = StrandSet.plain(points, radius[:, None] * (1 - 0.6 * t[None] ** 2))
-    return _coloured(strands, face, canonical, rng)
+    return _coloured(strands, face, roots.canonical, rng)
 
 
-def _beard_density(style: BeardStyle, surface: HeadSurface, rng: np.random.Generator) -> np.ndarray:
+def _beard_growth(
+    style: BeardStyle,
+    face: FacialHair,
+    surface: HeadSurface,
+    roots: Roots,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """First direction [n, 3], direction of the fall [n, 3] and length [n] of beard hairs."""
+    count, canonical = len(roots), roots.canonical
+    x, y, z = canonical.T
+    lip = smoothstep(0.824, 0.829, z) * smoothstep(-0.118, -0.126, y) * (np.abs(x) < 0.042)
+    # Towards the sides, without a step in the middle that would part the beard.
+    outwards = np.clip(x / 0.015, -1, 1)
+    zeros = np.zeros(count)
+    front = smoothstep(-0.10, -0.13, y)
+    down = np.stack([-0.10 * outwards, -0.10 - 0.25 * front, zeros - 1.0], -1)
+    # a moustache lies to the side at its middle and turns down at the corners of the mouth
+    droop = 0.45 + 0.55 * np.clip(np.abs(x) / 0.030, 0, 1)
+    aside = np.stack([0.95 * outwards, zeros - 0.10, -droop], -1)
+    wish = down * (1 - lip)[:, None] + aside * lip[:, None]
+    fall = surface.canonical_map.direction_to_model(wish)
+    lift = (style.lift * (1 - 0.45 * lip))[:, None]
+    first = normalize(lift * roots.normals + 0.75 * fall + rng.normal(0, 0.12, (count, 3)))
+    low = style.cheek_length + (1 - style.cheek_length) * smoothstep(0.845, 0.800, z)
+    edge = 0.30 + 0.70 * smoothstep(0.0, 0.014, roots.edge_m)
+    length = style.length_m * low * edge * (1 - lip) + style.moustache_m * lip
+    length = length * face.beard_length * np.exp(rng.normal(0, 0.20, count))
+    # trimmed where it would hang over the mouth
+    room = 0.0015 + np.clip(z - np.interp(np.abs(x), _LIP_LINE_X, _LIP_LINE_Z), 0, None)
+    room = room / np.maximum(-normalize(aside)[:, 2], 0.3) * rng.uniform(0.8, 1.1, count)
+    over_mouth = (lip > 0.5) & (np.abs(x) < 0.026)
+    length = np.where(over_mouth, np.minimum(length, room), length)
+    return first, fall, length
+
+
+def _beard_density(
+    face: FacialHair, surface: HeadSurface, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distance [V] inside the rim in metres, and density [V] in [0, 1]."""
     canonical = surface.canonical
-    across = np.abs(canonical[:, 0])
     noise = smooth_noise(canonical, 45, rng) + 0.7 * smooth_noise(canonical, 140, rng)
-    density = smoothstep(0.0, 0.012, surface.beard_sd + 0.0016 * noise)
-    if style.region == "lip":
-        density = density * smoothstep(0.035, 0.027, across) * (canonical[:, 1] < -0.13)
-        density = density * smoothstep(0.823, 0.829, canonical[:, 2])
-    elif style.region == "chin":
-        density = density * smoothstep(0.034, 0.026, across) * (canonical[:, 1] < -0.10)
-    else:
-        density = density * (0.55 + 0.45 * smoothstep(0.85, 0.83, canonical[:, 2]))
-    philtrum = np.exp(-((across / 0.004) ** 2)) * (canonical[:, 2] > _UPPER_LIP_Z_M)
-    return density * (1 - 0.75 * philtrum)
+    # some shave their cheeks lower than others
+    shaved = rng.uniform(0.0, 0.006) * smoothstep(0.815, 0.835, canonical[:, 2])
+    edge = surface.beard_sd - shaved + 0.0018 * noise
+    # a wide border on cheek and neck, a narrow one on the small parts: lip and sideburns
+    narrow = smoothstep(-0.100, -0.088, canonical[:, 1]) * smoothstep(0.835, 0.85, canonical[:, 2])
+    narrow = np.maximum(narrow, smoothstep(-0.120, -0.130, canonical[:, 1]))
+    density = smoothstep(0.0, 1.0, (edge + 0.001) / (0.018 - 0.013 * narrow))
+    density = density * beard_region(canonical, surface.beard_sd, face.beard)
+    # cheeks are thinner than the chin, and the space under the nose thinner than its sides
+    density = density * (0.50 + 0.50 * smoothstep(0.855, 0.825, canonical[:, 2]))
+    across = np.abs(canonical[:, 0])
+    philtrum = np.exp(-((across / 0.0035) ** 2)) * (canonical[:, 2] > _UPPER_LIP_Z_M)
+    bare = np.exp(-(((across - 0.014) / 0.005) ** 2)) * (np.abs(canonical[:, 2] - 0.804) < 0.008)
+    return edge, density * (1 - 0.6 * philtrum) * (1 - 0.6 * bare * (canonical[:, 1] < -0.13))
 
 
 def _ruffle_beard(points: np.ndarray, style: BeardStyle, rng: np.random.Generator) -> np.ndarray:
@@ -204,7 +245,7 @@ def _ruffle_beard(points: np.ndarray, style: BeardStyle, rng: np.random.Generato
         wave = np.sin(phase + t[None, :, None] * rate)
         points = points + style.curl_m * t[None, :, None] * (wave - wave[:, :1])
     if style.clump > 0:
-        leaders = rng.choice(count, max(1, count // 14), replace=False)
+        leaders = rng.choice(count, max(1, count // 18), replace=False)
         leader = leaders[cKDTree(points[leaders, 0]).query(points[:, 0])[1]]
         points = points + (points[leader] - points) * (style.clump * t**1.3)[None, :, None]
     return points

@@ -25,7 +25,7 @@ TENDRIL = 3
 """Sides of strands that follow no parting: bangs, and locks that slipped out of tied hair."""
 
 _TENDRIL_ROOT, _TENDRIL_RADIUS_M = np.array([0.068, -0.098, 0.930]), 0.009
-_FRINGE_HALF_WIDTH_M, _FRINGE_BACK_Y_M = 0.046, -0.106
+_FRINGE_HALF_WIDTH_M, _FRINGE_BACK_Y_M = 0.060, -0.104
 
 FlowFunction = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 
@@ -59,8 +59,8 @@ def in_fringe(canonical: np.ndarray) -> np.ndarray:
     """Which roots [n] grow the bangs: a triangle behind the middle of the hairline."""
     x, y, z = canonical.T
     reach = 1.0 - np.abs(x) / _FRINGE_HALF_WIDTH_M
-    back = -0.135 + (_FRINGE_BACK_Y_M + 0.135) * np.clip(1.3 * reach, 0, 1)
-    return (reach > 0) & (y < back + 0.006) & (z > 0.945)
+    back = -0.135 + (_FRINGE_BACK_Y_M + 0.135) * np.clip(1.6 * reach, 0, 1)
+    return (reach > 0) & (y < back + 0.012) & (z > 0.945)
 
 
 def in_tendril(canonical: np.ndarray) -> np.ndarray:
@@ -123,9 +123,9 @@ def curtain(canonical: np.ndarray, side: np.ndarray, parting_m: float) -> np.nda
 
 def fringe(canonical: np.ndarray, parting_m: float) -> np.ndarray:
     """Bangs: forwards and down, a little to the outside and away from the parting."""
-    out = 0.9 * canonical[:, 0] / _FRINGE_HALF_WIDTH_M * 0.25 - 0.12 * np.sign(parting_m or 1.0)
+    out = 0.35 * canonical[:, 0] / _FRINGE_HALF_WIDTH_M - 0.12 * np.sign(parting_m or 1.0)
     flat = np.ones_like(out)
-    return np.stack([out, -0.85 * flat, -0.55 * flat], -1)
+    return np.stack([out, -0.55 * flat, -0.75 * flat], -1)
 
 
 def towards_ear(canonical: np.ndarray, side: np.ndarray) -> np.ndarray:

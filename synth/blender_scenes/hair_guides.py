@@ -54,6 +54,7 @@ def guide_lengths(
         metres = factor * _short_lengths(style, canonical)
     down = np.clip(canonical[:, 2] - fringe_height(hair), 0.01, None)
     bangs = 1.15 * (down + 0.8 * np.clip(canonical[:, 1] + 0.140, 0, None)) + 0.004
+    bangs += 0.5 * np.clip(np.abs(canonical[:, 0]) - 0.025, 0, None)
     metres = np.where(side == FRINGE, bangs, metres)
     metres = np.where(side == TENDRIL, _TENDRIL_LENGTH_M * factor, metres)
     return metres * np.exp(rng.normal(0.0, length.jitter, len(canonical)))
@@ -140,13 +141,14 @@ def grow_guides(
     point = roots.positions + roots.normals * 0.0003
     comb = to_model(_flow(growth, roots.canonical, side, hair.parting))
     comb -= roots.normals * np.clip((comb * roots.normals).sum(-1, keepdims=True), None, 0)
+    lift = np.where(side == FRINGE, 0.15, growth.lift)[:, None]
     direction = normalize(
-        roots.normals * growth.lift
-        + comb * (1.0 - growth.lift)
+        roots.normals * lift
+        + comb * (1.0 - lift)
         + rng.normal(0.0, 0.05, (len(roots), 3))
     )
     strength = growth.gravity * (1.0 - np.exp(-lengths / 0.06))
-    strength = np.where(side >= FRINGE, 0.45, strength)
+    strength = np.where(side >= FRINGE, 0.6, strength)
     guide = [point]
     for step in range(steps):
         arc = (step + 1) * step_m

@@ -215,7 +215,7 @@ def _cut_limits(
     base = -np.inf if cut_z_m is None else cut_z_m + length.frame_m * at_face
     limit = base + length.cut_jitter_m * (lock + strand)
     # bangs are a little longer towards the temples
-    bend = 0.10 * np.clip(np.abs(roots.canonical[:, 0]) - 0.02, 0, None)
+    bend = 0.5 * np.clip(np.abs(roots.canonical[:, 0]) - 0.025, 0, None)
     limit = np.where(bangs, fringe_height(hair) - bend + 0.0022 * (lock + strand), limit)
     return np.where(side == TENDRIL, -np.inf, limit)
 

@@ -85,7 +85,12 @@ def _tail_center(
     mirror = np.array([rng.choice([-1.0, 1.0]), 1.0, 1.0])
     jitter = rng.normal(0.0, 0.004, way.shape)
     arch = tie + 0.022 * normal + np.array([0.0, 0.004, 0.010])
-    knots = np.concatenate([[tie, arch], surface.canonical_map.to_model(way * mirror + jitter)])
+    way = way * mirror + jitter
+    # near the head the tail turns with it, further down it falls on shoulders that do not turn
+    with_head = surface.canonical_map.to_model(way)
+    falling = surface.torso_map.to_model(way)
+    low = smoothstep(0.95, 0.80, way[:, 2:])
+    knots = np.concatenate([[tie, arch], with_head * (1 - low) + falling * low])
     chord = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(knots, axis=0), axis=1))])
     spline = CubicSpline(np.sqrt(chord), knots)
     fine = spline(np.sqrt(np.linspace(0.0, chord[-1], 200)))

@@ -36,6 +36,10 @@ def _describe(item: bpy.types.Object) -> dict:
     curves.attributes["radius"].data.foreach_get("value", radius)
     position = position.reshape(-1, 3)
     nodes = [node.bl_idname for node in item.active_material.node_tree.nodes]
+    pigment = np.empty(len(curves.points), np.float32)
+    curves.attributes["pigment"].data.foreach_get("value", pigment)
+    tree = item.active_material.node_tree
+    power = next(node for node in tree.nodes if getattr(node, "operation", "") == "POWER")
     fibre = item.active_material.node_tree.nodes[nodes.index("ShaderNodeBsdfHairPrincipled")]
     return {
         "strands": len(curves.curves),
@@ -44,7 +48,8 @@ def _describe(item: bpy.types.Object) -> dict:
         "radius": float(radius.mean()),
         "fibres": nodes.count("ShaderNodeBsdfHairPrincipled"),
         "model": fibre.model,
-        "melanin": fibre.inputs["Melanin"].default_value,
+        "left": power.inputs[0].default_value,
+        "pigment": [float(pigment.min()), float(pigment.max())],
         "in_scene": item.name in bpy.context.scene.collection.objects,
     }
 

@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 from synth.blender_scenes.facial_hair import BEARDS, beard_strands, brow_strands, lash_strands
 from synth.blender_scenes.hair_field import HeadSurface
 from synth.headmodel import HeadModel
-from synth.spec import BEARD_STYLES, FacialHair, HairColour, HeadPose, Identity
+from synth.spec import BEARD_STYLES, Expression, FacialHair, HairColour, HeadPose, Identity
 
 MAN = Identity("facial-hair-test", {"gender": 0.1, "age": 0.7, "asian": 1.0}, {}, 30.0, "male")
 BROWN = HairColour("brown", 0.7, 0.5, (0.05, 0.03, 0.02))
@@ -61,6 +61,42 @@ def test_beards_grow_on_their_region(beard, surface):
     assert (surface.field.distance(strands.points[:, 1:]) < -0.0005).mean() < 0.01
     assert _arc(strands.points).max() < 4.5 * BEARDS[beard].length_m
     assert strands.points[:, -1, 2].mean() < strands.points[:, 0, 2].mean(), "beards hang"
+
+
+@pytest.mark.parametrize("beard", ["short", "full", "moustache", "circle"])
+def test_a_moustache_leaves_the_mouth_free(beard, surface):
+    strands = beard_strands(replace(FACE, beard=beard), surface)
+    canonical = surface.canonical_map.to_canonical(strands.points.astype(float))
+    root, tip = canonical[:, 0], canonical[:, -1]
+    lip = (root[:, 2] > 0.834) & (np.abs(root[:, 0]) < 0.018) & (root[:, 1] < -0.13)
+    assert lip.sum() > 150, "hair under the nose"
+    # the red of the upper lip begins at about .833
+    assert np.quantile(tip[lip, 2], 0.03) > 0.826
+    outer = (np.abs(root[:, 0]) > 0.02) & (root[:, 2] > 0.834)
+    assert (np.abs(tip[outer, 0]) > np.abs(root[outer, 0])).mean() > 0.9, "combed to the sides"
+
+
+def test_beards_thin_out_and_shorten_at_the_rim(surface):
+    strands = beard_strands(replace(FACE, beard="short"), surface)
+    nearest = cKDTree(surface.vertices).query(strands.points[:, 0])[1]
+    cheek = (surface.canonical[nearest, 1] > -0.12) & (surface.canonical[nearest, 2] < 0.83)
+    depth, length = surface.beard_sd[nearest], _arc(strands.points)
+    rim, inside = cheek & (depth < 0.005), cheek & (depth > 0.016) & (depth < 0.021)
+    assert 0 < rim.sum() < 0.45 * inside.sum()
+    assert length[rim].mean() < 0.75 * length[inside].mean()
+    assert strands.radii[rim, 0].mean() < 0.85 * strands.radii[inside, 0].mean()
+
+
+def test_regions_of_the_small_beards(surface):
+    def roots(beard: str) -> np.ndarray:
+        strands = beard_strands(replace(FACE, beard=beard), surface)
+        return surface.canonical[cKDTree(surface.vertices).query(strands.points[:, 0])[1]]
+
+    goatee, circle = roots("goatee"), roots("circle")
+    assert goatee[:, 2].max() < 0.83, "a goatee leaves the lip bare"
+    beside = (np.abs(np.abs(circle[:, 0]) - 0.030) < 0.006) & (np.abs(circle[:, 2] - 0.81) < 0.008)
+    assert beside.mean() > 0.03, "a circle beard joins moustache and chin"
+    assert (circle[:, 2] > 0.834).mean() > 0.05
 
 
 def test_a_shaven_face_has_no_beard(surface):
@@ -115,3 +151,57 @@ def test_lashes_leave_the_lids_forwards(model, yaw_deg):
         replace(FACE, lash_length=1.3), shape.base_vertices, model.groups, shape.eyes
     )
     assert _arc(longer.points).mean() == pytest.approx(1.3 * _arc(strands.points).mean(), rel=0.03)
+
+
+def _brow_roots(model, actions: dict[str, float], face: FacialHair = FACE) -> np.ndarray:
+    shape = model.shape(MAN, Expression("test", actions))
+    surface = HeadSurface.create(
+        canonical=model.canonical,
+        vertices=shape.vertices,
+        normals=shape.normals,
+        faces=model.faces,
+        masks=model.masks,
+    )
+    return brow_strands(face, surface).points.astype(float)
+
+
+def test_brows_follow_the_expression(model, surface):
+    calm = brow_strands(FACE, surface).points.astype(float)
+    inner = np.abs(calm[:, 0, 0]) < 0.022
+    for actions, way in (({"browInnerUp": 1.0}, 1.0), ({"browDownLeft": 1.0, "browDownRight": 1.0}, -1.0)):
+        moved = _brow_roots(model, actions)
+        # the same hairs (roots are drawn by the area of the quads, which hardly changes)
+        lift = np.median(moved[np.abs(moved[:, 0, 0]) < 0.022, 0, 2]) - np.median(calm[inner, 0, 2])
+        assert way * lift > 0.002, actions
+
+
+def test_brow_shape_follows_the_spec(surface):
+    def rows(**changes) -> tuple[np.ndarray, np.ndarray]:
+        strands = brow_strands(replace(FACE, **changes), surface)
+        root = surface.canonical_map.to_canonical(strands.points[:, 0].astype(float))
+        return np.abs(root[:, 0]), root[:, 2]
+
+    def height(across, z) -> float:
+        middle = np.abs(across - 0.028) < 0.005
+        return float(z[middle].std())
+
+    assert height(*rows(brow_thickness=1.3)) > 1.25 * height(*rows(brow_thickness=0.8))
+
+    def peak(across, z) -> float:
+        return float(
+            z[np.abs(across - 0.042) < 0.004].mean() - z[np.abs(across - 0.018) < 0.004].mean()
+        )
+
+    assert peak(*rows(brow_arch=1.0)) > peak(*rows(brow_arch=-1.0)) + 0.003
+
+
+def test_upper_lashes_come_down_with_the_lid(model):
+    def tips(actions: dict[str, float]) -> np.ndarray:
+        shape = model.shape(MAN, Expression("test", actions))
+        strands = lash_strands(FACE, shape.base_vertices, model.groups, shape.eyes)
+        eye = shape.eyes[0]
+        return ((strands.points[:150] - eye.center) @ eye.model_from_eye)[:, :, 1]
+
+    open_, closed = tips({}), tips({"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0})
+    assert (open_[:, 0] - closed[:, 0]).mean() > 0.003, "roots go down with the lid"
+    assert closed[:, -1].mean() < open_[:, -1].mean() - 0.003

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from synth.blender_scenes import hair_flow, hair_guides, hair_roots, hair_strands
+from synth.blender_scenes import hair_flow, hair_guides, hair_locks, hair_roots, hair_strands
 from synth.blender_scenes.hair_field import HeadSurface, smoothstep
 from synth.blender_scenes.hair_groom import groom
 from synth.blender_scenes.hair_style_table import STYLES
-from synth.blender_scenes.hair_styles import Bundle, Curl, strand_scale
+from synth.blender_scenes.hair_styles import Bundle, Curl, Locks, strand_scale
 from synth.errors import SpecError
 from synth.headmodel import HeadModel
 from synth.rng import stream
@@ -64,7 +64,7 @@ def _arc(points: np.ndarray) -> np.ndarray:
 
 
 def test_every_style_of_the_spec_has_one_row():
-    assert tuple(STYLES) == HAIR_STYLES
+    assert set(STYLES) == set(HAIR_STYLES)
     assert all(STYLES[name].name == name for name in HAIR_STYLES)
     for style in STYLES.values():
         cut, ball = style.length.cut_height_m, style.length.ball_m
@@ -100,7 +100,7 @@ def test_roots_lie_on_the_scalp(style, grooms, surface):
 def test_scalp_is_covered_without_a_bald_spot(grooms, surface):
     # A square centimetre without a root would show as skin.
     scalp = surface.vertices[surface.scalp_sd > 0.02]
-    for style in set(HAIR_STYLES) - {"bald"}:
+    for style in set(HAIR_STYLES) - {"bald", "receding"}:
         gap = cKDTree(grooms[style][0].points[:, 0]).query(scalp)[0]
         assert gap.max() < 0.005, style
 
@@ -255,7 +255,7 @@ def test_curl_winds_a_straight_guide():
     guide = np.zeros((1, 401, 3))
     guide[0, :, 2] = -np.linspace(0, 0.4, 401)
     curl = Curl(radius_m=0.005, turns_per_m=20, start_m=0.02, jitter=0.0)
-    wound = hair_guides.curl_guides(guide, curl, np.random.default_rng(0))[0]
+    wound = hair_locks.curl_guides(guide, curl, 1.0, np.random.default_rng(0))[0]
     offset = np.linalg.norm(wound[60:340, :2], axis=-1)
     np.testing.assert_allclose(offset, offset.mean(), rtol=0.02)
     assert 0.003 < offset.mean() < 0.0085
@@ -276,27 +276,144 @@ def test_locks_of_curls_hold_together(grooms):
         assert (alike > 0.9).mean() > 0.5, style
 
 
-def test_clumps_draw_strands_together(surface):
-    style = replace(STYLES["crop"], bundle=Bundle(clump=0.9, spread_m=0, noise_m=0, flyaways=0))
+def _tip_gap(surface, locks: Locks, bundle: Bundle) -> float:
+    """Mean distance of the tips of a crop from the middle of their lock, metres."""
+    style = replace(STYLES["crop"], locks=locks, bundle=bundle)
+    hair = _hair("crop")
     rng = np.random.default_rng(1)
     edge = surface.scalp_sd
     density = smoothstep(0, 0.01, edge)
-    roots = hair_roots.sample_roots(surface, density, edge, 600, rng)
-    guide_roots = hair_roots.even_subset(roots, 40, rng)
+    roots = hair_roots.sample_roots(surface, density, edge, 900, rng)
+    guide_roots = hair_roots.even_subset(roots, 300, rng)
+    zero, root_zero = np.zeros(len(guide_roots), int), np.zeros(len(roots), int)
+    lockset = hair_locks.assign_locks(locks, guide_roots, zero, np.random.default_rng(2))
     lengths = np.full(len(guide_roots), 0.05)
-    zero = np.zeros(len(guide_roots), int)
-    guides = hair_guides.grow_guides(surface, style, guide_roots, lengths, zero, 0.0, rng)
+    guides = hair_guides.grow_guides(
+        surface, style, hair, guide_roots, lengths, zero, lockset, None, np.random.default_rng(3)
+    )
     np.testing.assert_allclose(_arc(guides), 0.05, rtol=0.35)
+    guides = hair_locks.pull_together(guides, lockset, locks)
+    strands, lock = hair_strands.grow_strands(
+        surface, style, hair, roots, root_zero, guides, zero, lockset, None, 1.0,
+        np.random.default_rng(4),
+    )  # fmt: skip
+    tips = strands.points[:, -1]
+    middle = np.stack([tips[lock == k].mean(0) if (lock == k).any() else [0, 0, 0]
+                       for k in range(lock.max() + 1)])  # fmt: skip
+    return float(np.linalg.norm(tips - middle[lock], axis=-1).mean())
 
-    def tip_gap(clump: float) -> float:
-        bundled = replace(style, bundle=replace(style.bundle, clump=clump))
-        strands = hair_strands.grow_strands(
-            surface, bundled, roots, np.zeros(600, int), guides, zero, None, 1.0,
-            np.random.default_rng(2),
-        )  # fmt: skip
-        return float(cKDTree(guides[:, -1]).query(strands.points[:, -1])[0].mean())
 
-    assert tip_gap(0.9) < 0.6 * tip_gap(0.0)
+def test_locks_and_clumps_draw_strands_together(surface):
+    bundle = Bundle(clump=0.8, point=0, spread_m=0, noise_m=0, flyaways=0)
+    locks = Locks(count=60, pull=0.8, uneven=0.0, bend_m=0.0)
+    together = _tip_gap(surface, locks, bundle)
+    assert together < 0.7 * _tip_gap(surface, replace(locks, pull=0.0), bundle)
+    assert together < 0.9 * _tip_gap(surface, locks, replace(bundle, clump=0.0, apart=0.0))
+
+
+def test_locks_differ_in_pigment(grooms):
+    for style in ("long", "crop", "braids"):
+        pigment = grooms[style][0].pigment[:, 0]
+        roots = grooms[style][0].points[:, 0]
+        neighbour = cKDTree(roots).query(roots, k=2)[1][:, 1]
+        alike = np.corrcoef(np.log(pigment), np.log(pigment[neighbour]))[0, 1]
+        assert alike > 0.4, f"{style}: neighbours of a lock share their shade"
+        assert 0.1 < np.log(pigment).std() < 0.6
+
+
+# ---------------------------------------------------------------- fields of the spec
+
+
+def test_volume_and_curl_follow_the_spec(surface, grooms):
+    def height(points) -> float:
+        return float(np.quantile(surface.field.distance(points.reshape(-1, 3)), 0.8))
+
+    flat, full = (
+        groom(_hair("side_part", volume=v, strands=800), surface, SIZE)[0] for v in (0.7, 1.4)
+    )
+    assert height(full.points) > 1.15 * height(flat.points)
+
+    def winding(points) -> float:
+        tangent = np.diff(points.astype(float), axis=1)
+        tangent /= np.linalg.norm(tangent, axis=-1, keepdims=True)
+        return float((1 - (tangent[:, 1:] * tangent[:, :-1]).sum(-1)).mean())
+
+    for style in ("long_curly", "long"):
+        loose, tight = (
+            groom(_hair(style, curl=c, strands=800), surface, SIZE)[0] for c in (0.7, 1.4)
+        )
+        assert winding(tight.points) > 1.15 * winding(loose.points), style
+
+
+def test_bangs_hang_to_the_brows(surface):
+    def lowest_in_front(fringe: float) -> np.ndarray:
+        points = groom(_hair("bob", fringe=fringe, strands=4000), surface, SIZE)[0].points
+        x, y, z = np.moveaxis(surface.canonical_map.to_canonical(points), -1, 0)
+        over = (np.abs(x[:, -1]) < 0.025) & (y[:, -1] < -0.13)
+        return z[over].min(axis=1)
+
+    bangs, short = lowest_in_front(1.0), lowest_in_front(0.5)
+    assert len(bangs) > 80 and 0.915 < np.median(bangs) < 0.932
+    assert np.median(short) > np.median(bangs) + 0.01
+    assert (lowest_in_front(0.0) < 0.935).sum() < 15, "no bangs, a free forehead"
+
+
+def test_tucked_hair_shows_the_ear(surface):
+    def over_ear(tucked: str, sign: float) -> float:
+        points = groom(_hair("long", tucked=tucked, strands=2500), surface, SIZE)[0].points
+        x, y, z = np.moveaxis(surface.canonical_map.to_canonical(points), -1, 0)
+        return ((x * sign > 0.055) & (y > -0.075) & (y < -0.042) & (z > 0.85) & (z < 0.895)).mean()
+
+    free = over_ear("none", 1.0)
+    assert over_ear("left", 1.0) < 0.15 * free
+    assert over_ear("left", -1.0) > 0.5 * over_ear("none", -1.0)
+    assert over_ear("both", -1.0) < 0.15 * over_ear("none", -1.0)
+
+
+def test_recession_bares_temples_and_crown(surface):
+    def roots(amount: float) -> np.ndarray:
+        points = groom(_hair("receding", recession=amount), surface, SIZE)[0].points
+        return surface.canonical_map.to_canonical(points[:, 0].astype(float))
+
+    def share(points, center, radius) -> float:
+        sideways = np.stack([np.abs(points[:, 0]), points[:, 1], points[:, 2]], -1)
+        return (np.linalg.norm(sideways - np.array(center), axis=-1) < radius).mean()
+
+    full, bald = roots(0.0), roots(0.8)
+    temple, crown, nape = (0.046, -0.105, 0.965), (0.0, 0.004, 1.0), (0.0, 0.04, 0.86)
+    assert share(bald, temple, 0.015) < 0.25 * share(full, temple, 0.015)
+    assert share(bald, crown, 0.025) < 0.5 * share(full, crown, 0.025)
+    assert share(bald, nape, 0.03) > share(full, nape, 0.03)
+
+
+def test_hair_over_the_shoulders_lies_in_front_or_behind(grooms, surface):
+    points = grooms["long"][0].points
+    x, y, z = np.moveaxis(surface.torso_map.to_canonical(points), -1, 0)
+    low = z < 0.72
+    assert low.any(axis=1).mean() > 0.5
+    front, back = y[low] < -0.05, y[low] > 0.0
+    assert front.mean() > 0.05 and back.mean() > 0.2
+    assert (~front & ~back).mean() < 0.35, "hardly anything balances on the ridge"
+    assert (np.abs(x[low]) > 0.15).mean() < 0.03, "it does not slide down the arms"
+
+
+def test_gravity_stays_down_when_the_head_tilts(model):
+    tilted = _surface(model, HeadPose(roll_deg=15.0))
+    points = groom(_hair("long", strands=2500), tilted, SIZE)[0].points.astype(float)
+    reach = np.linalg.norm(points[:, -1] - points[:, 0], axis=-1)
+    down = (points[:, 0, 2] - points[:, -1, 2]) / reach
+    assert np.median(down[reach > 0.15]) > 0.85
+
+
+def test_ropes_are_ropes(grooms, surface):
+    for style in ("braids", "twists"):
+        rope = STYLES[style].rope
+        points = grooms[style][0].points.astype(float)
+        k = int(0.6 * points.shape[1])
+        tree = cKDTree(points[:, k])
+        crowd = np.array([len(n) for n in tree.query_ball_point(points[:, k], 2.5 * rope.radius_m)])
+        expected = len(points) / STYLES[style].guides
+        assert np.median(crowd) > 0.7 * expected, f"{style}: strands of a rope stay together"
 
 
 # ---------------------------------------------------------------- roots

@@ -63,9 +63,12 @@ def test_hair_is_in_scene_units_around_the_head(report):
 
 
 def test_material_follows_the_colour(report):
-    """Scalp hair has the worn colour, brows and beard their own."""
+    """Scalp hair has the worn colour, brows and beard their own; one fibre, pigment per point."""
     scalp = report["hair"][0]
-    assert scalp["model"] == "CHIANG" and scalp["melanin"] == pytest.approx(0.6)
-    assert scalp["fibres"] == 2, "grey strands are a second fibre"
-    assert report["lashes"][0]["fibres"] == 1
-    assert report["brows"][0]["melanin"] == pytest.approx(0.9 * 0.4 + 0.12)
+    assert scalp["model"] == "CHIANG" and scalp["fibres"] == 1
+    assert scalp["left"] == pytest.approx(1 - 0.6, abs=1e-5)
+    assert report["brows"][0]["left"] == pytest.approx(1 - (0.9 * 0.4 + 0.12), abs=1e-5)
+    low, high = scalp["pigment"]
+    assert low < 0.1, "grey strands have hardly any pigment"
+    assert 1.0 < high < 6.0
+    assert report["lashes"][0]["pigment"] == [1.0, 1.0]
