@@ -1,4 +1,5 @@
-"""Glasses as Blender objects; see `glasses` for their fit and `glasses_frame` for their meshes."""
+"""Glasses and earrings as Blender objects; their shapes are made in numpy, see `glasses`,
+`glasses_frame` and `earrings`."""
 
 from __future__ import annotations
 
@@ -6,9 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import bpy
 
-from synth.blender_scenes.accessory_materials import glasses_materials
+from synth.blender_scenes.accessory_materials import earring_materials, glasses_materials
 from synth.blender_scenes.accessory_mesh import MeshPart
+from synth.blender_scenes.earrings import earring_parts
 from synth.blender_scenes.glasses_frame import glasses_parts
+from synth.blender_scenes.hair_field import HeadSurface
 from synth.blender_scenes.head import new_mesh
 from synth.headmodel import HeadModel, HeadShape
 from synth.spec import HeadSpec
@@ -23,6 +26,17 @@ def build_glasses(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> list[bp
     return add_parts(glasses_parts(glasses, model, shape), materials, shape)
 
 
+def build_earrings(
+    spec: HeadSpec, model: HeadModel, shape: HeadShape, surface: HeadSurface
+) -> list[bpy.types.Object]:
+    """The earrings of `spec.accessories`; an empty list for none."""
+    earrings = spec.accessories.earrings
+    if earrings is None:
+        return []
+    parts = earring_parts(earrings, model, shape, surface)
+    return add_parts(parts, earring_materials(earrings), shape)
+
+
 def add_parts(
     parts: Sequence[MeshPart], materials: Mapping[str, bpy.types.Material], shape: HeadShape
 ) -> list[bpy.types.Object]:
@@ -31,7 +45,12 @@ def add_parts(
     for part in parts:
         uv = None if part.uv is None else part.uv[part.faces]
         item = new_mesh(
-            part.name, shape.to_world(part.vertices), part.faces, materials[part.material], uv=uv
+            part.name,
+            shape.to_world(part.vertices),
+            part.faces,
+            materials[part.material],
+            uv=uv,
+            smooth=part.smooth,
         )
         item.visible_shadow = part.casts_shadow
         objects.append(item)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bpy
 
 from synth.blender_scenes.nodes import Shader, Socket
-from synth.spec import Glasses, Rgb
+from synth.spec import Earrings, Glasses, Rgb
 
 _LENS_REFLECTANCE = 0.045
 """At normal incidence, both faces of a coated lens together."""
@@ -31,6 +31,28 @@ def glasses_materials(glasses: Glasses, units_per_metre: float) -> dict[str, bpy
         "pad": _silicone(),
         "lens": _lens(glasses),
     }
+
+
+def earring_materials(earrings: Earrings) -> dict[str, bpy.types.Material]:
+    """The materials of earrings by their key: "metal" and "gem"."""
+    metal = earrings.colour if earrings.metal > 0.5 else earrings.metal_colour
+    return {"metal": metal_material("earring_metal", metal, 0.16), "gem": _gem(earrings.colour)}
+
+
+def _gem(colour: Rgb) -> bpy.types.Material:
+    """Pearl where the colour is pale, otherwise polished stone; opaque, so that it has no noise."""
+    shader = Shader("earring_gem")
+    pearl = min(colour) > 0.5
+    return shader.surface(
+        shader.principled(
+            base_colour=colour,
+            roughness=0.22 if pearl else 0.05,
+            specular_ior_level=0.6 if pearl else 0.9,
+            coat_weight=0.7,
+            coat_roughness=0.12 if pearl else 0.02,
+            sheen_weight=0.3 if pearl else 0.0,
+        )
+    )
 
 
 def metal_material(name: str, colour: Rgb, roughness: float = 0.24) -> bpy.types.Material:

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
+
+from synth.headmodel import HeadModel
 
 _PROFILE_SIDES = 16
 
@@ -22,6 +25,7 @@ class MeshPart:
         uv: [N, 2] texture coordinates, in metres along the cloth unless the material says
             otherwise; None where the material needs none.
         casts_shadow: False for panes that light should pass.
+        smooth: False for cut stones.
     """
 
     name: str
@@ -30,11 +34,25 @@ class MeshPart:
     material: str
     uv: np.ndarray | None = None
     casts_shadow: bool = True
+    smooth: bool = True
 
 
 def transform(target_from_source: np.ndarray, points: np.ndarray) -> np.ndarray:
     """A 4x4 motion applied to points [..., 3]."""
     return points @ target_from_source[:3, :3].T + target_from_source[:3, 3]
+
+
+def anchored(canonical: np.ndarray, model: HeadModel, skin: np.ndarray) -> np.ndarray:
+    """Canonical points [n, 3] on a head, moved like the vertices nearest to them.
+
+    Args:
+        skin: [V, 3] the head's vertices, in the frame that is wanted.
+    """
+    distance, nearest = cKDTree(model.canonical).query(canonical, k=6)
+    weight = 1.0 / (distance + 0.001) ** 2
+    weight /= weight.sum(axis=1, keepdims=True)
+    moved = skin[nearest] - model.canonical[nearest]
+    return canonical + (moved * weight[..., None]).sum(axis=1)
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
-from synth.blender_scenes.accessory_mesh import resample, transform, unit
+from synth.blender_scenes.accessory_mesh import anchored, resample, transform, unit
 from synth.headmodel import HeadModel, HeadShape
 from synth.spec import Glasses
 
@@ -290,7 +290,7 @@ def _temple(
     outer = line[np.argmax(line[:, 0] * sign - 1.2 * np.abs(height - rim.hinge * height.max()))]
     thickness = 0.0008 if metal else 0.0013
     mirror = np.array([sign, 1.0, 1.0])
-    behind = _anchored(_BEHIND_EAR * mirror, model, skin)
+    behind = anchored(_BEHIND_EAR * mirror, model, skin)
     behind[:2, 2] += 0.0022 if not metal else 0.0010  # half the height of the temple
     behind[:, 0] += sign * (thickness + 0.0006)
     # The corner: outwards as far as the temple needs to pass the face, then a tight turn.
@@ -307,15 +307,6 @@ def _temple(
     back = CubicSpline(arc_length, keys)(np.linspace(0, arc_length[-1], 48))
     back[1:] = _outside_of_head(back, skin, normals, model, thickness + 0.0007)[1:]
     return np.concatenate([start, back[1:]]), len(start) - 1
-
-
-def _anchored(canonical: np.ndarray, model: HeadModel, skin: np.ndarray) -> np.ndarray:
-    """Canonical points [n, 3] on this head, by the motion of the nearest vertices."""
-    distance, nearest = cKDTree(model.canonical).query(canonical, k=6)
-    weight = 1.0 / (distance + 0.001) ** 2
-    weight /= weight.sum(axis=1, keepdims=True)
-    moved = skin[nearest] - model.canonical[nearest]
-    return canonical + (moved * weight[..., None]).sum(axis=1)
 
 
 def _outside_of_head(
