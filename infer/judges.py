@@ -11,6 +11,7 @@ verdicts) is computed anew each time, in `judges_verdicts`.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import threading
 from collections import deque
@@ -105,11 +106,11 @@ def _why_not(name: str) -> str | None:
 
 
 class _Panel:
-    """The judges that run, their caches, and their networks (one set per thread)."""
+    """The judges that run, with their caches and networks; threads may share it."""
 
     def __init__(self, judges: Sequence[str], folder: Path | None):
         self._judges = judges
-        self._networks = threading.local()
+        self._one_at_a_time = threading.Lock()  # the networks; threads decode and project meanwhile
         self._model = HeadModel.load()
 
         def cache(name: str, kind: type[T], definition: str) -> ObservationCache[T]:
@@ -150,7 +151,7 @@ class _Panel:
         if "pictures" in self._judges and ours:
             skin = known(self._skin, lambda v: judges_pictures.look_at_skin(v, self._model))
         if {"faces", "landmarks"} & set(self._judges):
-            faces = known(self._faces, lambda v: judges_faces.look_for_faces(v, self._finder()))
+            faces = known(self._faces, self._look_for_faces)
         if "landmarks" in self._judges and ours:
             truth = judges_faces.true_landmarks(spec, self._model)
             offsets = {
@@ -159,10 +160,7 @@ class _Panel:
                 if face.points is not None
             }
         if "identity" in self._judges and "front" in judged:
-            dlib = known(
-                self._dlib,
-                lambda views: judges_identity.look_at_identity(views, self._dlib_faces()),
-            )
+            dlib = known(self._dlib, self._look_at_identity)
         return HeadSeen(
             spec_id=head.spec_id,
             index=head.index,
@@ -180,15 +178,21 @@ class _Panel:
             no_truth=not ours,
         )
 
-    def _finder(self) -> FaceFinder:
-        if not hasattr(self._networks, "finder"):
-            self._networks.finder = FaceFinder(max_faces=1)
-        return self._networks.finder
+    def _look_for_faces(self, views: HeadViews) -> FacesSeen:
+        with self._one_at_a_time:
+            return judges_faces.look_for_faces(views, self._finder)
 
+    def _look_at_identity(self, views: HeadViews) -> DlibSeen | None:
+        with self._one_at_a_time:
+            return judges_identity.look_at_identity(views, self._dlib_faces)
+
+    @functools.cached_property
+    def _finder(self) -> FaceFinder:
+        return FaceFinder(max_faces=1)
+
+    @functools.cached_property
     def _dlib_faces(self) -> DlibFaces:
-        if not hasattr(self._networks, "dlib"):
-            self._networks.dlib = DlibFaces()
-        return self._networks.dlib
+        return DlibFaces()
 
 
 def _version_of(package: str) -> str:

@@ -44,7 +44,7 @@ def why_not_installed() -> str | None:
 
 
 class DlibFaces:
-    """dlib's face detector and identity network; one per thread.
+    """dlib's face detector and identity network; for one thread at a time.
 
     Raises:
         DeviceError: dlib or its weights are not installed.

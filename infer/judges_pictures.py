@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from infer.judges_views import HeadViews
-from synth.color import LUMINANCE, float_from_rgba8, linear_from_srgb
+from synth.color import LUMINANCE, linear_from_srgb
 from synth.headmodel import HeadModel
 
 MIN_COVERAGE, MAX_COVERAGE = 0.03, 0.90
@@ -28,6 +28,8 @@ SKIN_LIT = 0.02
 MAX_SKIN_BURNT = 0.10
 """Share of the skin with a channel at 254 or more, above which the face is burnt."""
 
+_LINEAR = linear_from_srgb(np.arange(256) / 255).astype(np.float32)
+"""Linear light of each value of eight bits."""
 _CLEAR_MASK = 0.5
 """Cheeks and forehead: where the masks of the head model exceed this."""
 _FACING = 0.3
@@ -40,7 +42,7 @@ class PicturesSeen:
 
     Attributes:
         coverage: mean alpha.
-        luminance: mean over the covered pixels.
+        luminance: mean over the covered pixels, of every fourth row and column.
         top_alpha: largest alpha in the first row.
         side_alpha: largest alpha in the first and last column, above the height of the origin
             (about the nostrils), below which shoulders may leave the frame.
@@ -85,17 +87,17 @@ def look_at_pictures(views: HeadViews) -> PicturesSeen:
     """Measure every view of a head."""
     rows: list[tuple[float, ...]] = []
     for camera, rgba in zip(views.cameras, views.rgba):
-        alpha = float_from_rgba8(rgba[..., 3])
-        colour = linear_from_srgb(float_from_rgba8(rgba[::2, ::2, :3]))
-        weight = alpha[::2, ::2]
-        ((_, row),) = camera.project(np.zeros((1, 3)))[0]
-        above = alpha[: int(np.clip(row, 1, len(alpha)))]
+        alpha = rgba[..., 3]
+        few, weight = rgba[::4, ::4, :3], alpha[::4, ::4].astype(np.float32)
+        luminance = _LINEAR[few] @ LUMINANCE
+        ((_, nostrils),) = camera.project(np.zeros((1, 3)))[0]
+        above = alpha[: int(np.clip(nostrils, 1, len(alpha)))]
         rows.append(
             (
-                float(alpha.mean()),
-                float((colour @ LUMINANCE * weight).sum() / max(weight.sum(), 1e-6)),
-                float(alpha[0].max()),
-                float(above[:, [0, -1]].max()),
+                float(alpha.mean()) / 255,
+                float((luminance * weight).sum() / max(weight.sum(), 1e-6)),
+                float(alpha[0].max()) / 255,
+                float(above[:, [0, -1]].max()) / 255,
             )
         )
     return PicturesSeen(*(tuple(round(v, 5) for v in column) for column in zip(*rows)))
@@ -145,7 +147,7 @@ def look_at_skin(views: HeadViews, model: HeadModel) -> SkinSeen | None:
     colours = colours[colours[:, 3] > 250]
     if len(colours) == 0:
         return None
-    luminance = linear_from_srgb(float_from_rgba8(colours[:, :3])) @ LUMINANCE
+    luminance = _LINEAR[colours[:, :3]] @ LUMINANCE
     dark, median, light = (float(q) for q in np.quantile(luminance, (0.25, 0.5, 0.75)))
     burnt = float((colours[:, :3].max(axis=1) >= 254).mean())
     return SkinSeen(len(colours), *(round(v, 5) for v in (dark, median, light, burnt)))
