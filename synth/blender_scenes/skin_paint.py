@@ -64,7 +64,7 @@ def lip_colour(melanin: float, redness: float, undertone: float) -> np.ndarray:
     Light lips are the tone of the skin with much blood. Dark lips keep the darkness of the skin and
     turn a little to purple.
     """
-    light = np.array([0.84, 0.47 - 0.10 * redness, 0.47 - 0.07 * redness])
+    light = np.array([0.86, 0.58 - 0.11 * redness, 0.58 - 0.08 * redness])
     dark = np.array([0.62, 0.47, 0.57])
     olive = np.array([1.0, 1.0, 1.0 - 0.06 * max(undertone, 0.0)])
     base = tone(np.array([melanin * 0.98 + 0.03]))[0]
@@ -75,7 +75,7 @@ def _paint_lips(colour: np.ndarray, texels: Texels) -> None:
     skin, where = texels.skin, texels.where("lips")
     fine, medium = texels.fine[where], texels.medium[where]
     x, z = texels.x[where], texels.z[where]
-    cover = smoothstep(0.22, 0.90, texels["lips"][where] + 0.07 * fine * texels.resolved)
+    cover = smoothstep(0.10, 1.00, texels["lips"][where] + 0.07 * fine * texels.resolved)
     lower = smoothstep(_SEAM_Z + 0.0008, _SEAM_Z - 0.0008, z)
     from_seam = np.abs(z - _SEAM_Z) / np.where(lower > 0.5, 0.0125, 0.0095)
     melanin = skin.melanin
@@ -91,7 +91,7 @@ def _paint_lips(colour: np.ndarray, texels: Texels) -> None:
     rim = smoothstep(0.75, 1.0, from_seam)[:, None]
     lips *= 1 + rim * np.array([0.02, 0.10, 0.08], np.float32)
     lips *= 1 + (0.05 * medium + 0.05 * fine)[:, None] * np.array([0.6, 1.0, 1.0], np.float32)
-    opacity = 0.82 - 0.18 * min(skin.wrinkles, 1.0) * rim[:, 0]
+    opacity = 0.84 - 0.18 * min(skin.wrinkles, 1.0) * rim[:, 0]
     share = (cover * opacity)[:, None]
     colour[where] = colour[where] * (1 - share) + lips * share
     if skin.makeup.lipstick is not None:

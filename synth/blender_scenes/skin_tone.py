@@ -94,8 +94,8 @@ def pigments(spec: HeadSpec, regions: SkinRegions) -> Pigments:
         + 0.04 * regions["cavity"] - 0.03 * regions["cheek"]
     )  # fmt: skip
     blood = 0.26 + 0.16 * skin.redness + skin.mottle * (
-        0.05 * noise("broad", "blood") + 0.07 * noise("patches", "blood")
-        + 0.055 * noise("blots", "blood")
+        0.05 * noise("broad", "blood") + 0.045 * noise("patches", "blood")
+        + 0.045 * noise("blots", "blood")
     )  # fmt: skip
     flush = regions["flush"] * (1 + 0.25 * noise("patches", "flush"))
     blood = blood + (0.14 + 0.80 * skin.redness) * flush
