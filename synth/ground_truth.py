@@ -163,7 +163,7 @@ def encode(name: str, values: np.ndarray, camera: Camera) -> np.ndarray:
     if kind == "depth":
         steps = np.round((values - np.linalg.norm(camera.position)) / DEPTH_STEP) + _DEPTH_ZERO
         hit = values > 0
-        if hit.any() and not (1 <= steps[hit].min() and steps[hit].max() <= 65535):
+        if hit.any() and not (steps[hit].min() >= 1 and steps[hit].max() <= 65535):
             raise ValueError(
                 f"{name}, view {camera.name!r}: depth {values[hit].min():.2f} ... "
                 f"{values[hit].max():.2f} is not within 4 units of the origin's"

@@ -1,9 +1,9 @@
 """What lies at the centre of every pixel: one ray a pixel, no light, one material for everything.
 
-Cycles' own depth and index passes come from the first sample of a picture, which lies anywhere
-within its filter; read as values of the pixel's centre they are up to a pixel wrong. A render of
-one sample with a filter of no width is exact, and with the material replaced by one that only
-tells labels it costs a fortieth of the picture. It also shows the head without its hair.
+The passes that Cycles writes beside a picture mix surfaces: normals are averaged over the pixel and
+bent by textures, and where a lens or a cornea happens to reflect, depth is lost. A render of its
+own with one sample in the middle of each pixel, and with every material replaced by one that only
+tells labels, is exact and costs a fortieth of the picture. It also shows the head without hair.
 """
 
 from __future__ import annotations

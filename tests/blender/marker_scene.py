@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import bpy
 import numpy as np
 
 from synth.blender_scenes import render, session
+from synth.blender_scenes.passes_surface import SurfaceRenderer
 from synth.camera import Camera, canonical_six, look_at, orbit
 from synth.spec import Light, RenderSettings
 
@@ -100,18 +102,27 @@ def measure(camera: Camera, index: int, alpha: np.ndarray, depth_pass: np.ndarra
 
 
 def main(out: Path) -> None:
-    settings = RenderSettings(size=192, samples=64, denoise=False, passes=("depth",))
+    settings = RenderSettings(size=192, samples=64, denoise=False)
     session.reset(SimpleNamespace(render=settings, light=Light(kind="ambient")), threads=2)
     objects = add_markers()
-    results = []
+    alphas, depths = [], []
     with render.Renderer(settings) as renderer:
-        for index, marker in enumerate(objects):
-            for other in objects:
-                other.hide_render = other is not marker
-            for camera in cameras():
-                linear, passes = renderer.render(camera)
-                results.append(measure(camera, index, linear[..., 3], passes["depth"]))
+        for camera in each_marker_alone(objects):
+            alphas.append(renderer.render(camera)[0][..., 3])
+    with SurfaceRenderer() as renderer:  # after the pictures, it changes the scene
+        for camera in each_marker_alone(objects):
+            depths.append(renderer.render(camera).depth)
+    views = [(index, camera) for index in range(len(objects)) for camera in cameras()]
+    results = [measure(c, i, *v) for (i, c), *v in zip(views, alphas, depths, strict=True)]
     out.write_text(json.dumps(results))
+
+
+def each_marker_alone(objects: list[bpy.types.Object]) -> Iterator[Camera]:
+    """Every camera for every marker, with the others hidden meanwhile."""
+    for marker in objects:
+        for other in objects:
+            other.hide_render = other is not marker
+        yield from cameras()
 
 
 main(Path(sys.argv[1]))

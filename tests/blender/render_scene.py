@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import bpy
 import numpy as np
 
-from synth.blender_scenes import environment, lights, log, passes, render, session
+from synth.blender_scenes import environment, frame, lights, log, render, session
 from synth.camera import orbit
 from synth.errors import HeadloomError
 from synth.spec import Light, RenderSettings
@@ -160,7 +160,6 @@ def main(out: Path) -> None:
         "edges": edge_colours(red),
         "alpha_rmse": alpha_errors(),
         "map": [brightest_azimuth(12, 0.0), brightest_azimuth(40, 70.0)],
-        "unknown_pass": error_of(lambda: passes.enable_passes(("depth", "dept"))),
         "unknown_view": error_of(lambda: reset(view_transform="Filmik")),
         "missing_gpu": error_of(lambda: session.use_device("OPTIX")),
     }  # fmt: skip
@@ -175,7 +174,7 @@ def main(out: Path) -> None:
         corners[1, 2] = (0, 1, 0, 1)
         result["corners"] = renderer.display(corners).tolist()
     view = orbit(-90.0, 0.0, size=SIZE, name="front")
-    result["reported"] = error_of(lambda: render._raise_reported("ok\nError: no texture\n", view))
+    result["reported"] = error_of(lambda: frame.raise_reported("ok\nError: no texture\n", view))
     out.write_text(json.dumps(result))
 
 

@@ -18,6 +18,8 @@ import pytest
 from synth import record, unfinished
 from synth.config import canonical_json, digest
 from synth.errors import RecordCorrupt, RecordError, SchemaMismatch
+from synth.ground_truth import DEPTH_STEP, encode, pixel_centres
+from synth.landmarks import DENSE_COUNT, SPARSE_NAMES, HeadLandmarks, Landmarks
 from synth.record import ShardReader, ShardWriter
 from synth.sample import DatasetConfig, ViewsConfig, sample_head
 from synth.shardlayout import FOOTER_NAME, MEMBERS_NAME, read_footer
@@ -46,10 +48,10 @@ def shard(tmp_path):
 
 def test_what_goes_in_comes_out(tmp_path):
     rng = np.random.default_rng(3)
-    depth = [rng.random((SIZE, SIZE), dtype=np.float32) for _ in range(6)]
+    height = [rng.random((SIZE, SIZE), dtype=np.float32) for _ in range(6)]
     mask = [rng.integers(0, 60_000, (SIZE, SIZE), dtype=np.uint16) for _ in range(6)]
     normal = [record.encode_png(picture[..., :3]) for picture in pictures(9)]
-    passes = {"depth": depth, "mask": mask, "normal": normal}
+    passes = {"height": height, "mask": mask, "normal": normal}
     path = write_shard(tmp_path / "s.tar", (4,), meta={"device": "CPU"}, passes=passes)
 
     (head,) = ShardReader(path).heads()
@@ -57,17 +59,60 @@ def test_what_goes_in_comes_out(tmp_path):
     assert head.spec == spec
     assert (head.spec_id, head.index) == (spec.spec_id, 4)
     assert head.view_count == 6
-    assert head.passes == ("depth", "mask", "normal")
+    assert head.passes == ("height", "mask", "normal")
     assert head.meta["device"] == "CPU"
     for view, expected in enumerate(spec.resolved_cameras()):
         assert np.array_equal(head.rgba(view), pictures(4)[view])
-        assert np.array_equal(head.pass_image("depth", view), depth[view])
+        assert np.array_equal(head.pass_image("height", view), height[view])
         assert np.array_equal(head.pass_image("mask", view), mask[view])
         assert np.array_equal(head.pass_image("normal", view), pictures(9)[view][..., :3])
         assert np.array_equal(head.cameras[view].cam_from_world, expected.cam_from_world)
         assert head.cameras[view].name == expected.name
     assert head.pass_image("mask", 0).dtype == np.uint16
-    assert head.pass_image("depth", 0).dtype == np.float32
+    assert head.pass_image("height", 0).dtype == np.float32
+
+
+def test_passes_come_back_in_their_units(tmp_path):
+    """Files are integers; the reader gives units, and `position` although it has no file."""
+    spec = sample_head(CONFIG, 4)
+    rng = np.random.default_rng(5)
+    depths = [rng.uniform(2, 3, (SIZE, SIZE)).astype(np.float32) for _ in range(6)]
+    stored = [encode("depth", d, c) for d, c in zip(depths, spec.resolved_cameras())]
+    path = write_shard(tmp_path / "s.tar", (4,), passes={"depth": stored})
+    (head,) = ShardReader(path).heads()
+    for view, depth in enumerate(depths):
+        assert np.abs(head.pass_image("depth", view) - depth).max() <= DEPTH_STEP / 2 + 1e-6
+        position = head.pass_image("position", view).reshape(-1, 3).astype(float)
+        pixels, there = head.cameras[view].project(position)
+        assert (
+            np.abs(pixels.reshape(SIZE, SIZE, 2) - pixel_centres(head.cameras[view])).max() < 1e-3
+        )
+        assert np.abs(there - depth.ravel()).max() < DEPTH_STEP
+
+
+def test_a_pass_that_was_not_rendered_is_named(shard):
+    head = ShardReader(shard).heads()[0]
+    with pytest.raises(
+        RecordError, match=r"has no pass 'albedo', it has none; .*passes=\[albedo\]"
+    ):
+        head.pass_image("albedo", 0)
+    with pytest.raises(RecordError, match="has no pass 'landmarks'"):
+        _ = head.landmarks
+
+
+def test_landmarks_are_a_file_of_the_head(tmp_path):
+    counts = len(SPARSE_NAMES), DENSE_COUNT
+    rng = np.random.default_rng(6)
+    located = Landmarks(*(rng.normal(size=(n, 3)) for n in (*counts, *counts)))
+    seen = rng.integers(0, 4, (6, sum(counts)), dtype=np.uint8)
+    data = HeadLandmarks.of(located, seen).to_bytes()
+    path = write_shard(tmp_path / "s.tar", (4,), files={"landmarks.npz": data})
+    ShardReader(path).verify()
+    (head,) = ShardReader(path).heads()
+    assert head.passes == ()
+    assert tuple(head.landmarks.sparse_names) == SPARSE_NAMES
+    assert np.array_equal(head.landmarks.sparse, located.sparse.astype(np.float32))
+    assert np.array_equal(head.landmarks.dense_visibility, seen[:, counts[0] :])
 
 
 def test_a_head_record_travels_to_other_processes(shard):
