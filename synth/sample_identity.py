@@ -219,11 +219,11 @@ def _both_sides(draw: Draw, settings: IdentityConfig, total: dict[str, float]) -
 def _forms(draw: Draw, settings: IdentityConfig) -> dict[str, float]:
     """The outline of the face: mostly one form, and a little of a second."""
     rng = draw("identity.form")
-    first, second = rng.choice(shapes.FORMS, 2, replace=False)
+    first, second = (str(form) for form in rng.choice(list(shapes.FORMS), 2, replace=False))
     scale = min(settings.shape_scale, 1.0)
     return {
-        str(first): float(rng.uniform(0.15, 0.7) * scale),
-        str(second): float(rng.uniform(0, 0.3) * scale),
+        first: float(rng.uniform(0.2, 1.0) * shapes.FORMS[first] * scale),
+        second: float(rng.uniform(0, 0.4) * shapes.FORMS[second] * scale),
     }
 
 

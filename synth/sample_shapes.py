@@ -20,12 +20,12 @@ distribution without the tails that make caricatures."""
 DIRECTIONS: dict[str, dict[str, float]] = {
     # the skull and the outline of the face
     "face_breadth": {
-        "head-scale-horiz-incr": 0.34, "l-cheek-bones-incr": 0.20, "chin-width-incr": 0.12,
+        "head-scale-horiz-incr": 0.24, "l-cheek-bones-incr": 0.20, "chin-width-incr": 0.12,
         "chin-bones-incr": 0.10, "nose-scale-horiz-incr": 0.10, "l-eye-trans-out": 0.12,
         "mouth-scale-horiz-incr": 0.08,
     },
     "face_length": {
-        "head-scale-vert-incr": 0.26, "chin-height-incr": 0.22, "nose-scale-vert-incr": 0.16,
+        "head-scale-vert-incr": 0.20, "chin-height-incr": 0.22, "nose-scale-vert-incr": 0.16,
         "forehead-scale-vert-incr": 0.04, "mouth-trans-up": -0.06, "l-cheek-volume-incr": -0.10,
     },
     "skull_depth": {"head-scale-depth-incr": 0.14, "head-back-scale-depth-incr": 0.12},
@@ -46,8 +46,8 @@ DIRECTIONS: dict[str, dict[str, float]] = {
         "nose-scale-horiz-incr": 0.16, "nose-point-width-incr": 0.10,
     },
     "nose_breadth": {
-        "nose-scale-horiz-incr": 0.26, "nose-nostrils-width-incr": 0.38, "nose-flaring-incr": 0.32,
-        "nose-width3-incr": 0.34, "nose-point-width-incr": 0.28, "nose-width2-incr": 0.14,
+        "nose-scale-horiz-incr": 0.26, "nose-nostrils-width-incr": 0.26, "nose-flaring-incr": 0.30,
+        "nose-width3-incr": 0.24, "nose-point-width-incr": 0.28, "nose-width2-incr": 0.14,
     },
     "nose_bridge": {
         "nose-hump-incr": 0.42, "nose-curve-convex": 0.32, "nose-greek-incr": 0.18,
@@ -60,7 +60,7 @@ DIRECTIONS: dict[str, dict[str, float]] = {
     },
     "nose_length": {"nose-trans-up": -0.24, "nose-scale-vert-incr": 0.30},
     # eyes and brows
-    "eye_spacing": {"l-eye-trans-out": 0.50},
+    "eye_spacing": {"l-eye-trans-out": 0.40},
     "eye_size": {
         "l-eye-scale-incr": 0.42, "l-eye-height1-incr": 0.13, "l-eye-height2-incr": 0.19,
         "l-eye-height3-incr": 0.13,
@@ -109,11 +109,12 @@ DIRECTIONS: dict[str, dict[str, float]] = {
 }  # fmt: skip
 """What a step of 1 along each direction does."""
 
-FORMS = (
-    "head-oval", "head-round", "head-rectangular", "head-square", "head-triangular",
-    "head-invertedtriangular", "head-diamond",
-)  # fmt: skip
-"""Outlines of which every face has one, and a little of a second."""
+FORMS: dict[str, float] = {
+    "head-oval": 0.35, "head-round": 0.32, "head-rectangular": 0.80, "head-square": 0.55,
+    "head-triangular": 0.45, "head-invertedtriangular": 0.60, "head-diamond": 0.70,
+}  # fmt: skip
+"""Outlines of which every face has one, and a little of a second: the most of each that keeps
+human proportions (oval and round broaden the face by 15 % at 1)."""
 
 RESIDUALS: dict[tuple[str, ...], float] = {
     ("nose-nostrils-angle-up", "nose-flaring-incr", "nose-curve-convex", "nose-point-width-incr",
@@ -154,7 +155,7 @@ _OPEN_EYES = {"l-eye-height1-incr": 0.30, "l-eye-height2-incr": 0.32, "l-eye-hei
 
 SEX_MEANS: dict[str, dict[str, float]] = {
     "female": {
-        **_OPEN_EYES, "l-eye-scale-incr": 0.36, "l-eye-corner2-up": 0.10,
+        **_OPEN_EYES, "l-eye-scale-incr": 0.42, "l-eye-push1-out": 0.25, "l-eye-corner2-up": 0.10,
         "mouth-upperlip-volume-incr": 0.30, "mouth-lowerlip-volume-incr": 0.30,
         "mouth-upperlip-height-incr": 0.15, "mouth-lowerlip-height-incr": 0.15,
         "mouth-scale-horiz-incr": -0.08, "mouth-angles-up": 0.10,
@@ -170,7 +171,7 @@ SEX_MEANS: dict[str, dict[str, float]] = {
         "forehead-scale-vert-incr": -0.15,
         "neck-scale-horiz-incr": -0.30, "neck-scale-depth-incr": -0.25,
     },
-    "male": {**_OPEN_EYES, "l-eye-scale-incr": 0.12},
+    "male": {**_OPEN_EYES, "l-eye-scale-incr": 0.22, "l-eye-push1-out": 0.30},
 }  # fmt: skip
 
 WOMENS_SPREAD: dict[str, float] = {
