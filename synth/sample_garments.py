@@ -42,7 +42,7 @@ GARMENT_PATTERNS: dict[str, tuple[str, ...]] = {
     "cardigan": ("plain", "horizontal_stripes"),
     "blazer": ("plain", "vertical_stripes", "plaid"),
 }
-"""Patterns that a garment carries; where another one is drawn it stays plain."""
+"""Patterns that a garment carries; the configured weights hold among these."""
 LIGHT_BUTTON: Rgb = (0.60, 0.57, 0.50)
 BUTTON_COLOURS: tuple[Rgb, ...] = (
     LIGHT_BUTTON, LIGHT_BUTTON, (0.020, 0.018, 0.018), (0.090, 0.045, 0.020), (0.30, 0.30, 0.31),

@@ -110,9 +110,9 @@ def sample_clothes(draw: Draw, settings: WearConfig) -> Clothes:
     if rng.random() < _WHITE_UNDER:
         under_colour = garments.WHITE
     rng = draw("clothes.pattern")
-    pattern = choose(rng, settings.patterns)
-    if pattern not in garments.GARMENT_PATTERNS[garment]:
-        pattern = "plain"
+    carried = garments.GARMENT_PATTERNS[garment]
+    possible = {name: settings.patterns.get(name, 0.0) for name in carried}
+    pattern = choose(rng, possible) if sum(possible.values()) > 0 else "plain"
     rng = draw("clothes.button_colour")
     buttons = garments.BUTTON_COLOURS[rng.integers(len(garments.BUTTON_COLOURS))]
     return Clothes(

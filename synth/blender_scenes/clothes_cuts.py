@@ -53,16 +53,16 @@ class Cut:
 
 
 _SOFT = Folding()
-_KNIT = Folding(armpit=3, shoulder=1, chest=2, back=3, sleeve=5, width=1.35)
-_CRISP = Folding(armpit=5, shoulder=3, chest=3, back=5, sleeve=8, width=0.85)
-_HEAVY = Folding(armpit=3, shoulder=2, chest=2, back=3, sleeve=5, width=1.6)
-_TAILORED = Folding(armpit=2, shoulder=0, chest=0, back=2, sleeve=4, width=1.3)
+_KNIT = Folding(armpit=3, drag=1, shoulder=1, chest=2, back=3, sleeve=5, width=1.35)
+_CRISP = Folding(armpit=5, drag=3, shoulder=3, chest=3, back=5, sleeve=8, width=1.0)
+_HEAVY = Folding(armpit=3, drag=1, shoulder=2, chest=2, back=3, sleeve=5, width=1.6)
+_TAILORED = Folding(armpit=2, drag=1, shoulder=0, chest=0, back=2, sleeve=4, width=1.3)
 
-_NONE = Folding(0, 0, 0, 0, 0)
+_NONE = Folding(0, 0, 0, 0, 0, 0)
 
-_TEE = Cloth(0.007, 0.003, 0.010, folding=_SOFT)
-_SWEATER = Cloth(0.012, 0.006, 0.012, stretch=1.03, stiffness=0.05, folding=_KNIT)
-_SHIRT = Cloth(0.009, 0.004, 0.010, stretch=1.02, folding=_CRISP)
+_TEE = Cloth(0.009, 0.003, 0.014, folding=_SOFT)
+_SWEATER = Cloth(0.013, 0.006, 0.016, stretch=1.03, stiffness=0.05, folding=_KNIT)
+_SHIRT = Cloth(0.010, 0.004, 0.014, stretch=1.02, folding=_CRISP)
 _JACKET = Cloth(
     0.013, 0.009, 0.007, stretch=1.0, weight_m=0.0003, stiffness=0.10, bridging=14, pad_m=0.006,
     folding=_TAILORED,
@@ -89,7 +89,7 @@ CUTS = {
     "polo": Cut(Neckline(0.003, 0.006), Neckline(0.003, 0.006, 0.095, 0.038), _TEE, buttons=True),
     "hoodie": Cut(
         Neckline(-0.004, 0.004, 0.015, 0.06), Neckline(-0.004, 0.004, 0.055, 0.06),
-        Cloth(0.016, 0.010, 0.016, stretch=1.03, stiffness=0.06, folding=_HEAVY), "dropped",
+        Cloth(0.017, 0.010, 0.019, stretch=1.03, stiffness=0.06, folding=_HEAVY), "dropped",
     ),
     "cardigan": Cut(
         Neckline(-0.002, 0.004, 0.130, 0.074), Neckline(-0.002, 0.004, 0.250, 0.080),

@@ -27,6 +27,7 @@ class Folding:
 
     Attributes:
         armpit: from the armpit up over the chest towards shoulder and neck.
+        drag: long ones from the side of the neck towards the armpit.
         shoulder: short ones from the shoulder seam downwards.
         chest: hanging from the chest, and from the shoulder blades.
         back: from the armpit over the back.
@@ -35,6 +36,7 @@ class Folding:
     """
 
     armpit: int = 4
+    drag: int = 2
     shoulder: int = 2
     chest: int = 2
     back: int = 4
@@ -96,6 +98,10 @@ def _front_strokes(folding: Folding, rng: np.random.Generator):
             rng, _ARMPIT, (0.150 - 0.03 * reach, 0.635), (0.15 - 0.10 * reach, 0.69 - 0.04 * reach)
         )
         yield curve, rng.uniform(0.007, 0.013)
+    for _ in range(folding.drag):
+        neck, pit = rng.uniform(0.055, 0.10), rng.uniform(0.12, 0.155)
+        curve = _curve(rng, (neck, 0.725), (0.4 * neck + 0.6 * pit, 0.655), (pit, 0.605))
+        yield curve, rng.uniform(0.007, 0.012)
     for _ in range(folding.shoulder):
         top = rng.uniform(0.09, 0.165)
         yield (
@@ -114,7 +120,7 @@ def _back_strokes(folding: Folding, rng: np.random.Generator):
     for _ in range(folding.back):
         reach = rng.uniform(0, 1)
         curve = _curve(
-            rng, _ARMPIT, (0.13, 0.60 + 0.03 * reach), (0.05 + 0.05 * reach, 0.60 + 0.07 * reach)
+            rng, _ARMPIT, (0.13, 0.60 + 0.03 * reach), (0.05 + 0.05 * reach, 0.61 + 0.09 * reach)
         )
         yield curve, rng.uniform(0.008, 0.016)
     for _ in range(folding.chest):

@@ -46,10 +46,10 @@ FABRICS = {
     "jersey": Fabric("knit", 0.012, 0.0005, 0.30, 0.08, 0.85, 0.10),
     "poplin": Fabric("plain", 0.014, 0.0003, 0.25, 0.05, 0.70, 0.05),
     "denim": Fabric("twill", 0.020, 0.0006, 0.55, 0.45, 0.80, 0.05),
-    "flannel": Fabric("felt", 0.060, 0.0008, 0.25, 0.25, 0.90, 0.25),
+    "flannel": Fabric("felt", 0.070, 0.0006, 0.15, 0.18, 0.90, 0.25),
     "fine_knit": Fabric("knit", 0.024, 0.0010, 0.50, 0.15, 0.88, 0.20),
     "chunky_knit": Fabric("cable", 0.056, 0.0030, 0.65, 0.15, 0.90, 0.25),
-    "fleece": Fabric("felt", 0.050, 0.0008, 0.20, 0.15, 0.92, 0.30),
+    "fleece": Fabric("felt", 0.090, 0.0006, 0.10, 0.10, 0.92, 0.30),
     "wool": Fabric("herringbone", 0.036, 0.0005, 0.35, 0.40, 0.88, 0.20),
 }
 """Every fabric of `synth.spec.FABRICS`."""
