@@ -1,4 +1,4 @@
-"""Passes: what a file holds comes back in units, to the resolution that the documentation states."""
+"""Passes: what a file holds comes back in units, to the resolution that is documented."""
 
 from __future__ import annotations
 
