@@ -34,10 +34,11 @@ from infer.judges import JUDGES, judge
 from infer.judges_verdicts import Judgement
 from synth.config import atomic_write, canonical_json, save_yaml, to_dict
 from synth.dataset import Dataset
+from synth.dataset_report import REPORT_PAGE
 
 SCHEMA = 1
 """Version of `report.json`."""
-PAGE, NUMBERS, CONFIG, CACHE = "index.html", "report.json", "config.yaml", "judges"
+PAGE, NUMBERS, CONFIG, CACHE = REPORT_PAGE.name, "report.json", "config.yaml", "judges"
 TEMPLATE = Path(__file__).with_name("datasheet.html")
 _DISTANCE_EDGES = np.linspace(0, 1.5, 61)
 
@@ -84,7 +85,7 @@ def write_report(
         RecordError: no heads are rendered yet.
         RecordCorrupt: a record or a picture is damaged.
     """
-    out = Path(out) if out is not None else dataset.root / "report"
+    out = Path(out) if out is not None else dataset.root / REPORT_PAGE.parent
     total = committed_heads(dataset)
     facts = collect_facts(dataset, lambda n: progress("reading specs", n, total))
     judgement = None

@@ -20,10 +20,11 @@ MIN_LUMINANCE = 0.001
 """Mean over the covered pixels, below which a view is black (black hair from behind has 0.008)."""
 MAX_EDGE_ALPHA = 0.05
 """Alpha at the frame's upper edge, above which the head is taken to touch it."""
-SKIN_RANGE = (0.012, 0.80)
-"""Usable median luminance of the skin: 8-bit sRGB 27 to 230. Darker, the features of a face drown
-in the quantisation of eight bits; lighter, they burn out in the shoulder of the view transform."""
-SKIN_LIT = 0.02
+SKIN_RANGE = (0.03, 0.75)
+"""Usable median luminance of the skin: 8-bit sRGB 49 to 225. Darker, the features of a face drown
+in the quantisation of eight bits; lighter, they burn out in the shoulder of the view transform. The
+cheeks and foreheads of two studio portraits (light skin) lie at 0.17 to 0.72."""
+SKIN_LIT = 0.05
 """Luminance that the better lit quarter of the skin must reach: one side may be in shadow."""
 MAX_SKIN_BURNT = 0.10
 """Share of the skin with a channel at 254 or more, above which the face is burnt."""

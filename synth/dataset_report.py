@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+REPORT_PAGE = Path("report", "index.html")
+"""Where `headloom dataset report` writes, below the dataset, unless told otherwise."""
+
 
 @dataclass(frozen=True)
 class VerifyReport:
@@ -56,6 +59,7 @@ class DatasetInfo:
     failures: int
 
     def __str__(self) -> str:
+        page = self.root / REPORT_PAGE
         splits = ", ".join(f"{count} {name}" for name, count in self.splits.items() if count)
         rows = {
             "dataset": f"{self.root} (id {self.dataset_id})",
@@ -64,5 +68,6 @@ class DatasetInfo:
             "splits": splits or "none",
             "shards": f"{self.shards}, {self.size_bytes / 1e6:.1f} MB",
             "failures": f"{self.failures} lines in failures.jsonl",
+            "report": f"{page}" if page.exists() else f"headloom dataset report {self.root}",
         }
         return "\n".join(f"{name:<9} {value}" for name, value in rows.items())

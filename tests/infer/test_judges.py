@@ -131,7 +131,7 @@ def test_skin_is_measured_where_the_face_is(spec, model):
         (SkinSeen(9, 0.1, 0.2, 0.3, 0.0), None),
         (SkinSeen(9, 0.002, 0.005, 0.3, 0.0), "is not within"),
         (SkinSeen(9, 0.8, 0.9, 0.95, 0.0), "is not within"),
-        (SkinSeen(9, 0.012, 0.013, 0.015, 0.0), "better lit quarter"),
+        (SkinSeen(9, 0.031, 0.032, 0.033, 0.0), "better lit quarter"),
         (SkinSeen(9, 0.1, 0.5, 0.7, 0.3), "30% of the skin is burnt"),
     ],
 )

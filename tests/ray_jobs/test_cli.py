@@ -121,6 +121,28 @@ def test_flags_of_the_report_belong_to_it(tmp_path, capsys):
     assert "'fases' is not one of all, none, faces" in capsys.readouterr().err
 
 
+def test_a_dataset_gets_its_report_and_info_names_it(tmp_path, capsys):
+    import numpy as np
+
+    from synth.dataset import Dataset
+    from synth.record import ShardWriter
+    from synth.sample import DatasetConfig
+
+    root = tmp_path / "heads"
+    dataset = Dataset.create(root, DatasetConfig(heads=1, size=8))
+    (plan,) = dataset.plan()
+    with ShardWriter(plan.path, dataset_id=dataset.dataset_id) as writer:
+        (spec,) = plan.specs(dataset.config)
+        pictures = [np.full((8, 8, 4), 99, np.uint8)] * len(spec.cameras)
+        writer.add_head(spec, spec.resolved_cameras(), pictures)
+    assert cli.main(["dataset", "info", str(root)]) == 0
+    assert f"report    headloom dataset report {root}" in capsys.readouterr().out
+    assert cli.main(["dataset", "report", str(root), "--judges", "none", "--quiet"]) == 0
+    assert capsys.readouterr().out == f"{root / 'report' / 'index.html'}\n"
+    assert cli.main(["dataset", "info", str(root)]) == 0
+    assert str(root / "report" / "index.html") in capsys.readouterr().out
+
+
 def test_a_dry_run_of_training_prints_the_plan(tmp_path, capsys):
     arguments = ["train", "vae", "--data", "heads", "--out", str(tmp_path / "run")]
     assert cli.main([*arguments, "--set", "train.steps=7", "--dry-run"]) == 0
