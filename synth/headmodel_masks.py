@@ -140,6 +140,13 @@ def build_masks(
 def brow_mask(canonical: np.ndarray, brows: BrowShape = CANONICAL_BROWS) -> np.ndarray:
     """[V] float32 in [0, 1]: the band where a person's brows grow, from `canonical` [V, 3]."""
     side, y, z = np.abs(canonical[:, 0]), canonical[:, 1], canonical[:, 2]
+    middle, half_height = brow_band(side, brows)
+    fade = np.clip(1.3 - np.abs(z - middle) / np.maximum(half_height, 1e-5), 0, 1)
+    return (fade * (y < -0.09) * (half_height > 0)).astype(np.float32)
+
+
+def brow_band(side: np.ndarray, brows: BrowShape) -> tuple[np.ndarray, np.ndarray]:
+    """Canonical height of the middle of a person's brow and half its height, at |x| = `side`."""
     inner, tail = BROW_X[0], BROW_X[-1]
     across = np.clip((side - inner) / (tail - inner), 0, 1)
     # the band starts nearer to or farther from the middle and ends where it always does
@@ -148,8 +155,7 @@ def brow_mask(canonical: np.ndarray, brows: BrowShape = CANONICAL_BROWS) -> np.n
     middle = np.interp(source, BROW_X, BROW_Z) + brows.lift_m
     middle += brows.arch_m * np.sin(np.pi * across) + brows.tail_m * across**2
     half_height = np.interp(source, BROW_X, BROW_HALF_HEIGHT, left=0, right=0) * brows.thickness
-    fade = np.clip(1.3 - np.abs(z - middle) / np.maximum(half_height, 1e-5), 0, 1)
-    return (fade * (y < -0.09) * (half_height > 0)).astype(np.float32)
+    return middle, half_height
 
 
 def neck_height(canonical: np.ndarray) -> np.ndarray:

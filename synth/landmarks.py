@@ -24,8 +24,9 @@ from synth.camera import Camera
 from synth.errors import SpecError
 from synth.gaze import lines_of_sight
 from synth.headmodel import HeadModel, HeadShape
+from synth.headmodel_masks import BROW_X, CANONICAL_BROWS, brow_band
 from synth.landmarks_dense import DENSE_BASE_VERTICES
-from synth.spec import HeadSpec
+from synth.spec import BrowShape, HeadSpec
 
 IRISES = ("iris_left", "iris_right")
 """Sparse landmarks that are no vertices: the centres of the pupils."""
@@ -162,7 +163,7 @@ def locate(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> Landmarks:
         model: the static head model.
         shape: the evaluated head.
     """
-    sparse = sparse_vertices(model)
+    sparse = sparse_vertices(model, spec.identity.brows)
     dense = dense_vertices(model)
     forward = lines_of_sight(spec.gaze, shape.eyes)
     irises = np.stack(
@@ -184,17 +185,43 @@ def iris_distance(eye_radius: float, iris_radius: float) -> float:
     return EYEBALL_SCALE * eye_radius * (math.sqrt(1 - iris_radius**2) - IRIS_DEPTH)
 
 
-def sparse_vertices(model: HeadModel) -> np.ndarray:
-    """[S - 2] int: the fine vertex of every sparse landmark but the irises."""
-    return _sparse_vertices(model)
-
-
 @cache
-def _sparse_vertices(model: HeadModel) -> np.ndarray:
+def sparse_vertices(model: HeadModel, brows: BrowShape = CANONICAL_BROWS) -> np.ndarray:
+    """[S - 2] int: the fine vertex of every sparse landmark but the irises.
+
+    Args:
+        model: the static head model.
+        brows: of the person, whose outline the landmarks of the brows follow.
+    """
     wanted = np.array(list(CANONICAL.values()))
     head = np.flatnonzero(model.canonical[:, 2] > 0.76)
-    distance = np.linalg.norm(wanted[:, None] - model.canonical[None, head], axis=2)
-    return head[distance.argmin(axis=1)]
+    points = model.canonical[head]
+    distance = np.linalg.norm(wanted[:, None] - points[None], axis=2)
+    vertices = head[distance.argmin(axis=1)]
+    if brows != CANONICAL_BROWS:
+        faces_front = model.canonical_normals[:, 1] < -0.2
+        front = np.flatnonzero(faces_front & (model.canonical[:, 1] < -0.12))
+        rows = [i for i, name in enumerate(CANONICAL) if name.startswith("brow_")]
+        moved = _on_brows(wanted[rows], brows)
+        plane = model.canonical[front][:, [0, 2]]
+        gap = np.linalg.norm(moved[:, None] - plane[None], axis=2)
+        vertices[rows] = front[gap.argmin(axis=1)]
+    return vertices
+
+
+def _on_brows(points: np.ndarray, brows: BrowShape) -> np.ndarray:
+    """Canonical x and z [n, 2] of points [n, 3] on the canonical brows, on those of a person.
+
+    A point keeps its share of the length and its height in the band.
+    """
+    side = np.abs(points[:, 0])
+    middle, half_height = brow_band(side, CANONICAL_BROWS)
+    height = (points[:, 2] - middle) / half_height
+    tail = BROW_X[-1]
+    start = BROW_X[0] + brows.gap_m
+    moved = start + (side - BROW_X[0]) * (tail - start) / (tail - BROW_X[0])
+    middle, half_height = brow_band(moved, brows)
+    return np.stack([np.sign(points[:, 0]) * moved, middle + height * half_height], axis=1)
 
 
 @cache

@@ -9,9 +9,10 @@ import pytest
 
 from synth import landmarks
 from synth.headmodel import HeadModel
+from synth.headmodel_masks import brow_mask
 from synth.landmarks import CANONICAL, MEDIAPIPE_INDEX, SPARSE_NAMES
 from synth.sample import DatasetConfig, sample_head
-from synth.spec import Expression, Gaze, HeadPose
+from synth.spec import BrowShape, Expression, Gaze, HeadPose
 
 AHEAD, UPRIGHT = Gaze(), HeadPose()
 
@@ -99,3 +100,22 @@ def test_dense_points_are_spread_over_the_outer_surface(model, spec):
     assert model.masks["mouth"][vertices].max() < 0.1
     mirrored = np.linalg.norm(points[:, None] * [-1, 1, 1] - points[None], axis=2).min(axis=1)
     assert mirrored.max() < 0.0005
+
+
+def test_landmarks_of_the_brows_follow_the_brows_of_the_person(model):
+    """Every one lies within the band that the person's hairs grow on, or on its edge."""
+    names = list(CANONICAL)
+    high = BrowShape(thickness=0.6, lift_m=0.004, arch_m=0.003, tail_m=0.002, gap_m=0.003)
+    for brows in (BrowShape(), high, BrowShape(thickness=1.6, lift_m=-0.003)):
+        vertices = landmarks.sparse_vertices(model, brows)
+        band = brow_mask(model.canonical, brows)
+        grown = model.canonical[band > 0.05]
+        for name, vertex in zip(names, vertices):
+            if name.startswith("brow_"):
+                gap = np.linalg.norm(grown - model.canonical[vertex], axis=1).min()
+                assert gap < 0.0012, (name, brows)
+    plain, lifted = (
+        model.canonical[landmarks.sparse_vertices(model, b)] for b in (BrowShape(), high)
+    )
+    moved = np.linalg.norm(lifted - plain, axis=1)
+    assert {n for n, d in zip(names, moved) if d > 0} == {n for n in names if n.startswith("brow_")}
