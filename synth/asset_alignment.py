@@ -20,18 +20,18 @@ from synth.landmarks import CANONICAL
 Axis = Literal["+X", "-X", "+Y", "-Y", "+Z", "-Z"]
 Row = tuple[float, float, float, float]
 
-WORLD_PER_METRE = 4.895
-WORLD_OFFSET = (0.0, 0.3877, -4.2249)
+WORLD_PER_METRE = 4.946
+WORLD_OFFSET = (0.0, 0.308, -4.263)
 """Template (metres) to canonical frame (scene units): fitted to the landmarks of 120 random adults,
-each in its own normalised frame; what is left is 0.8 mm on average. A head aligned by its face gets
-a height from chin to crown of 1.13 units with a standard deviation of 4.6 %."""
+each in its own normalised frame; what is left is 1.0 mm on average. A head aligned by its face gets
+a height from chin to crown of 1.13 units with a standard deviation of 8 %: people with large eyes
+and mouths come out smaller."""
 
 FACE_LANDMARKS = tuple(
-    name
-    for name in CANONICAL
-    if name.startswith(("brow", "eye", "nose", "mouth", "chin", "glabella", "subnasale"))
+    name for name in CANONICAL if name.startswith(("eye", "nose", "mouth", "chin", "subnasale"))
 )
-"""What a head is aligned by: places that mediapipe finds and that hair seldom hides."""
+"""What a head is aligned by: places that mediapipe finds and that hair seldom hides. Not the brows:
+on a head without painted ones mediapipe puts them a centimetre too low."""
 
 _AXES = {
     "+X": (1, 0, 0), "-X": (-1, 0, 0), "+Y": (0, 1, 0), "-Y": (0, -1, 0), "+Z": (0, 0, 1),

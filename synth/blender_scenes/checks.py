@@ -60,6 +60,8 @@ def before(spec: HeadSpec, built: BuiltHead) -> None:
                 f"beyond {MAX_DISTANCE_FROM_ORIGIN} units from the origin"
             )
     names = list(built.landmarks)
+    if not names:  # a user's head, of which nothing more is known
+        return
     points = np.stack([built.landmarks[name] for name in names])
     for camera in spec.resolved_cameras():
         if _frontness(camera) > _FRONT_COSINE and camera.name == "front":

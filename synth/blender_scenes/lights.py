@@ -26,8 +26,11 @@ GROUND_ALBEDO = (0.30, 0.28, 0.25)
 _ANALYSED_WIDTH = 128
 
 
-def add_lights(spec: HeadSpec) -> None:
+def add_lights(spec: HeadSpec, store: Path | None = None) -> None:
     """Build the light of the spec in the current scene.
+
+    Args:
+        store: where the user's assets lie, one of which may be the environment map.
 
     Raises:
         AssetError: the environment map is missing or not readable.
@@ -39,7 +42,7 @@ def add_lights(spec: HeadSpec) -> None:
     light = spec.light
     strength = light.strength
     if light.hdri is not None:
-        strength *= _add_environment(world, background, light)
+        strength *= _add_environment(world, background, light, resolve(light.hdri, store))
     elif light.sky is not None:
         _add_sky(world, background, light.sky)
         _add_ground()
@@ -50,9 +53,11 @@ def add_lights(spec: HeadSpec) -> None:
         _add_area(f"area_{number}", area)
 
 
-def _add_environment(world: bpy.types.World, background: bpy.types.Node, light: Light) -> float:
+def _add_environment(
+    world: bpy.types.World, background: bpy.types.Node, light: Light, path: Path
+) -> float:
     """Link the map to the background; returns the factor that normalises it."""
-    image = _load_image(resolve(light.hdri))
+    image = _load_image(path)
     tree = world.node_tree
     coordinates = tree.nodes.new("ShaderNodeTexCoord")
     mapping = tree.nodes.new("ShaderNodeMapping")

@@ -31,7 +31,6 @@ from synth.camera import Camera
 from synth.color import rgba8_from_float, unpremultiply
 from synth.errors import RenderError
 from synth.ground_truth import encode
-from synth.landmarks import locate
 from synth.record import encode_png
 from synth.spec import HeadSpec, RenderSettings
 
@@ -65,8 +64,7 @@ def render_views(spec: HeadSpec, built: BuiltHead) -> list[RenderedView]:
             files = {n: encode_png(encode(n, values, camera)) for n, values in averaged.items()}
             seconds = time.perf_counter() - start
             views.append(RenderedView(camera, rgba, files, seconds=seconds))
-    located = locate(spec, built.model, built.shape)
-    truths = render_truth(spec, spec.resolved_cameras(), located)
+    truths = render_truth(spec, spec.resolved_cameras(), built.points)
     return [
         dataclasses.replace(view, passes={**view.passes, **truth.files}, landmarks=truth.landmarks)
         for view, truth in zip(views, truths)

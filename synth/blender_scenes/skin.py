@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import bpy
 import numpy as np
 
 from synth.blender_scenes.head import compact, new_image, new_mesh
 from synth.blender_scenes.nodes import Shader
-from synth.blender_scenes.skin_atlas import atlas_size, load_atlas
+from synth.blender_scenes.passes_labels import inner_attribute
+from synth.blender_scenes.skin_atlas import SkinAtlas, atlas_size, load_atlas
 from synth.blender_scenes.skin_bake import BakedSkin, bake_skin
 from synth.blender_scenes.skin_regions import load_regions
 from synth.color import srgb_from_linear
@@ -34,15 +36,20 @@ def build_head_skin(
     model: HeadModel,
     shape: HeadShape,
     visible_faces: np.ndarray | None = None,
+    *,
+    repaint: Callable[[BakedSkin, SkinAtlas], BakedSkin] | None = None,
 ) -> list[bpy.types.Object]:
     """Head, neck and upper torso.
 
     Args:
         visible_faces: [F] bool, the faces to build; None builds all above the chest. Clothes pass a
             mask without what they cover, so that skin never pokes through cloth.
+        repaint: changes the baked skin, for a user's own pictures.
     """
     atlas = load_atlas(model, atlas_size(finest_pixel_m(spec, shape)))
     baked = bake_skin(spec, model, atlas, load_regions(model))
+    if repaint is not None:
+        baked = repaint(baked, atlas)
     keep = model.canonical[model.faces, 2].mean(axis=1) > LOWEST_CANONICAL_Z
     if visible_faces is not None:
         keep &= visible_faces
@@ -59,6 +66,8 @@ def build_head_skin(
         {
             "skin_colour": colours[used],
             "skin_roughness": baked.vertex_roughness[used],
+            inner_attribute("lips"): model.masks["lips"][used],
+            inner_attribute("mouth"): model.masks["mouth"][used],
         },
         uv=atlas.uv[keep],
         face_materials=np.where(atlas.covered[keep], 0, 1),

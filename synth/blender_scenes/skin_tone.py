@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from synth.blender_scenes.skin_regions import SkinRegions
+from synth.color import LUMINANCE
 from synth.spec import HeadSpec
 
 TONE = np.array(
@@ -39,6 +40,13 @@ def tone(melanin: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(position, steps, TONE[:, c]) for c in range(3)], axis=-1)
 
 
+def melanin_of(albedo: np.ndarray) -> float:
+    """Melanin in [0, 1] of skin whose linear albedo [3] is as bright."""
+    melanin = np.linspace(0, 1, 201)
+    luminance = tone(melanin) @ LUMINANCE  # falls with melanin
+    return float(np.interp(-float(albedo @ LUMINANCE), -luminance, melanin))
+
+
 class SkinColour:
     """Looks colours up for one person; the table makes millions of texels cheap.
 
@@ -64,6 +72,11 @@ class SkinColour:
         return self._table[row * _TABLE_BLOOD + column]
 
 
+def melanin_contrast(melanin: float) -> float:
+    """Factor on variations of melanin that makes them look alike on light and dark skin."""
+    return 1 - 0.68 * melanin
+
+
 @dataclass(frozen=True, eq=False)
 class Pigments:
     """Amounts per fine vertex, [V] float32.
@@ -85,10 +98,12 @@ def pigments(spec: HeadSpec, regions: SkinRegions) -> Pigments:
         return regions.person_noise(scale, skin.texture_seed, name)
 
     circles = skin.dark_circles
-    melanin = skin.melanin + skin.mottle * (
+    # the darker the skin, the more the same amount of melanin changes its colour
+    contrast = melanin_contrast(skin.melanin)
+    melanin = skin.melanin + skin.mottle * contrast * (
         0.020 * noise("broad", "melanin") + 0.012 * noise("patches", "melanin")
         + 0.008 * noise("blots", "melanin")
-    ) + (0.35 + 0.65 * skin.melanin) * (
+    ) + (0.35 + 0.25 * skin.melanin) * (
         0.035 * regions["forehead"] + 0.02 * regions["perioral"] + 0.030 * regions["socket"]
         + 0.06 * circles * regions["under_eye"] + 0.05 * regions["concha"]
         + 0.04 * regions["cavity"] - 0.03 * regions["cheek"]
@@ -101,7 +116,7 @@ def pigments(spec: HeadSpec, regions: SkinRegions) -> Pigments:
     blood = blood + (0.14 + 0.80 * skin.redness) * flush
     blood = blood + (
         0.30 * regions["ear"] + 0.55 * regions["concha"] + 0.80 * regions["nostril"]
-        + 0.22 * _near(regions["upper_lid"], 0.007) + 0.30 * _near(regions["lower_lid"], 0.004)
+        + 0.15 * _near(regions["upper_lid"], 0.007) + 0.14 * _near(regions["lower_lid"], 0.004)
         + 0.10 * regions["socket"] + 0.12 * regions["cavity"] - 0.10 * regions["sallow"]
     )  # fmt: skip
     veins = 0.08 * regions["socket"] + (0.08 + 0.50 * circles) * regions["under_eye"]

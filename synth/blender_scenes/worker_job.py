@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from synth.asset_alignment import world_from_template
 from synth.config import atomic_write, canonical_json, from_dict
 from synth.errors import AssetError, HeadloomError, RenderCrashed, RenderError
 from synth.headmodel import HeadShape
@@ -104,7 +105,7 @@ def render_with_blender(spec: HeadSpec, job: RenderJob) -> RenderedHead:
     clock.lap("import_s")
     session.reset(spec, job.threads, job.device)
     clock.lap("reset_s")
-    built = build.build_head(spec)
+    built = build.build_head(spec, job.asset_store)
     clock.lap("build_s")
     checks.before(spec, built)
     clock.lap("check_s")
@@ -127,8 +128,16 @@ def render_with_blender(spec: HeadSpec, job: RenderJob) -> RenderedHead:
     return RenderedHead([view.rgba for view in views], passes, files, meta, timings)
 
 
-def _pose(shape: HeadShape) -> dict[str, Any]:
-    """Where the head stands, as plain data; docs/dataset_format.md."""
+def _pose(shape: HeadShape | None) -> dict[str, Any]:
+    """Where the head stands, as plain data; docs/dataset_format.md.
+
+    A user's head lies as an average adult would: it has no shape here to say more.
+    """
+    if shape is None:
+        matrix = world_from_template()
+        rows = matrix.tolist()
+        scale = float(matrix[0, 0])
+        return {"units_per_metre": scale, "world_from_model": rows, "world_from_head": rows}
     world_from_head = shape.world_from_model @ shape.model_from_rest_head
     return {
         "units_per_metre": shape.units_per_metre,
