@@ -70,7 +70,10 @@ def sample_eyes(draw: Draw, ancestry: palettes.Ancestry, age: float) -> Eyes:
         pupil=float(draw("eyes.pupil").uniform(0.28, 0.44)),
         veins=float(draw("eyes.veins").uniform(0.05, 0.45) + 0.25 * age),
         limbal_ring=float(draw("eyes.limbal_ring").uniform(0.55, 0.95) - 0.35 * age),
-        yellowing=float(draw("eyes.yellowing").uniform(0.0, 0.25) + 0.35 * age),
+        # the conjunctiva of dark people has some melanin of its own
+        yellowing=float(
+            draw("eyes.yellowing").uniform(0.0, 0.25) + 0.3 * age + 0.18 * sum(ancestry.melanin)
+        ),
         arcus=float(np.clip((age - 0.55) * draw("eyes.arcus").uniform(0.0, 2.2), 0, 1)),
         pattern_seed=draw.derive_seed("eyes.pattern"),
     )

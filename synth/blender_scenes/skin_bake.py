@@ -111,7 +111,7 @@ def _add_relief(texels: Texels) -> np.ndarray:
     small = -0.00009 * texels["pores"] - resolved * texels.bare * (
         0.000014 * fine_cells + 0.000010 * texels.fine
     )
-    small -= texels.bare * (0.000012 + 0.000055 * max(0.0, age - 0.35)) * coarse_cells
+    small -= texels.bare * (0.000012 + 0.00010 * max(0.0, age - 0.35)) * coarse_cells
     wobble = 0.8 * texels.medium + 0.6 * texels["wobble"]
     wrinkles = Wrinkler(
         texels.atlas.canonical, wobble, texels.fine, age, skin.eye_bags,
@@ -122,7 +122,7 @@ def _add_relief(texels: Texels) -> np.ndarray:
     furrows = cavities(wrinkles, _WRINKLE_DEPTH_M)
     # skin in a furrow is redder and keeps its pigment
     texels["blood"] += 0.30 * furrows
-    texels["melanin"] += (0.03 + 0.06 * skin.melanin) * furrows
+    texels["melanin"] += 0.05 * furrows
     where = texels.where("lips")
     x, z = texels.x[where], texels.z[where]
     course = x * (1 + 9 * np.abs(z - 0.822)) + 0.0004 * texels.medium[where]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from synth.blender_scenes.skin_texels import Texels
+from synth.blender_scenes.skin_tone import melanin_contrast
 from synth.headmodel_masks import smoothstep
 
 
@@ -28,11 +29,11 @@ def _add_unevenness(texels: Texels) -> None:
     worn = 1 + 0.8 * max(0.0, skin.wrinkles - 0.3)
     ruddy = 0.6 + 0.9 * texels["cheek"] + 0.5 * texels["porous"]
     texels["blood"] += amount * ruddy * (0.060 * texels.blots + 0.035 * texels.fine)
-    spread = (0.4 + 0.6 * skin.melanin) * worn
+    spread = 0.75 * melanin_contrast(skin.melanin) * worn
     texels["melanin"] += amount * spread * (0.018 * texels.medium + 0.014 * texels.fine)
     pores = texels.atlas.pores * texels["porous"] * bare * (0.3 + skin.pores) * texels.resolved
     texels["pores"] = pores
-    texels["melanin"] += 0.035 * pores
+    texels["melanin"] += 0.035 * melanin_contrast(skin.melanin) * pores
     texels["blood"] += 0.05 * pores
 
 

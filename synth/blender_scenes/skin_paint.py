@@ -13,7 +13,7 @@ from synth.headmodel_masks import brow_mask, smoothstep
 from synth.spec import HeadSpec
 
 MOUTH_COLOUR = np.array([0.22, 0.055, 0.05], np.float32)
-_WET_LID = np.array([0.72, 0.50, 0.48], np.float32)
+_WET_LID = np.array([0.80, 0.60, 0.57], np.float32)
 """Tint of the lids' wet margin, whose blood shows."""
 _SEAM_Z = 0.823
 """Canonical height of the line between the lips."""
@@ -112,9 +112,10 @@ def _paint_beard(colour: np.ndarray, texels: Texels) -> None:
     where = texels.where("beard")
     own = np.array(hair.colour.albedo, np.float32)
     # hair seen through skin: dark and bluish
-    shadow = own * 0.5 + 0.035 * np.array([0.75, 0.92, 1.0], np.float32)
+    light = 0.035 * (1 - 0.8 * texels.skin.melanin)
+    shadow = own * 0.5 + light * np.array([0.75, 0.92, 1.0], np.float32)
     cover = texels["beard"][where] * hair.shaving_shadow
-    uneven = 1 + 0.25 * texels.medium[where]
+    uneven = 1 + 0.12 * texels.medium[where]
     _blend_at(colour, where, 0.75 * cover * uneven, shadow)
     specks = texels.atlas.pores[where] * texels.resolved
     _blend_at(colour, where, 0.9 * np.sqrt(cover) * specks, own * 0.7 + 0.01)

@@ -105,8 +105,8 @@ class Wrinkler:
         wobble, rng = self.wobble[chosen], self._rng("forehead")
         side = np.abs(x)
         middle = np.exp(-((x / 0.020) ** 2))
-        depth = middle * self._depth("forehead_inner", 0.34, 0.55, x)
-        depth = np.maximum(depth, self._depth("forehead_outer", 0.34, 0.55, x))
+        depth = middle * self._depth("forehead_inner", 0.40, 0.55, x)
+        depth = np.maximum(depth, self._depth("forehead_outer", 0.40, 0.55, x))
         total = np.zeros(len(x), np.float32)
         for line, level in enumerate((0.927, 0.936, 0.9445, 0.953, 0.961)):
             phase = rng.uniform(0, 2 * np.pi)
@@ -164,12 +164,12 @@ class Wrinkler:
         wobble, rng = self.wobble[chosen], self._rng("mouth")
         side = np.abs(x)
         t = np.clip((0.858 - z) / 0.043, 0, 1)
-        offset = side - 0.0195 - 0.0165 * t**1.15 - 0.0005 * wobble
+        offset = side - 0.0195 - 0.0165 * t**1.15 - 0.00025 * wobble
         ends = smoothstep(0.862, 0.854, z) * smoothstep(0.809, 0.824, z)
         fold = fold_profile(offset, 0.0016, 0.0065)
-        total = fold * ends * self._depth("nasolabial", 0.85, 0.65, x)
+        total = fold * ends * self._depth("nasolabial", 0.75, 0.35, x)
         t = np.clip((0.820 - z) / 0.026, 0, 1)
-        offset = side - 0.0275 - 0.0050 * t - 0.0004 * wobble
+        offset = side - 0.0275 - 0.0050 * t - 0.00025 * wobble
         ends = smoothstep(0.823, 0.817, z) * smoothstep(0.792, 0.803, z)
         total += (
             fold_profile(offset, 0.0013, 0.0045) * ends * self._depth("marionette", 0.60, 0.6, x)
@@ -198,9 +198,9 @@ class Wrinkler:
         angle = np.arctan2(x, -(y + 0.03))
         total = np.zeros(len(x), np.float32)
         for level in (0.768, 0.752, 0.738):
-            course = level + rng.normal(0, 0.002) + 0.012 * (1 - np.cos(angle)) + 0.0012 * wobble
+            course = level + rng.normal(0, 0.002) + 0.012 * (1 - np.cos(angle)) + 0.0006 * wobble
             ends = smoothstep(2.2, 1.2, np.abs(angle - rng.normal(0, 0.2)))
-            total += groove(z - course, 0.0013) * ends * rng.uniform(0.4, 1.0)
+            total += groove(z - course, 0.0021) * ends * rng.uniform(0.4, 1.0)
         total *= 1e-3 * (0.10 + 0.55 * max(0.0, self.age - 0.1))
         # cords of the platysma stand out late
         late = max(0.0, self.age - 0.6)
