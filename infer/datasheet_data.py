@@ -51,7 +51,8 @@ class DatasetFacts:
         cameras: (azimuth from the front, elevation) in degrees, at most `MAX_CAMERAS`.
         timings_s: per step of rendering, seconds of each head.
         bytes_by_kind: stored bytes of "rgba", of each pass, and of "records" (all JSON).
-        views, pixels: how many views, and pixels of one.
+        views: how many there are.
+        passes: ground truth that any head stores.
         assets: everything the heads are made of, and how many heads use it.
         versions: of the software, as the heads say, and how many heads say so.
         devices: what they were rendered on.
@@ -147,14 +148,22 @@ def _add(facts: DatasetFacts, head: HeadRecord, shard: int) -> None:
     facts.cameras += [direction_deg(camera) for camera in head.cameras[:room]]
     for step, seconds in head.meta.get("timings_s", {}).items():
         facts.timings_s[step].append(seconds)
+    kinds = {name: _kind(name) for name in head.members}
     for name, member in head.members.items():
-        stem = name.partition(".")[0].rpartition("_")[0]
-        facts.bytes_by_kind[stem or "records"] += member.size
+        facts.bytes_by_kind[kinds[name]] += member.size
     facts.views += head.view_count
-    facts.passes = tuple(sorted({*facts.passes, *head.passes}))
+    facts.passes = tuple(sorted({*facts.passes, *kinds.values()} - {"rgba", "records"}))
     facts.assets.update(spec.assets)
     facts.versions.update(head.meta.get("versions", {}).items())
     facts.devices[head.meta.get("device", "not recorded")] += 1
+
+
+def _kind(member: str) -> str:
+    """What a file of a head holds: "rgba", the name of a pass, or "records" for all JSON."""
+    stem, _, extension = member.partition(".")
+    if extension == "json":
+        return "records"
+    return stem.rpartition("_")[0] or stem
 
 
 def _fields(value: Any, prefix: str = "") -> Iterator[tuple[str, str | float]]:

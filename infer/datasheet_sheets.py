@@ -26,8 +26,8 @@ from infer.datasheet_pictures import (
     write_jpeg,
 )
 from infer.judges import Done
-from infer.judges_faces import true_landmarks
 from infer.judges_identity import Pair
+from infer.judges_landmarks import computed_landmarks, stored_landmarks
 from infer.judges_verdicts import Failure, Judgement, LandmarkExample
 from synth.dataset import Dataset
 from synth.headmodel import HeadModel
@@ -127,8 +127,6 @@ class Artist:
         alpha = head.rgba(view)[..., 3] / 255.0
         figures = [self._write("passes/rgba.jpg", tile(head, view, TILE_PX), "picture")]
         for name in head.passes:
-            if name == "landmarks":  # points, drawn elsewhere
-                continue
             picture = colourise(name, head.pass_image(name, view), alpha)
             caption = name.replace("_", " ")
             figures.append(self._write(f"passes/{name}.jpg", fit(picture, TILE_PX), caption))
@@ -139,10 +137,9 @@ class Artist:
         head = self._find(example.spec_id)
         view = front_view(head)
         camera = head.cameras[view]
-        truth = true_landmarks(head.spec, HeadModel.load())
+        truth = stored_landmarks(head) or computed_landmarks(head.spec, HeadModel.load())
         pixels, _ = camera.project(truth.points)
-        _, (depth,) = camera.project(truth.eye_middle[None])
-        unit_px = truth.eye_distance * camera.K[0, 0] / depth
+        unit_px = truth.eye_distance_px(camera)
         low, high = pixels.min(axis=0), pixels.max(axis=0)
         middle, reach = (low + high) / 2, 0.68 * float((high - low).max())
         scale = TILE_PX / (2 * reach)

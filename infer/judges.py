@@ -20,11 +20,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from infer import judges_faces, judges_identity, judges_pictures
+from infer import judges_faces, judges_identity, judges_landmarks, judges_pictures
 from infer.faces import FaceFinder, load_mediapipe
 from infer.judges_cache import ObservationCache, pictures_key
-from infer.judges_faces import FacesSeen, Offsets
+from infer.judges_faces import FacesSeen
 from infer.judges_identity import DlibFaces, DlibSeen
+from infer.judges_landmarks import Offsets
 from infer.judges_pictures import PicturesSeen, SkinSeen
 from infer.judges_verdicts import HeadSeen, Judgement, give_verdicts
 from infer.judges_views import HeadViews, Side, choose_views, direction_deg
@@ -153,9 +154,10 @@ class _Panel:
         if {"faces", "landmarks"} & set(self._judges):
             faces = known(self._faces, self._look_for_faces)
         if "landmarks" in self._judges and ours:
-            truth = judges_faces.true_landmarks(spec, self._model)
+            truth = judges_landmarks.stored_landmarks(head)
+            truth = truth or judges_landmarks.computed_landmarks(spec, self._model)
             offsets = {
-                face.side: judges_faces.landmark_offsets(truth, head.cameras[face.view], face)
+                face.side: judges_landmarks.landmark_offsets(truth, head.cameras[face.view], face)
                 for face in faces.faces
                 if face.points is not None
             }

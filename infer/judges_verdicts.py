@@ -8,9 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from infer import judges_faces, judges_pictures
-from infer.judges_faces import FacesSeen, LandmarkErrors, Offsets
+from infer import judges_landmarks, judges_pictures
+from infer.judges_faces import FacesSeen
 from infer.judges_identity import ALIKE, DlibSeen, IdentityDistances, compare
+from infer.judges_landmarks import LandmarkErrors, Offsets
 from infer.judges_pictures import PicturesSeen, SkinSeen
 from infer.judges_views import Side
 
@@ -203,7 +204,7 @@ def give_verdicts(heads: Sequence[HeadSeen], not_run: dict[str, str]) -> Judgeme
         "front": [head.offsets["front"] for head in heads if "front" in head.offsets],
         "front-side": [o for head in heads for side, o in head.offsets.items() if side != "front"],
     }
-    landmarks = {name: judges_faces.summarise(faces) for name, faces in offsets.items()}
+    landmarks = {name: judges_landmarks.summarise(faces) for name, faces in offsets.items()}
     embedded = [head for head in heads if head.dlib is not None and head.dlib.embedding is not None]
     identity = None
     if embedded:

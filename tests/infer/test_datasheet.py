@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import json
 import re
 import shutil
@@ -25,7 +26,7 @@ from infer.judges_verdicts import give_verdicts
 from synth.config import load_config
 from synth.dataset import Dataset, dataset_id
 from synth.errors import RecordError
-from synth.ground_truth import LABELS
+from synth.ground_truth import LABELS, encode
 from synth.record import ShardWriter
 from synth.sample import DatasetConfig, FactorConfig, ViewsConfig
 
@@ -132,6 +133,31 @@ def test_the_page_says_what_was_counted(dataset):
     style = dataset.heads().__next__().spec.hair.style.replace("_", " ")
     assert f">{style}</span>" in text
     assert "Not asked for" in text
+
+
+def test_stored_passes_are_shown(tmp_path):
+    config = dataclasses.replace(CONFIG, heads=1)
+    dataset = Dataset.create(tmp_path / "heads", config)
+    (plan,) = dataset.plan()
+    (spec,) = plan.specs(config)
+    cameras = spec.resolved_cameras()
+    labels = np.zeros((SIZE, SIZE), np.uint8)
+    labels[20:40, 20:40] = LABELS["clothes"]
+    depth = np.full((SIZE, SIZE), 2.5, np.float32)
+    passes = {"segmentation": [labels] * 8, "depth": [encode("depth", depth, c) for c in cameras]}
+    with ShardWriter(plan.path, dataset_id=dataset.dataset_id) as writer:
+        rgba = [np.full((SIZE, SIZE, 4), 200, np.uint8)] * 8
+        writer.add_head(spec, cameras, rgba, passes, files={"landmarks.npz": b"points"})
+    page = write_report(dataset, judges=()).page
+    text = page.read_text()
+    assert "depth, landmarks, segmentation" in text
+    assert {p.stem for p in (page.parent / "passes").iterdir()} == {"rgba", "depth", "segmentation"}
+    shown = iio.imread(page.parent / "passes" / "segmentation.jpg")
+    colour = [int(LABEL_COLOURS["clothes"][i : i + 2], 16) for i in (1, 3, 5)]
+    assert np.abs(shown[shown.shape[0] // 2, shown.shape[1] // 2] - np.array(colour)).max() < 12
+    assert f"background:{LABEL_COLOURS['clothes']}" in text
+    kinds = json.loads((page.parent / "report.json").read_text())["dataset"]["bytes"]
+    assert kinds.keys() == {"rgba", "depth", "segmentation", "landmarks", "records"}
 
 
 def test_an_unfinished_dataset_is_reported_as_it_is(tmp_path):
