@@ -13,14 +13,13 @@ import numpy as np
 
 from synth.blender_scenes.clothes_folds import sleeve_chart
 from synth.blender_scenes.clothes_mesh import ClothMesh, collar_line
+from synth.blender_scenes.limbs import EXTENSION_M, boundary_loops, is_arm, ring_faces, rings_below
 from synth.headmodel_masks import smoothstep
 from synth.subdivision import vertex_normals
 
 _SHOULDER_X = 0.13
 """Beyond this canonical |x| a neckline does not reach."""
 _FAR_M = 0.05
-_EXTENSION_M = (0.05, 0.10, 0.16, 0.24, 0.36, 0.55, 0.85, 1.4, 2.4)
-"""Rings below the cut of sleeves and hem: seen from 60 degrees above, the frame ends that far."""
 _ARM_RADIUS_M = 0.05
 _MIDDLE_Y = -0.03
 SLEEVES = ("set_in", "dropped", "raglan")
@@ -213,59 +212,27 @@ def _cloth_coordinates(
     return coordinates
 
 
-def boundary_loops(faces: np.ndarray) -> list[np.ndarray]:
-    """The closed border curves of a quad mesh, each as vertex numbers in order."""
-    directed = np.concatenate([faces[:, [i, (i + 1) % 4]] for i in range(4)]).astype(np.int64)
-    size = int(faces.max()) + 1
-    keys = directed[:, 0] * size + directed[:, 1]
-    reverse = directed[:, 1] * size + directed[:, 0]
-    border = directed[~np.isin(keys, reverse)]
-    following = dict(border.tolist())
-    loops = []
-    while following:
-        start, current = following.popitem()
-        loop = [start]
-        while current != start and current in following:
-            loop.append(current)
-            current = following.pop(current)
-        if current == start:
-            loops.append(np.array(loop))
-    return loops
-
-
 def _run_on(garment: Garment, loops: list[np.ndarray]) -> Garment:
-    """Let sleeves and hem run on out of every frame, so that no view shows a stump."""
+    """Let sleeves and hem run on out of every frame."""
     vertices, faces, coordinates = garment.vertices, garment.faces, garment.coordinates
     panel, seam = garment.panel, garment.seam_m
+    drop = np.array([0.0, *EXTENSION_M])
     for loop in loops:
-        centre = vertices[loop].mean(axis=0)
-        on_arm = abs(centre[0]) > 0.15
-        direction = np.array([0.20 * np.sign(centre[0]), -0.04, -1.0]) if on_arm else -_Z
-        direction = direction / np.linalg.norm(direction)
-        flat = (vertices[loop] - centre) @ direction
-        previous = loop
-        across = np.r_[0.0, np.cumsum(np.linalg.norm(np.diff(vertices[loop], axis=0), axis=1))]
-        across = np.r_[across, across[-1] + 0.005]
-        drop = 0.0
-        for step, reach_m in enumerate(_EXTENSION_M):
-            even = np.outer(flat * min(step + 1, 3) / 3, direction)  # the cut is not quite plane
-            new = len(vertices) + np.arange(len(loop))
-            vertices = np.concatenate([vertices, vertices[loop] + direction * reach_m - even])
-            seam = np.concatenate([seam, np.full(len(loop), _FAR_M)])
-            quads = np.stack([previous, new, np.roll(new, -1), np.roll(previous, -1)], axis=1)
-            faces = np.concatenate([faces, quads])
-            top, low = np.full(len(loop), -drop), np.full(len(loop), -reach_m)
-            uv = np.stack(
-                [np.stack([across[:-1], across[:-1], across[1:], across[1:]], 1),
-                 np.stack([top, low, low, top], 1)], axis=-1,
-            )  # fmt: skip
-            coordinates = np.concatenate([coordinates, uv])
-            panel = np.concatenate([panel, np.full(len(quads), 2 if on_arm else 0)])
-            previous, drop = new, reach_m
+        points = vertices[loop]
+        around = np.linalg.norm(np.diff(points, axis=0, append=points[:1]), axis=1)
+        around = np.r_[0.0, np.cumsum(around)]
+        quads = ring_faces(loop, len(vertices))
+        low, high = np.repeat(-drop[1:], len(loop)), np.repeat(-drop[:-1], len(loop))
+        left, right = (np.tile(part, len(EXTENSION_M)) for part in (around[:-1], around[1:]))
+        corners = [(left, high), (left, low), (right, low), (right, high)]
+        added = np.stack([np.stack(corner, axis=-1) for corner in corners], axis=1)
+        start = coordinates[:, :, 1].min()
+        faces = np.concatenate([faces, quads])
+        coordinates = np.concatenate([coordinates, added + np.array([0.0, start])])
+        vertices = np.concatenate([vertices, rings_below(points).reshape(-1, 3)])
+        seam = np.concatenate([seam, np.full(len(loop) * len(EXTENSION_M), _FAR_M)])
+        panel = np.concatenate([panel, np.full(len(quads), 2 if is_arm(points) else 0)])
     return dataclasses.replace(
         garment, vertices=vertices, normals=vertex_normals(vertices, faces), faces=faces,
         coordinates=coordinates, panel=panel, seam_m=seam,
     )  # fmt: skip
-
-
-_Z = np.array([0.0, 0.0, 1.0])

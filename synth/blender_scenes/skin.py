@@ -9,6 +9,7 @@ import bpy
 import numpy as np
 
 from synth.blender_scenes.head import compact, new_image, new_mesh
+from synth.blender_scenes.limbs import run_arms_on
 from synth.blender_scenes.nodes import Shader
 from synth.blender_scenes.passes_labels import inner_attribute
 from synth.blender_scenes.skin_atlas import SkinAtlas, atlas_size, load_atlas
@@ -19,7 +20,8 @@ from synth.headmodel import HeadModel, HeadShape
 from synth.spec import HeadSpec
 
 LOWEST_CANONICAL_Z = 0.45
-"""Skin below the chest is never in the frame."""
+"""Skin below the chest is never in the frame, that of bare arms is."""
+ARM_CANONICAL_X = 0.20
 
 _HEAD_RADIUS = 0.55
 """From the origin to the nose, in scene units."""
@@ -50,14 +52,17 @@ def build_head_skin(
     baked = bake_skin(spec, model, atlas, load_regions(model))
     if repaint is not None:
         baked = repaint(baked, atlas)
-    keep = model.canonical[model.faces, 2].mean(axis=1) > LOWEST_CANONICAL_Z
+    middle = model.canonical[model.faces].mean(axis=1)
+    keep = (middle[:, 2] > LOWEST_CANONICAL_Z) | (np.abs(middle[:, 0]) > ARM_CANONICAL_X)
     if visible_faces is not None:
         keep &= visible_faces
     used, faces = compact(model.faces[keep])
+    points, faces, used = run_arms_on(shape.vertices[used], faces, used)
+    added = len(faces) - np.count_nonzero(keep)
     colours = np.concatenate([baked.vertex_albedo, np.ones((len(baked.vertex_albedo), 1))], axis=1)
     created = new_mesh(
         "skin",
-        shape.to_world(shape.vertices[used]),
+        shape.to_world(points),
         faces,
         [
             _atlas_material(spec, baked, shape.units_per_metre),
@@ -69,8 +74,8 @@ def build_head_skin(
             inner_attribute("lips"): model.masks["lips"][used],
             inner_attribute("mouth"): model.masks["mouth"][used],
         },
-        uv=atlas.uv[keep],
-        face_materials=np.where(atlas.covered[keep], 0, 1),
+        uv=np.concatenate([atlas.uv[keep], np.zeros((added, 4, 2))]),
+        face_materials=np.r_[np.where(atlas.covered[keep], 0, 1), np.ones(added, int)],
     )
     return [created]
 

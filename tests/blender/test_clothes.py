@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from synth.blender_scenes.clothes_cuts import CUTS
 from synth.blender_scenes.clothes_dress import dress
-from synth.blender_scenes.clothes_geometry import boundary_loops
+from synth.blender_scenes.limbs import boundary_loops
 from synth.blender_scenes.clothes_sheet import edge_frames
 from synth.spec import GARMENTS, HeadPose
 
