@@ -22,7 +22,8 @@ from synth.sample_expression import sample_expression
 from synth.sample_hair import sample_facial_hair, sample_hair
 from synth.sample_identity import sample_person
 from synth.sample_light import sample_light
-from synth.sample_wear import dress_skin, sample_clothes
+from synth.sample_makeup import dress_skin
+from synth.sample_wear import sample_clothes
 from synth.spec import HeadSpec, OrbitCamera, RenderSettings
 
 __all__ = [
@@ -116,7 +117,7 @@ def sample_head(config: DatasetConfig, index: int) -> HeadSpec:
         expression=expression,
         gaze=gaze,
         pose=pose,
-        skin=dress_skin(look, config.wear, person),
+        skin=dress_skin(look, config.makeup, person),
         eyes=person.eyes,
         hair=hair,
         facial_hair=sample_facial_hair(look, config.facial_hair, person),

@@ -19,6 +19,7 @@ from synth.sample_expression import ExpressionConfig
 from synth.sample_hair import FacialHairConfig, HairConfig
 from synth.sample_identity import IdentityConfig
 from synth.sample_light import LightConfig
+from synth.sample_makeup import MakeupConfig
 from synth.sample_wear import WearConfig
 
 
@@ -126,6 +127,7 @@ class DatasetConfig:
     hair: HairConfig = field(default_factory=HairConfig)
     facial_hair: FacialHairConfig = field(default_factory=FacialHairConfig)
     wear: WearConfig = field(default_factory=WearConfig)
+    makeup: MakeupConfig = field(default_factory=MakeupConfig)
     accessories: AccessoriesConfig = field(default_factory=AccessoriesConfig)
     light: LightConfig = field(default_factory=LightConfig)
     assets: AssetsConfig = field(default_factory=AssetsConfig)

@@ -1,23 +1,19 @@
-"""Clothes and makeup of one look."""
+"""Clothes of one look."""
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from synth import sample_garments as garments
 from synth import sample_palettes as palettes
-from synth.sample_draw import Draw, Weights, check_probability, check_weights, choose, happens
-from synth.sample_identity import Person
+from synth.sample_draw import Draw, Weights, check_weights, choose
 from synth.spec import (
     GARMENTS,
     PATTERNS,
     Clothes,
-    Makeup,
     Rgb,
-    Skin,
 )
 
 _WHITE_UNDER = 0.5
@@ -26,11 +22,10 @@ _WHITE_UNDER = 0.5
 
 @dataclass(frozen=True)
 class WearConfig:
-    """Clothes and makeup.
+    """Clothes.
 
     Attributes:
-        makeup: probability that a woman wears makeup at all.
-        lipstick, eyeshadow: probabilities given makeup.
+        garments, patterns: weights.
     """
 
     garments: Weights = field(
@@ -58,39 +53,10 @@ class WearConfig:
             "colour_block": 0.05,
         }
     )
-    makeup: float = 0.55
-    lipstick: float = 0.6
-    eyeshadow: float = 0.4
 
     def __post_init__(self) -> None:
         check_weights("garments", self.garments, GARMENTS)
         check_weights("patterns", self.patterns, PATTERNS)
-        for name in ("makeup", "lipstick", "eyeshadow"):
-            check_probability(name, getattr(self, name))
-
-
-def dress_skin(draw: Draw, settings: WearConfig, person: Person) -> Skin:
-    """The person's skin with the makeup of this look."""
-    rng = draw("makeup.worn")
-    if not (person.female and happens(rng, settings.makeup)):
-        return person.skin
-    lipstick = eyeshadow = None
-    rng = draw("makeup.lipstick")
-    if happens(rng, settings.lipstick):
-        colour = palettes.LIPSTICKS[rng.integers(len(palettes.LIPSTICKS))]
-        # the same pigment is worn darker on darker skin
-        lipstick = tuple(float(c * (1 - 0.62 * person.skin.melanin)) for c in colour)
-    rng = draw("makeup.eyeshadow")
-    if happens(rng, settings.eyeshadow):
-        eyeshadow = palettes.EYESHADOWS[rng.integers(len(palettes.EYESHADOWS))]
-    rng = draw("makeup.amount")
-    makeup = Makeup(
-        lipstick=lipstick,
-        lipstick_opacity=float(rng.uniform(0.55, 0.9)),
-        eyeshadow=eyeshadow,
-        blush=float(rng.uniform(0, 0.5)),
-    )
-    return dataclasses.replace(person.skin, makeup=makeup)
 
 
 def sample_clothes(draw: Draw, settings: WearConfig) -> Clothes:
