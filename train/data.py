@@ -6,7 +6,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from synth.color import float_from_rgba8, premultiply, rgba8_from_float, unpremu
 from synth.config import digest
 from synth.dataset import split_of
 from synth.errors import InputError, RecordCorrupt, RecordError
+from synth.ground_truth import AVERAGED_PASSES, check_passes
 from synth.record import HeadRecord, ShardReader
 from synth.resample import area_average
 
@@ -58,6 +59,8 @@ class HeadItem:
         cam_from_world: [V, 4, 4] float32, OpenCV camera frame.
         K: [V, 3, 3] float32 intrinsics in pixels of `rgba`.
         view_names: name of each of the V views.
+        passes: ground truth by name, [V, H, W] or [V, C, H, W], of the type, unit and background
+            that `synth.ground_truth.PASSES` states.
     """
 
     spec_id: str
@@ -66,6 +69,7 @@ class HeadItem:
     cam_from_world: Tensor
     K: Tensor
     view_names: tuple[str, ...]
+    passes: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,14 +92,26 @@ class HeadDataset:
         root: dataset directory (holds `shards/*.tar`).
         split: which identities; by hash of the identity.
         size: side in pixels that square pictures are reduced to (area average); None keeps them.
+        passes: ground truth to load with the pictures. What lies at pixel centres is reduced by
+            taking the pixel nearest to each new centre, never mixed; the rest by area average.
 
     Raises:
-        InputError: no shards there, or no head in the split.
+        InputError: no shards there, no head in the split, or a pass that does not exist.
         RecordCorrupt, SchemaMismatch: a shard cannot be read.
     """
 
-    def __init__(self, root: str | Path, split: Split = "train", size: int | None = None):
-        self.root, self.split, self.size = Path(root), split, size
+    def __init__(
+        self,
+        root: str | Path,
+        split: Split = "train",
+        size: int | None = None,
+        passes: Sequence[str] = (),
+    ):
+        self.root, self.split, self.size, self.passes = Path(root), split, size, tuple(passes)
+        try:
+            check_passes("passes", self.passes)
+        except ValueError as error:
+            raise InputError(str(error)) from error
         self._shards = sorted((self.root / "shards").glob("*.tar"))
         if not self._shards:
             raise InputError(
@@ -127,8 +143,9 @@ class HeadDataset:
 
     @property
     def dataset_id(self) -> str:
-        """SHA-256 of what the items are: spec ids in order, and the size."""
-        return digest({"heads": [entry.spec_id for entry in self._heads], "size": self.size})
+        """SHA-256 of what the items are: spec ids in order, the size and the passes."""
+        content = {"heads": [entry.spec_id for entry in self._heads], "size": self.size}
+        return digest({**content, "passes": self.passes} if self.passes else content)
 
     def info(self, index: int) -> HeadInfo:
         """Names and cameras of a head, without decoding a picture."""
@@ -167,6 +184,7 @@ class HeadDataset:
 
         Raises:
             RecordCorrupt: a picture is missing or damaged; names spec id, shard and file.
+            RecordError: the head was rendered without one of the passes.
         """
         entry, record = self._heads[index], self._record(index)
         cameras = self._cameras(record)
@@ -178,8 +196,14 @@ class HeadDataset:
             identity_id=entry.identity_id,
             rgba=torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous(),
             view_names=tuple(camera.name for camera in cameras),
+            passes={name: self._pass(record, name, chosen) for name in self.passes},
             **_matrices(cameras),
         )
+
+    def _pass(self, record: HeadRecord, name: str, views: Sequence[int]) -> Tensor:
+        """[V, H, W] or [V, C, H, W] of one pass."""
+        values = [resize_pass(name, record.pass_image(name, view), self.size) for view in views]
+        return torch.from_numpy(np.stack(values))
 
     def _record(self, index: int) -> HeadRecord:
         entry = self._heads[index]
@@ -249,6 +273,34 @@ def _matrices(cameras: Sequence[Camera]) -> dict[str, Tensor]:
         "cam_from_world": torch.from_numpy(cam_from_world).to(torch.float32),
         "K": torch.from_numpy(intrinsics).to(torch.float32),
     }
+
+
+def resize_pass(name: str, values: np.ndarray, size: int | None) -> np.ndarray:
+    """A pass with its channels first, reduced to `size` pixels unless that is None.
+
+    Args:
+        name: of `synth.ground_truth.PASSES`.
+        values: what `HeadRecord.pass_image` returned.
+        size: new height and width in pixels.
+
+    Returns:
+        [size, size] or [C, size, size].
+    """
+    if values.ndim == 3 and name != "coverage":
+        values = values.transpose(2, 0, 1)
+    height, width = values.shape[-2:]
+    if size is None or (height, width) == (size, size):
+        return np.ascontiguousarray(values)
+    if name in AVERAGED_PASSES:
+        last = values.transpose(1, 2, 0)
+        if name == "albedo":
+            last = unpremultiply(area_average(premultiply(last), size, size))
+        else:
+            last = area_average(last, size, size)
+        return np.ascontiguousarray(last.transpose(2, 0, 1))
+    rows = ((np.arange(size) + 0.5) * height / size).astype(int)
+    columns = ((np.arange(size) + 0.5) * width / size).astype(int)
+    return np.ascontiguousarray(values[..., rows[:, None], columns[None]])
 
 
 def resize_rgba(rgba: np.ndarray, size: int) -> np.ndarray:

@@ -13,6 +13,8 @@ import torch
 from synth.camera import CANONICAL_VIEWS
 from synth.dataset import split_of
 from synth.errors import InputError, RecordCorrupt, RecordError
+from synth.ground_truth import encode
+from synth.record import ShardWriter
 from train import data as data_module
 from train.data import HeadDataset, resize_rgba
 from train.transforms import alpha
@@ -112,6 +114,59 @@ def test_it_travels_to_workers_and_serves_threads(sphere_dataset, monkeypatch):
     assert all(torch.equal(result, expected[i % 4]) for i, result in enumerate(results))
     loader = torch.utils.data.DataLoader(data, batch_size=None, num_workers=1)
     assert all(torch.equal(item.rgba, expected[i]) for i, item in enumerate(loader))
+
+
+@pytest.fixture
+def with_passes(tmp_path, toy_module):
+    """A head whose depth is that of the plane through the origin, with random coverage."""
+    (tmp_path / "shards").mkdir()
+    spec = toy_module.make_spec(0, 32)
+    cameras = spec.resolved_cameras()
+    rng = np.random.default_rng(2)
+    pictures = [toy_module.sphere(camera, np.full(3, 0.5)) for camera in cameras]
+    depth = np.full((32, 32), 2.7, np.float32)
+    depth[:, :16] = 0
+    coverage = rng.random((16, 32, 32), dtype=np.float32)
+    passes = {
+        "depth": [encode("depth", depth, camera) for camera in cameras],
+        "coverage": [encode("coverage", coverage, camera) for camera in cameras],
+    }
+    with ShardWriter(tmp_path / "shards" / "shard-000000.tar") as writer:
+        writer.add_head(spec, cameras, pictures, passes)
+    return tmp_path, coverage
+
+
+def test_passes_come_with_the_pictures(with_passes):
+    root, coverage = with_passes
+    item = HeadDataset(root, "all", passes=("depth", "position", "coverage")).load(0, (2, 0))
+    assert item.rgba.shape[0] == 2
+    depth, position = item.passes["depth"], item.passes["position"]
+    assert depth.shape == (2, 32, 32) and depth.dtype == torch.float32
+    assert (depth[..., :16] == 0).all() and (depth[..., 16:] - 2.7).abs().max() < 1e-4
+    homogeneous = torch.cat([position, torch.ones(2, 1, 32, 32)], dim=1)[..., 16:]
+    in_camera = torch.einsum("vij,vjyx->viyx", item.cam_from_world, homogeneous)
+    assert (in_camera[:, 2] - 2.7).abs().max() < 1e-4
+    assert (item.passes["coverage"] - torch.from_numpy(coverage)).abs().max() < 0.003
+
+
+def test_reducing_passes_mixes_no_surfaces(with_passes):
+    root, coverage = with_passes
+    small = HeadDataset(root, "all", 8, passes=("depth", "coverage"))
+    item = small[0]
+    values = set(item.passes["depth"].unique().round(decimals=3).tolist())
+    assert sorted(values) == pytest.approx([0.0, 2.7])
+    assert item.passes["coverage"].shape == (8, 16, 8, 8)
+    pooled = torch.nn.functional.avg_pool2d(torch.from_numpy(coverage), 4)
+    assert (item.passes["coverage"][0] - pooled).abs().max() < 0.003
+    assert small.dataset_id != HeadDataset(root, "all", 8).dataset_id
+
+
+def test_a_pass_that_is_not_there_is_named(with_passes):
+    root, _ = with_passes
+    with pytest.raises(InputError, match="did you mean 'depth'"):
+        HeadDataset(root, "all", passes=("dept",))
+    with pytest.raises(RecordError, match="has no pass 'albedo', it has coverage, depth"):
+        HeadDataset(root, "all", passes=("albedo",)).load(0)
 
 
 def test_what_is_missing_is_named(sphere_dataset, tmp_path):
