@@ -79,7 +79,7 @@ def run_arms_on(
     """
     for loop in boundary_loops(faces):
         # an armhole is a border as well, but it lies at the shoulder
-        if len(loop) < 12 or not is_arm(points[loop]) or np.ptp(points[loop, 2]) > 0.09:
+        if len(loop) < 12 or not is_arm(points[loop]) or np.ptp(points[loop, 2]) > 0.17:
             continue
         added = rings_below(points[loop])
         faces = np.concatenate([faces, ring_faces(loop, len(points))])
