@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
@@ -24,6 +25,7 @@ from synth.asset_manifest import (
     inside,
     load_manifest,
 )
+from synth.asset_packs import PACKS, fetched, find_pack
 from synth.asset_probe import Probe, ProbeFacts, ProbeJob, ProbeView, probe
 from synth.asset_store import AssetRecord, AssetStore, StoredAsset
 from synth.camera import Camera, orbit
@@ -88,7 +90,8 @@ def _add_item(
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
         main = Path(staging) / item.file
-        job = ProbeJob(item.kind, main, Path(staging), item.objects)
+        layout = item.layout if item.kind == "skin" else ""
+        job = ProbeJob(item.kind, main, Path(staging), item.objects, layout)
         placed = _place(job, item) if item.kind in _MESHES else _Placed(probe(job).facts)
         custom = isinstance(licence, CustomLicence)
         record = AssetRecord(
@@ -105,11 +108,11 @@ def _add_item(
             aligned_by=placed.aligned_by,
             materials=dict(item.materials),
             objects=item.objects,
-            layout=item.layout if item.kind == "skin" else "",
+            layout=layout,
             landmarks={
                 name: tuple(_rounded(v) for v in point) for name, point in placed.landmarks.items()
             },
-            melanin=placed.facts.melanin if item.kind == "head" else None,
+            melanin=placed.facts.melanin if item.kind in ("head", "skin") else None,
         )
         staged = {relative: Path(staging) / relative for relative in files}
         asset = store.add(record, staged, placed.preview, replace_other=replace_others)
@@ -123,7 +126,9 @@ def _files_of(folder: Path, item: ItemEntry, licence: CustomLicence | str) -> di
     """Every file that an item consists of, by its path in the folder."""
     path = inside(folder, item.file, "file")
     check_size(path)
-    needed = probe(ProbeJob(item.kind, path, folder, item.objects)).facts.files
+    needed: tuple[Path, ...] = ()
+    if item.kind in _MESHES:
+        needed = probe(ProbeJob(item.kind, path, folder, item.objects)).facts.files
     files = {item.file: path}
     for other in needed:
         files[str(PurePosixPath(other.resolve().relative_to(folder)))] = other
@@ -269,3 +274,40 @@ def list_lines(store: AssetStore) -> list[str]:
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows
     ]
+
+
+def write_template(folder: Path) -> tuple[Path, Path]:
+    """Write the template and a manifest to fill in."""
+    from synth.asset_template import write_template as write
+    from synth.headmodel import HeadModel
+
+    return write(folder, HeadModel.load())
+
+
+def install_pack(
+    name: str | None, store: AssetStore, *, accepted: bool, replace_others: bool = False
+) -> int:
+    """Show a pack's licence, ask, fetch it and add it; returns the exit code.
+
+    Args:
+        name: of the pack; None shows all.
+        accepted: the licence was accepted on the command line.
+
+    Raises:
+        AssetError: no such pack, it cannot be fetched, or nobody is there to be asked.
+    """
+    if name is None:
+        print("\n".join(pack.notice() for pack in PACKS.values()))
+        return 0
+    pack = find_pack(name)
+    print(pack.notice())
+    if not accepted:
+        if not sys.stdin.isatty():
+            raise AssetError(f"to install {name} under this licence, add --accept-licence")
+        if input("Install it under this licence? [y/N] ").strip().lower() not in ("y", "yes"):
+            print("nothing was installed")
+            return 1
+    with fetched(pack) as folder:
+        added = add_folder(folder, store, replace_others=replace_others)
+    print(f"{len(added)} assets in {store.root}; weigh them with --set 'light.hdris={{...}}'")
+    return 0

@@ -67,6 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_train(verbs)
     _add_lift(verbs)
     _add_eval(verbs)
+    _add_assets(verbs)
     _add_gallery(verbs)
     _add_doctor(verbs)
     return parser
@@ -237,6 +238,34 @@ def _add_eval(verbs) -> None:
     )
     parser.add_argument("--max-heads", type=int, metavar="N", help="stop after so many heads")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _add_assets(verbs) -> None:
+    parser = _verb(
+        verbs,
+        "assets",
+        commands.assets,
+        "add your own heads, hair, garments, skins and environment maps",
+        "  add DIR        every item of DIR/assets.yaml, checked in Blender, heads aligned\n"
+        "  list           what the store holds\n"
+        "  check          every byte of it against its digest (exit code 0)\n"
+        "  remove NAME    an asset (pack:item) or a whole pack\n"
+        "  pack [NAME]    fetch an optional pack, after its licence was shown; without NAME, list\n"
+        "  template DIR   write the head that hair, garments and skins are made for\n\n"
+        "  headloom assets add studio/\n"
+        "  headloom render --out heads --set 'assets.heads={ours: 0.8, \"studio:*\": 0.2}'",
+    )
+    parser.add_argument("action", choices=("add", "list", "check", "remove", "pack", "template"))
+    parser.add_argument("target", nargs="?", metavar="DIR_OR_NAME")
+    parser.add_argument(
+        "--store", type=Path, metavar="DIR", help="where the assets lie (assets.store of a render)"
+    )
+    parser.add_argument(
+        "--replace", action="store_true", help="replace assets of the same name, other content"
+    )
+    parser.add_argument(
+        "--accept-licence", action="store_true", help="install a pack without being asked"
+    )
 
 
 def _add_gallery(verbs) -> None:

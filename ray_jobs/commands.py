@@ -118,6 +118,36 @@ def _report(data: Dataset, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def assets(arguments: argparse.Namespace) -> int:
+    """`headloom assets`: a user's own assets and the store that they lie in."""
+    from ray_jobs import assets as actions
+    from synth.asset_store import DEFAULT_STORE, AssetStore
+
+    store = AssetStore(arguments.store or DEFAULT_STORE)
+    target = arguments.target
+    if target is None and arguments.action in ("add", "remove", "template"):
+        raise ConfigError(f"`assets {arguments.action}` needs a folder or a name")
+    if arguments.action == "add":
+        added = actions.add_folder(Path(target), store, replace_others=arguments.replace)
+        print(f"{len(added)} assets in {store.root}; weigh them with --set assets.heads={{...}}")
+    elif arguments.action == "list":
+        print("\n".join(actions.list_lines(store)))
+    elif arguments.action == "check":
+        problems = actions.check_store(store)
+        print("\n".join(problems) or f"{store.root}: {len(store.ids())} assets, all undamaged")
+        return 1 if problems else 0
+    elif arguments.action == "remove":
+        print("removed " + ", ".join(store.remove(target)))
+    elif arguments.action == "pack":
+        return actions.install_pack(
+            target, store, accepted=arguments.accept_licence, replace_others=arguments.replace
+        )
+    else:
+        for path in actions.write_template(Path(target)):
+            print(path)
+    return 0
+
+
 def train(arguments: argparse.Namespace) -> int:
     """`headloom train`: one of the three models, resumable."""
     overrides = list(arguments.overrides)

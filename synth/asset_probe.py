@@ -34,6 +34,7 @@ class ProbeJob:
         file: its main file.
         folder: nothing outside of it is read.
         objects: patterns of the objects to take.
+        layout: of a skin.
         target_from_asset: rows of the similarity it is moved by; empty fits it into the unit
             sphere around the origin.
         cameras: as `Camera.to_json`; none renders nothing.
@@ -45,6 +46,7 @@ class ProbeJob:
     file: Path
     folder: Path
     objects: tuple[str, ...] = ()
+    layout: str = ""
     target_from_asset: tuple[tuple[float, ...], ...] = ()
     cameras: tuple[dict[str, Any], ...] = ()
     samples: int = 4
@@ -62,7 +64,8 @@ class ProbeFacts:
         target_from_asset: rows of the similarity it was moved by.
         low, high: corners of its bounding box after that.
         size: pixels of a texture or an environment map.
-        melanin: of skin as dark as the middle of the first view, or None.
+        melanin: of skin as dark as the middle of the first view (or the cheeks of a picture of
+            skin), or None.
         notes: what the user may want to know.
     """
 

@@ -91,7 +91,7 @@ def import_asset(
         raise AssetError(f"{path.name}: its objects hold no surface and no hair curves")
     scale = float(np.cbrt(np.linalg.det(matrix[:3, :3])))
     for material in {m for item in (*meshes, *strands) for m in item.data.materials if m}:
-        _scale_lengths(material, scale)
+        scale_lengths(material, scale)
     return Imported(tuple(meshes), tuple(strands), tuple(dict.fromkeys(files)), tuple(notes))
 
 
@@ -258,7 +258,7 @@ def _remove_others(kept: set[bpy.types.Object]) -> None:
     bpy.data.orphans_purge(do_local_ids=True, do_linked_ids=True, do_recursive=True)
 
 
-def _scale_lengths(material: bpy.types.Material, scale: float) -> None:
+def scale_lengths(material: bpy.types.Material, scale: float) -> None:
     """Lengths in a material grow with the object: light under the skin, bumps, displacement."""
     if material.node_tree is None:
         return

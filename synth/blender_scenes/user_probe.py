@@ -81,7 +81,15 @@ def _look_at_picture(job: ProbeJob) -> ProbeFacts:
         )
     if job.kind == "skin" and width != height:
         notes.append(f"it is {width} x {height} pixels, not square; it is stretched")
-    return ProbeFacts(size=(width, height), notes=tuple(notes))
+    melanin = _skin_melanin(job) if job.kind == "skin" else None
+    return ProbeFacts(size=(width, height), notes=tuple(notes), melanin=melanin)
+
+
+def _skin_melanin(job: ProbeJob) -> float:
+    from synth.blender_scenes.user_skin import picture_melanin, read_picture
+    from synth.headmodel import HeadModel
+
+    return round(picture_melanin(read_picture(job.file), job.layout, HeadModel.load()), 3)
 
 
 def _look_at_mesh(job: ProbeJob, directory: Path) -> ProbeFacts:

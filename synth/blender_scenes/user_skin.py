@@ -10,6 +10,7 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 
 from synth.asset_store import StoredAsset
+from synth.asset_template import MAKEHUMAN_OFFSET, MAKEHUMAN_SCALE
 from synth.blender_scenes.skin_atlas import SkinAtlas
 from synth.blender_scenes.skin_bake import BakedSkin
 from synth.blender_scenes.skin_tone import melanin_of
@@ -17,9 +18,6 @@ from synth.color import linear_from_srgb
 from synth.errors import AssetError
 from synth.headmodel import HeadModel
 
-MAKEHUMAN_SCALE, MAKEHUMAN_OFFSET = (0.356266, 0.621608), (0.639249, 0.198026)
-"""MakeHuman's texture coordinates = offset + scale * coordinates in the window of the head
-(`HeadModel.uv`); fitted to the 3005 vertices without a seam, exact to 1e-6."""
 _NECK_Z = (0.735, 0.775)
 _LAYOUTS = ("makehuman", "headloom")
 

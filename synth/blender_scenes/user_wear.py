@@ -10,7 +10,12 @@ from synth.asset_store import StoredAsset
 from synth.blender_scenes.clothes import Clothing
 from synth.blender_scenes.user_fit import fit_points
 from synth.blender_scenes.user_images import require_readable
-from synth.blender_scenes.user_import import import_asset, move_points, points_of
+from synth.blender_scenes.user_import import (
+    import_asset,
+    move_points,
+    points_of,
+    scale_lengths,
+)
 from synth.blender_scenes.user_materials import allow_many_layers, complete_materials
 from synth.blender_scenes.user_parts import sort_into_parts
 from synth.errors import AssetError
@@ -65,6 +70,8 @@ def _fitted(asset: StoredAsset, model: HeadModel, shape: HeadShape) -> tuple[bpy
             values = np.empty(len(template), np.float32)
             radius.data.foreach_get("value", values)
             radius.data.foreach_set("value", values * np.float32(shape.units_per_metre))
+    for material in {m for item in imported.objects for m in item.data.materials if m}:
+        scale_lengths(material, shape.units_per_metre)
     complete_materials(imported.objects)
     require_readable(record.asset_id)
     allow_many_layers()

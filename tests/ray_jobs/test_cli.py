@@ -19,6 +19,7 @@ SURFACE = {
     "lift": "--address --config --diffusion --dry-run --fallback-weights --gslrm --out --overwrite"
     " --quiet --seed --set --vae --verbose inputs",
     "eval": "--data --max-heads --out --quiet --split --verbose --weights model",
+    "assets": "--accept-licence --replace --store --verbose action target",
     "gallery": "--verbose out",
     "doctor": "--quick --verbose",
 }
