@@ -6,16 +6,20 @@ from dataclasses import dataclass
 
 import bpy
 import numpy as np
+from scipy.spatial import cKDTree
 
-from synth.blender_scenes.clothes_dress import dress
+from synth.blender_scenes.clothes_dress import Dressed, dress
 from synth.blender_scenes.clothes_fabric import SEAM_ATTRIBUTE, Materials
 from synth.blender_scenes.clothes_geometry import PANELS, Garment
 from synth.blender_scenes.clothes_sheet import Part
 from synth.blender_scenes.head import compact, new_mesh
 from synth.headmodel import HeadModel, HeadShape
 from synth.spec import HeadSpec
+from synth.subdivision import vertex_normals
 
 _LIES_UNDER_HAIR = ("hood", "collar", "lapel", "band")
+_OUTSIDE = 0.3
+"""Least cosine between the normals of a part's outer side and of the garment below it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +62,24 @@ def build_clothes(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> Clothin
     objects += [_add(part, shape, materials.of(part.role)) for part in dressed.parts]
     return Clothing(
         objects=tuple(objects),
-        obstacles=((garment.vertices, garment.normals),),
+        obstacles=obstacles(dressed),
         visible_skin=dressed.visible_skin,
     )
+
+
+def obstacles(dressed: Dressed) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """Outer surfaces of clothes that hair lies on: (vertices, unit normals), [N, 3] metres each."""
+    garment = dressed.garment
+    surface = cKDTree(garment.vertices)
+    surfaces = [(garment.vertices, garment.normals)]
+    for part in dressed.parts:
+        if part.name not in _LIES_UNDER_HAIR:
+            continue
+        normals = vertex_normals(part.vertices, part.faces)
+        below = garment.normals[surface.query(part.vertices)[1]]
+        outside = (normals * below).sum(axis=1) > _OUTSIDE
+        surfaces.append((part.vertices[outside], normals[outside]))
+    return tuple(surfaces)
 
 
 def _neck_coordinates(garment: Garment) -> np.ndarray:

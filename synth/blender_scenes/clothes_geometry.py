@@ -26,6 +26,8 @@ SLEEVES = ("set_in", "dropped", "raglan")
 PANELS = ("cloth", "front", "sleeve")
 """Back, front and sleeves, by the names of their materials."""
 _SIDE_SEAM_Y = -0.012
+_SEAMS_APART_M = 0.010
+"""A seam ends this far before it meets another; where both are drawn they make a blot."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,7 @@ def cut_garment(
     seam = sleeve_depth(canonical, sleeve) if sleeve else np.full(len(canonical), _FAR_M)
     side_seam = canonical[:, 1] - _SIDE_SEAM_Y  # over the shoulder, and down under the arm
     cloth, on_sleeve_seam = _snap_to_edge(cloth, faces, seam)
-    cloth, on_side_seam = _snap_to_edge(cloth, faces, side_seam, ~on_sleeve_seam)
+    cloth, on_side_seam = _snap_to_edge(cloth, faces, side_seam, seam > _SEAMS_APART_M)
     on_seam = on_sleeve_seam | (on_side_seam & (seam > 0))
     for field in fields:
         cloth, _ = _snap_to_edge(cloth, faces, field)

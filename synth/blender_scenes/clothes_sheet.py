@@ -169,6 +169,9 @@ def thicken(
         j = np.arange(rows - 1)
         cap = np.stack([j, j + 1, size - 2 - j, size - 1 - j], axis=1)
         faces = np.concatenate([faces, cap, cap[:, ::-1] + (count - 1) * size])
+    vertices = ring.reshape(-1, 3)
+    if _signed_volume(vertices, faces) < 0:  # the sheet's outside was its other side
+        faces = faces[:, ::-1]
     around = np.linalg.norm(np.diff(middle, axis=0), axis=2).mean(axis=1)
     around = np.r_[0.0, np.cumsum(around)]
     width = np.r_[0.0, np.cumsum(np.linalg.norm(np.diff(middle, axis=1), axis=2).mean(axis=0))]
@@ -176,11 +179,17 @@ def thicken(
     coordinates = flat[faces]
     if closed:  # the last faces go on instead of turning back to the start
         whole = around[-1] + np.linalg.norm(middle[0] - middle[-1], axis=1).mean()
-        last = coordinates[-size:]
+        last = coordinates[(count - 1) * size :]
         last[..., 0] += whole * (last[..., 0] < whole / 2)
     if seam_m is not None:
         seam_m = np.concatenate([seam_m, seam_m[:, ::-1]], axis=1).ravel()
-    return Part(name, ring.reshape(-1, 3), faces, coordinates, role, seam_m)
+    return Part(name, vertices, faces, coordinates, role, seam_m)
+
+
+def _signed_volume(vertices: np.ndarray, quads: np.ndarray) -> float:
+    """Volume that closed quads enclose, positive if they are counter-clockwise from outside."""
+    a, b, c, d = (vertices[quads[:, i]] - vertices.mean(axis=0) for i in range(4))
+    return float(((np.cross(a, b) * c).sum() + (np.cross(a, c) * d).sum()) / 6)
 
 
 def smooth_rows(sheet: np.ndarray, steps: int, *, closed: bool) -> np.ndarray:
