@@ -111,7 +111,7 @@ def _add_relief(texels: Texels) -> np.ndarray:
     small = -0.00009 * texels["pores"] - resolved * texels.bare * (
         0.000014 * fine_cells + 0.000010 * texels.fine
     )
-    small -= texels.bare * (0.000012 + 0.00010 * max(0.0, age - 0.35)) * coarse_cells
+    small -= texels.bare * 0.00011 * max(0.0, age - 0.30) * coarse_cells
     wobble = 0.8 * texels.medium + 0.6 * texels["wobble"]
     wrinkles = Wrinkler(
         texels.atlas.canonical, wobble, texels.fine, age, skin.eye_bags,
@@ -136,7 +136,7 @@ def _finish_gloss(texels: Texels, furrows: np.ndarray) -> np.ndarray:
     """Break up the roughness of the texels, in place; returns the specular level [N]."""
     rough, makeup = texels["roughness"], texels.skin.makeup
     rough += texels.bare * (
-        0.030 * texels.medium + 0.035 * texels.fine * texels.resolved + 0.10 * texels["pores"]
+        0.020 * texels.medium + 0.035 * texels.fine * texels.resolved + 0.10 * texels["pores"]
     )
     rough += 0.10 * furrows
     lips = texels.where("lips")

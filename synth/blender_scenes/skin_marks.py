@@ -44,8 +44,8 @@ def _add_dots(texels: Texels) -> None:
     light = 1 - skin.melanin
     layers = (
         # name, count, radii, density, melanin, blood, height
-        ("freckles", 2400 * skin.freckles, (0.0004, 0.0013), freckly, 0.20 * light, 0.05, 0.0),
-        ("freckles_faint", 900 * skin.freckles, (0.0010, 0.0024), freckly, 0.07 * light, 0.0, 0.0),
+        ("freckles", 3200 * skin.freckles, (0.0004, 0.0014), freckly, 0.27 * light, 0.06, 0.0),
+        ("freckles_faint", 900 * skin.freckles, (0.0010, 0.0024), freckly, 0.09 * light, 0.0, 0.0),
         ("moles", 5 + 45 * skin.moles, (0.0005, 0.0013), anywhere, 0.42, 0.0, 0.00010),
         ("mole_raised", 5 * skin.moles, (0.0014, 0.0023), anywhere, 0.30, 0.15, 0.00070),
         ("spots", 90 * skin.spots, (0.0007, 0.0020), 0.3 * anywhere + 0.7 * freckly,
