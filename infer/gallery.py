@@ -226,11 +226,13 @@ def _datasets_section(out: Path, datasets: Sequence[DatasetEntry]) -> str:
         return ""
     cards = []
     for dataset in datasets:
-        facts = " · ".join(f"{value} {name}" for name, value in dataset.facts.items())
+        facts = escape(" · ".join(f"{value} {name}" for name, value in dataset.facts.items()))
+        if dataset.datasheet is not None:
+            facts += f' · <a href="{_link(out, dataset.datasheet)}">datasheet</a>'
         cards.append(
             f'<article class="card"><a href="{_link(out, dataset.contact_sheet)}">'
             f'<img src="{_link(out, dataset.contact_sheet)}" alt="contact sheet"></a>'
-            f'<div class="row"><span>{escape(facts)}</span></div></article>'
+            f'<div class="row"><span>{facts}</span></div></article>'
         )
     return (
         '<section id="dataset"><h2>The heads they learned from</h2><p class="note">Rendered with '

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from infer.artifacts import METRICS, RECORD, SCHEMA
+from synth.dataset_report import REPORT_PAGE
 from synth.errors import InputError
 
 MODEL_NAMES = {
@@ -22,10 +23,11 @@ MODEL_NAMES = {
 
 @dataclass(frozen=True)
 class DatasetEntry:
-    """A rendered dataset: its contact sheet and facts worth a line each."""
+    """A rendered dataset: its contact sheet, facts worth a line each, and its datasheet."""
 
     contact_sheet: Path
     facts: Mapping[str, str] = field(default_factory=dict)
+    datasheet: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ def collect(out: Path) -> Gallery:
     """
     heads = [HeadEntry(path.parent, _read_record(path)) for path in sorted(out.rglob(RECORD))]
     datasets = [
-        DatasetEntry(path, _dataset_facts(path.parent)) for path in sorted(out.rglob("contact.png"))
+        DatasetEntry(path, _dataset_facts(path.parent), _datasheet(path.parent))
+        for path in sorted(out.rglob("contact.png"))
     ]
     runs = [_run(path.parent) for path in out.rglob("metrics.jsonl")]
     order = list(MODEL_NAMES)
@@ -107,6 +110,12 @@ def _run(folder: Path) -> RunEntry:
         curves if curves.is_file() else None,
         previews[-1] if previews else None,
     )
+
+
+def _datasheet(dataset: Path) -> Path | None:
+    """The page that `headloom dataset report` wrote, or None."""
+    page = dataset / REPORT_PAGE
+    return page if page.exists() else None
 
 
 def _dataset_facts(folder: Path) -> dict[str, str]:

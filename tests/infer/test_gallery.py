@@ -77,6 +77,14 @@ def test_the_page_links_only_to_files_beside_it(demo):
     assert "$" not in text  # every placeholder was filled
 
 
+def test_a_dataset_links_to_its_datasheet(demo):
+    assert "datasheet" not in collect_and_write(demo).read_text()
+    (demo / "dataset" / "report").mkdir()
+    (demo / "dataset" / "report" / "index.html").write_text("the page")
+    text = collect_and_write(demo).read_text()
+    assert '<a href="dataset/report/index.html">datasheet</a>' in text
+
+
 def test_collect_reads_what_runs_left(demo):
     gallery = collect(demo)
     assert [head.folder.name for head in gallery.heads] == ["a head & more"]
