@@ -361,11 +361,14 @@ class Dataset:
         """Count heads, identities, views, splits and bytes."""
         identities, splits = set(), dict.fromkeys(("train", "val", "test"), 0)
         views = heads = 0
+        sizes: dict[str, int] = {}
         for record in self.heads():
             identity = record.spec.identity.identity_id
             identities.add(identity)
             splits[split_of(identity)] += 1
             views, heads = record.view_count, heads + 1
+            for kind, size in record.bytes_by_kind.items():
+                sizes[kind] = sizes.get(kind, 0) + size
         failures = self.root / "failures.jsonl"
         return DatasetInfo(
             root=self.root,
@@ -379,6 +382,7 @@ class Dataset:
             identities=len(identities),
             splits=splits,
             failures=len(failures.read_text().splitlines()) if failures.exists() else 0,
+            bytes_by_kind=sizes,
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 REPORT_PAGE = Path("report", "index.html")
@@ -44,7 +44,10 @@ class VerifyReport:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """A summary of a dataset; `str` prints it for a person."""
+    """A summary of a dataset; `str` prints it for a person.
+
+    `bytes_by_kind` counts the stored files by what they hold, `synth.record.bytes_by_kind`.
+    """
 
     root: Path
     dataset_id: str
@@ -57,6 +60,7 @@ class DatasetInfo:
     identities: int
     splits: dict[str, int]
     failures: int
+    bytes_by_kind: dict[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         page = self.root / REPORT_PAGE
@@ -67,7 +71,11 @@ class DatasetInfo:
             "views": f"{self.views_per_head} per head, {self.image_size} px",
             "splits": splits or "none",
             "shards": f"{self.shards}, {self.size_bytes / 1e6:.1f} MB",
+            "files": ", ".join(
+                f"{kind} {size / 1e6:.1f} MB"
+                for kind, size in sorted(self.bytes_by_kind.items(), key=lambda item: -item[1])
+            ),
             "failures": f"{self.failures} lines in failures.jsonl",
             "report": f"{page}" if page.exists() else f"headloom dataset report {self.root}",
         }
-        return "\n".join(f"{name:<9} {value}" for name, value in rows.items())
+        return "\n".join(f"{name:<9} {value}" for name, value in rows.items() if value)

@@ -263,6 +263,16 @@ class HeadRecord:
         stems = (name.partition(".")[0] for name in self.members)
         return tuple(sorted({s.rpartition("_")[0] for s in stems if "_" in s} - {"rgba"}))
 
+    @property
+    def bytes_by_kind(self) -> dict[str, int]:
+        """Size of what is stored: `rgba`, each pass with its name, landmarks, and `other`."""
+        sizes: dict[str, int] = {}
+        for suffix, member in self.members.items():
+            stem = suffix.partition(".")[0]
+            kind = stem.rpartition("_")[0] or ("other" if suffix.endswith(".json") else stem)
+            sizes[kind] = sizes.get(kind, 0) + member.size
+        return sizes
+
     @cached_property
     def landmarks(self) -> HeadLandmarks:
         """The points of the head.

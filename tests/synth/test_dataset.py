@@ -208,6 +208,9 @@ def test_info_counts(full):
     assert (info.heads, info.shards, info.identities, info.views_per_head) == (5, 3, 5, 6)
     assert sum(info.splits.values()) == 5
     assert "5 of 5" in str(info)
+    assert set(info.bytes_by_kind) == {"rgba", "other"}
+    assert 0 < sum(info.bytes_by_kind.values()) < info.size_bytes
+    assert "rgba 0." in str(info)
 
 
 def test_splits_depend_on_the_identity_only():
