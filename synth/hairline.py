@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from synth.headmodel_masks import BROW_HALF_HEIGHT, BROW_X, BROW_Z, smoothstep
-from synth.spec import FacialHair, Hair
+from synth.headmodel_masks import smoothstep
+from synth.spec import Hair
 
 SCALP_DARKNESS = {
     "bald": 0.10, "receding": 0.35, "buzz": 0.55, "crop": 0.62, "twists": 0.55, "braids": 0.50,
@@ -65,23 +65,6 @@ def scalp_cover(canonical: np.ndarray, scalp_sd: np.ndarray, hair: Hair) -> np.n
     # a wide ramp: the paint must end before the strands do, or it shows as a cap
     inside = smoothstep(-0.001, 0.018, hairline_m(canonical, scalp_sd, hair))
     return darkness * inside * growth_share(canonical, hair)
-
-
-def brow_share(canonical: np.ndarray, face: FacialHair) -> np.ndarray:
-    """Density [N] of the brows in [0, 1] at canonical points [N, 3], of one person's shape."""
-    sideways, y, z = np.abs(canonical[:, 0]), canonical[:, 1], canonical[:, 2]
-    half_height = np.interp(sideways, BROW_X, BROW_HALF_HEIGHT, left=0, right=0)
-    half_height = half_height * face.brow_thickness
-    fade = np.clip(
-        1.3 - np.abs(z - brow_middle(sideways, face)) / np.maximum(half_height, 1e-5), 0, 1
-    )
-    return fade * (y < -0.09) * (half_height > 0)
-
-
-def brow_middle(sideways: np.ndarray, face: FacialHair) -> np.ndarray:
-    """Height z [N] of the middle of the brow at |x| [N], canonical metres."""
-    peak = np.exp(-(((sideways - 0.042) / 0.011) ** 2)) - 0.35
-    return np.interp(sideways, BROW_X, BROW_Z) + 0.0026 * face.brow_arch * peak
 
 
 def beard_region(canonical: np.ndarray, beard_sd: np.ndarray, beard: str) -> np.ndarray:

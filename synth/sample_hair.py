@@ -167,7 +167,7 @@ def _worn_colour(draw: Draw, settings: HairConfig, person: Person) -> HairColour
     rng = draw("hair.roots")
     if worn.melanin != natural.melanin and happens(rng, settings.regrowth):
         worn = dataclasses.replace(
-            worn, regrowth=float(rng.uniform(0.05, 0.30)), regrowth_melanin=natural.melanin
+            worn, regrowth=float(rng.uniform(0.03, 0.12)), regrowth_melanin=natural.melanin
         )
     return worn
 
@@ -225,7 +225,7 @@ def sample_facial_hair(draw: Draw, settings: FacialHairConfig, person: Person) -
               "full": 0.50}.get(beard, 0.10)  # fmt: skip
     # blond and grey stubble hardly shows
     shadow *= 1 - 0.6 * min(1.0, max(natural.albedo) / 0.3)
-    brow, lash, shape = draw("brow.amount"), draw("lash.amount"), draw("brow.shape")
+    brow, lash = draw("brow.amount"), draw("lash.amount")
     female = person.female
     return FacialHair(
         beard=beard,
@@ -237,6 +237,4 @@ def sample_facial_hair(draw: Draw, settings: FacialHairConfig, person: Person) -
         brow_density=float(brow.uniform(0.45, 0.75) if female else brow.uniform(0.6, 1.0)),
         brow_length=float(brow.uniform(0.8, 1.1)),
         lash_length=float(lash.uniform(0.95, 1.25) if female else lash.uniform(0.7, 0.95)),
-        brow_thickness=float(shape.uniform(0.65, 1.0) if female else shape.uniform(0.85, 1.3)),
-        brow_arch=float(np.clip(shape.normal(0.35 if female else -0.15, 0.45), -1, 1)),
     )

@@ -41,6 +41,25 @@ class BrowShape:
 
 
 @dataclass(frozen=True)
+class Teeth:
+    """A person's teeth.
+
+    Attributes:
+        shade: 0 bleached ... 1 dark and yellow.
+        size: factor on the crowns, about 0.92 ... 1.08.
+        irregularity: how far teeth stand turned and out of line, [0, 1].
+        gap_m: gap between the two upper incisors in metres, 0 ... 0.0015.
+        seed: which tooth stands how.
+    """
+
+    shade: float = 0.35
+    size: float = 1.0
+    irregularity: float = 0.2
+    gap_m: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Identity:
     """Who it is: what stays the same over looks, expressions and lights.
 
@@ -54,7 +73,7 @@ class Identity:
         sex: label of the sampled sex, for queries; the geometry reads `phenotype` only.
         shoulder_breadth: breadth over the deltoids in heights of the head (chin to crown), about
             1.75 ... 2.1; None leaves the body as the phenotype makes it.
-        brows: shape of the brows.
+        brows, teeth: their shape.
     """
 
     identity_id: str
@@ -64,6 +83,7 @@ class Identity:
     sex: Literal["female", "male"]
     shoulder_breadth: float | None = None
     brows: BrowShape = BrowShape()
+    teeth: Teeth = Teeth()
 
 
 @dataclass(frozen=True)
@@ -264,8 +284,6 @@ class FacialHair:
 
     Attributes:
         colour: natural colour of brows and beard; dye stays on the scalp.
-        brow_thickness: factor on the height of the brows, about 0.7 ... 1.3.
-        brow_arch: -1 straight ... 0 usual ... 1 with a high peak over the outer third.
     """
 
     beard: str
@@ -277,8 +295,6 @@ class FacialHair:
     brow_density: float = 1.0
     brow_length: float = 1.0
     lash_length: float = 1.0
-    brow_thickness: float = 1.0
-    brow_arch: float = 0.0
 
     def __post_init__(self) -> None:
         check_known("facial_hair.beard", self.beard, BEARD_STYLES)

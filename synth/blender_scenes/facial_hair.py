@@ -11,11 +11,11 @@ from synth.blender_scenes.hair_field import HeadSurface, normalize, smooth_noise
 from synth.blender_scenes.hair_pigment import colour_strands, facial_colour
 from synth.blender_scenes.hair_roots import Roots, sample_roots
 from synth.blender_scenes.hair_strands import StrandSet
-from synth.hairline import beard_region, brow_middle, brow_share
+from synth.hairline import beard_region
 from synth.headmodel import EyeFrame
-from synth.headmodel_masks import BROW_HALF_HEIGHT, BROW_X
+from synth.headmodel_masks import brow_band, brow_mask
 from synth.rng import stream
-from synth.spec import FacialHair
+from synth.spec import BrowShape, FacialHair
 
 
 @dataclass(frozen=True)
@@ -61,21 +61,22 @@ _LIP_LINE_Z = np.array([0.8325, 0.8330, 0.8290, 0.8250, 0.8220])
 """Upper rim of the red of the lips."""
 
 
-def brow_strands(face: FacialHair, surface: HeadSurface, radius_factor: float = 1.0) -> StrandSet:
+def brow_strands(
+    face: FacialHair, brows: BrowShape, surface: HeadSurface, radius_factor: float = 1.0
+) -> StrandSet:
     """Brow hairs: upright at the inner end, turning sideways and down towards the tail."""
     rng = stream(face.beard_seed, 0, "facial_hair.brows")
-    count = max(60, round(_BROW_STRANDS * face.brow_density * face.brow_thickness))
+    count = max(60, round(_BROW_STRANDS * face.brow_density * brows.thickness))
     # thin towards the rim and at the inner end, as an even band looks drawn on
     inner_end = smoothstep(0.010, 0.019, np.abs(surface.canonical[:, 0]))
-    brow = brow_share(surface.canonical, face)
+    brow = brow_mask(surface.canonical, brows)
     density = brow**1.6 * (0.4 + 0.6 * inner_end)
     roots = sample_roots(surface, density, brow, count, rng)
     across = np.abs(roots.canonical[:, 0])
     sign = np.sign(roots.canonical[:, 0])
     u = np.clip((across - 0.012) / 0.042, 0, 1)
-    above = roots.canonical[:, 2] - brow_middle(across, face)
-    half_height = np.interp(across, BROW_X, BROW_HALF_HEIGHT) * face.brow_thickness
-    above = np.clip(above / half_height, -1, 1)
+    middle, half_height = brow_band(across, brows)
+    above = np.clip((roots.canonical[:, 2] - middle) / np.maximum(half_height, 1e-4), -1, 1)
     rise = 0.95 * (1 - u) ** 2.5 - 0.25 * u - 0.35 * above * (u > 0.15)
     wish = np.stack([sign * (0.35 + 0.65 * np.sqrt(u)), 0.25 * u, rise], -1)
     wish = surface.canonical_map.direction_to_model(wish)

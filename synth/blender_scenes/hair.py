@@ -77,7 +77,8 @@ def build_brows(
     surface = surface or head_surface(model, shape)
     band = brow_mask(model.canonical, spec.identity.brows)
     surface = dataclasses.replace(surface, brow=band)
-    strands = brow_strands(spec.facial_hair, surface, _small_radius(spec))
+    brows = spec.identity.brows
+    strands = brow_strands(spec.facial_hair, brows, surface, _small_radius(spec))
     material = hair_material(facial_colour(spec.facial_hair.colour), "brows")
     return [_curves("brows", strands, shape, material)]
 

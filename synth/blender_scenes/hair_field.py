@@ -179,7 +179,6 @@ class HeadSurface:
     Attributes:
         canonical, vertices, normals: [V, 3]; faces: [F, 4] quads.
         scalp_sd, beard_sd: [V] signed distance to the region's edge in metres, inside +.
-        brow: [V] density in [0, 1].
         field: distance to head and obstacles.
         canonical_map: affine map of the head to canonical coordinates.
         torso_map: the same of neck and shoulders, which do not turn with the head.
@@ -191,7 +190,6 @@ class HeadSurface:
     faces: np.ndarray
     scalp_sd: np.ndarray
     beard_sd: np.ndarray
-    brow: np.ndarray
     field: DistanceField
     canonical_map: CanonicalMap
     torso_map: CanonicalMap
@@ -212,7 +210,7 @@ class HeadSurface:
         Raises:
             SpecError: the model lacks a mask.
         """
-        missing = {"scalp_sd", "beard_sd", "brow", "mouth"} - set(masks)
+        missing = {"scalp_sd", "beard_sd", "mouth"} - set(masks)
         if missing:
             raise SpecError(
                 f"head model has no mask {', '.join(sorted(missing))}; has {', '.join(masks)}; "
@@ -238,7 +236,6 @@ class HeadSurface:
             faces=faces,
             scalp_sd=masks["scalp_sd"],
             beard_sd=masks["beard_sd"],
-            brow=masks["brow"],
             field=field,
             canonical_map=canonical_map,
             torso_map=CanonicalMap.fit(vertices[torso], canonical[torso]),

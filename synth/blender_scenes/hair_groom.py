@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from synth.blender_scenes.hair_field import HeadSurface, smoothstep
@@ -128,7 +130,8 @@ def _colour_tied(
 ) -> StrandSet:
     roots = surface.canonical_map.to_canonical(part.points[:, 0].astype(float))
     shade = style.locks.shade * rng.normal(0.0, 0.7, 40)[rng.integers(0, 40, len(part))]
-    return colour_strands(part, hair.colour, roots, shade, rng)
+    colour = replace(hair.colour, regrowth=0.0)  # what was tied is the length, not the roots
+    return colour_strands(part, colour, roots, shade, rng)
 
 
 def _tie(

@@ -9,7 +9,15 @@ from scipy.spatial import cKDTree
 from synth.blender_scenes.facial_hair import BEARDS, beard_strands, brow_strands, lash_strands
 from synth.blender_scenes.hair_field import HeadSurface
 from synth.headmodel import HeadModel
-from synth.spec import BEARD_STYLES, Expression, FacialHair, HairColour, HeadPose, Identity
+from synth.spec import (
+    BEARD_STYLES,
+    BrowShape,
+    Expression,
+    FacialHair,
+    HairColour,
+    HeadPose,
+    Identity,
+)
 
 MAN = Identity("facial-hair-test", {"gender": 0.1, "age": 0.7, "asian": 1.0}, {}, 30.0, "male")
 BROWN = HairColour("brown", 0.7, 0.5, (0.05, 0.03, 0.02))
@@ -116,7 +124,7 @@ def test_factors_of_the_spec(surface):
 
 
 def test_brows_lie_on_the_brow_and_point_outwards(surface):
-    strands = brow_strands(FACE, surface)
+    strands = brow_strands(FACE, MAN.brows, surface)
     roots = strands.points[:, 0]
     nearest = cKDTree(surface.vertices).query(roots)[1]
     assert (surface.canonical[nearest, 2] > 0.89).all()
@@ -129,7 +137,7 @@ def test_brows_lie_on_the_brow_and_point_outwards(surface):
     assert (canonical[inner, -1, 2] > canonical[inner, 0, 2]).mean() > 0.9, "inner hairs rise"
     height = surface.field.distance(strands.points)
     assert height.max() < 0.006 and (height > -0.001).mean() > 0.97
-    thin = brow_strands(replace(FACE, brow_density=0.5), surface)
+    thin = brow_strands(replace(FACE, brow_density=0.5), MAN.brows, surface)
     assert len(thin) == pytest.approx(0.5 * len(strands), rel=0.02)
 
 
@@ -162,13 +170,16 @@ def _brow_roots(model, actions: dict[str, float], face: FacialHair = FACE) -> np
         faces=model.faces,
         masks=model.masks,
     )
-    return brow_strands(face, surface).points.astype(float)
+    return brow_strands(face, MAN.brows, surface).points.astype(float)
 
 
 def test_brows_follow_the_expression(model, surface):
-    calm = brow_strands(FACE, surface).points.astype(float)
+    calm = brow_strands(FACE, MAN.brows, surface).points.astype(float)
     inner = np.abs(calm[:, 0, 0]) < 0.022
-    for actions, way in (({"browInnerUp": 1.0}, 1.0), ({"browDownLeft": 1.0, "browDownRight": 1.0}, -1.0)):
+    for actions, way in (
+        ({"browInnerUp": 1.0}, 1.0),
+        ({"browDownLeft": 1.0, "browDownRight": 1.0}, -1.0),
+    ):
         moved = _brow_roots(model, actions)
         # the same hairs (roots are drawn by the area of the quads, which hardly changes)
         lift = np.median(moved[np.abs(moved[:, 0, 0]) < 0.022, 0, 2]) - np.median(calm[inner, 0, 2])
@@ -177,7 +188,7 @@ def test_brows_follow_the_expression(model, surface):
 
 def test_brow_shape_follows_the_spec(surface):
     def rows(**changes) -> tuple[np.ndarray, np.ndarray]:
-        strands = brow_strands(replace(FACE, **changes), surface)
+        strands = brow_strands(FACE, BrowShape(**changes), surface)
         root = surface.canonical_map.to_canonical(strands.points[:, 0].astype(float))
         return np.abs(root[:, 0]), root[:, 2]
 
@@ -185,14 +196,14 @@ def test_brow_shape_follows_the_spec(surface):
         middle = np.abs(across - 0.028) < 0.005
         return float(z[middle].std())
 
-    assert height(*rows(brow_thickness=1.3)) > 1.25 * height(*rows(brow_thickness=0.8))
+    assert height(*rows(thickness=1.3)) > 1.25 * height(*rows(thickness=0.8))
 
     def peak(across, z) -> float:
         return float(
             z[np.abs(across - 0.042) < 0.004].mean() - z[np.abs(across - 0.018) < 0.004].mean()
         )
 
-    assert peak(*rows(brow_arch=1.0)) > peak(*rows(brow_arch=-1.0)) + 0.003
+    assert peak(*rows(arch_m=0.003)) > peak(*rows(arch_m=-0.001)) + 0.001
 
 
 def test_upper_lashes_come_down_with_the_lid(model):
