@@ -6,7 +6,6 @@ touch Blender.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import bpy
@@ -21,7 +20,6 @@ from synth.blender_scenes.hair_styles import strand_scale
 from synth.blender_scenes.head import new_curves
 from synth.blender_scenes.headwear_fit import HairCover
 from synth.headmodel import HeadModel, HeadShape
-from synth.headmodel_masks import brow_mask
 from synth.spec import HairColour, HeadSpec
 
 LASH_COLOUR = HairColour(name="lash", melanin=0.97, redness=0.0, albedo=(0.008, 0.007, 0.006))
@@ -75,8 +73,6 @@ def build_brows(
 ) -> list[bpy.types.Object]:
     """Eyebrows, a little darker than the hair."""
     surface = surface or head_surface(model, shape)
-    band = brow_mask(model.canonical, spec.identity.brows)
-    surface = dataclasses.replace(surface, brow=band)
     brows = spec.identity.brows
     strands = brow_strands(spec.facial_hair, brows, surface, _small_radius(spec))
     material = hair_material(facial_colour(spec.facial_hair.colour), "brows")
