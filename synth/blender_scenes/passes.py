@@ -77,13 +77,19 @@ def read_outputs(
 
 
 def _materials_by_label() -> dict[bpy.types.Material, str]:
-    """The label of every material of the head; a material belongs to one."""
+    """The label of every material of the head; one that served several gets a copy for each."""
     labels: dict[bpy.types.Material, str] = {}
+    copies: dict[tuple[bpy.types.Material, str], bpy.types.Material] = {}
     for item in labelled_objects():
-        for material in item.data.materials:
-            if material is not None and material.use_nodes:
-                label = _NAMES[item.pass_index]
-                assert labels.setdefault(material, label) == label, (material.name, label)
+        label = _NAMES[item.pass_index]
+        for slot, material in enumerate(item.data.materials):
+            if material is None or not material.use_nodes:
+                continue
+            if labels.setdefault(material, label) != label:
+                if (material, label) not in copies:
+                    copies[material, label] = material.copy()
+                item.data.materials[slot] = copies[material, label]
+                labels[copies[material, label]] = label
     return labels
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from synth import landmarks
+from synth.camera import orbit
+from synth.ground_truth import LABELS, PASSES
 from synth.headmodel import HeadModel
 from synth.headmodel_masks import brow_mask
-from synth.landmarks import CANONICAL, MEDIAPIPE_INDEX, SPARSE_NAMES
+from synth.landmarks import CANONICAL, MEDIAPIPE_INDEX, SPARSE_NAMES, Visibility
+from synth.landmarks_dense import DENSE_BASE_VERTICES
 from synth.sample import DatasetConfig, sample_head
 from synth.spec import BrowShape, Expression, Gaze, HeadPose
 
@@ -119,3 +123,40 @@ def test_landmarks_of_the_brows_follow_the_brows_of_the_person(model):
     )
     moved = np.linalg.norm(lifted - plain, axis=1)
     assert {n for n, d in zip(names, moved) if d > 0} == {n for n in names if n.startswith("brow_")}
+
+
+def test_visibility_of_points_on_a_wall():
+    """A wall at y = 0, seen from in front of it, with a patch of hair in front of its left half."""
+    camera = orbit(-90.0, 0.0, size=64)
+    depth = np.full((64, 64), 2.7, np.float32)
+    cover = np.zeros((64, 64), np.float32)
+    cover[:, 32:] = 2.6
+    near = [[-0.5, 0, 0], [0.5, 0, 0], [-0.5, 0.1, 0], [0.5, 0.1, 0], [-0.5, 0, 0], [9, 0, 0]]
+    points = np.array([*near, [np.nan] * 3], float)
+    normals = np.tile([0.0, -1.0, 0.0], (len(points), 1))
+    normals[4] *= -1
+    seen = landmarks.visibility(points, normals, camera, depth, cover)
+    assert [Visibility(value).name for value in seen] == [
+        "VISIBLE", "COVERED", "HIDDEN", "HIDDEN", "HIDDEN", "OUTSIDE", "OUTSIDE",
+    ]  # fmt: skip
+    alone = landmarks.visibility(points, normals, camera, np.zeros_like(depth), cover)
+    assert alone[:4].tolist() == [1, 2, 1, 2]
+
+
+def test_the_documentation_lists_every_landmark_label_and_pass():
+    text = (Path(__file__).parents[2] / "docs" / "dataset_format.md").read_text()
+    for name in SPARSE_NAMES:
+        entry = f"`{name.replace('left', 'L').replace('right', 'L')}`"
+        assert entry in text, name
+        side = name.replace("left", "{}").replace("right", "{}")
+        pair = [MEDIAPIPE_INDEX.get(side.format(s)) for s in ("left", "right")]
+        if pair[0] is not None:
+            told = f"{entry} {pair[0]}" + (f"/{pair[1]}" if "{}" in side else "")
+            assert told in text, told
+    numbers = " ".join(text.partition("Their numbers, in order:")[2].split())
+    assert numbers == " ".join(map(str, DENSE_BASE_VERTICES))
+    for name, entry in PASSES.items():
+        for fact in (name, entry.summary, entry.array, entry.file):
+            assert fact in text or name == "landmarks", (name, fact)
+    for name, number in LABELS.items():
+        assert f"| {number} | {name} |" in text
