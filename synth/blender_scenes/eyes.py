@@ -26,7 +26,7 @@ _BALL_SCALE = 0.985
 _CORNEA_SCALE = 0.992
 _CORNEA_BULGE = 0.085
 _CORNEA_IOR = 1.376
-_CORNEA_REFLECTION = 0.5
+_CORNEA_REFLECTION = 0.4
 """Brow and lashes of a real eye hide most of what a bare cornea mirrors; with all of it the sky
 bleaches brown irises to grey."""
 _CORNEA_ROUGHNESS = 0.03
