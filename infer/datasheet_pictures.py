@@ -176,15 +176,19 @@ def colourise(name: str, values: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     if kind == "segmentation":
         return _palette()[values]
     if kind == "coverage":
-        covered = np.tensordot(values, _palette()[1:], axes=(0, 0))
-        nothing = np.clip(1 - values.sum(axis=0), 0, 1)[..., None]
-        return np.clip(covered + nothing * GREY, 0, 1).astype(np.float32)
+        share = values / np.maximum(values.sum(axis=0), 1)  # lenses come on top of what is behind
+        nothing = 1 - share.sum(axis=0)[..., None]
+        return (np.tensordot(share, _palette()[1:], axes=(0, 0)) + nothing * GREY).astype(
+            np.float32
+        )
     if kind == "albedo":
         colour = srgb_from_linear(values[..., :3])
         return (colour * values[..., 3:] + GREY * (1 - values[..., 3:])).astype(np.float32)
     seen = np.isfinite(values).all(-1, keepdims=True) & (alpha > 0)[..., None]
     if kind.startswith("normal"):
         seen &= np.abs(values).any(-1, keepdims=True)
+    if kind == "normal_camera":  # the usual look of normal maps: green is up, blue faces the viewer
+        values = values * np.array([1, -1, -1], np.float32)
     scaled = np.clip((np.nan_to_num(values) + 1) / 2, 0, 1)
     return np.where(seen, scaled, GREY).astype(np.float32)
 

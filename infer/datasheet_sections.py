@@ -17,6 +17,8 @@ SKIN_TONES = (
     "#f3dcc9", "#e6c3a5", "#d5a883", "#b98660", "#94613f", "#6e4329", "#4a2b1b",
 )  # fmt: skip
 """About how melanin 0 ... 1 looks in a picture, to colour its axis."""
+_STEPS = ("import", "reset", "build", "check", "probe", "render")
+"""Of a head, in the order of time; a step that is not named here comes after them."""
 
 
 def section(name: str, title: str, note: str, body: str) -> str:
@@ -51,15 +53,17 @@ def heads_section(facts: DatasetFacts, pictures: Pictures) -> str:
     which = "All heads"
     if pictures.shown < facts.heads:
         which = f"{pictures.shown} of {facts.heads:,} heads, evenly spaced"
-    parts = [f'<div class="card tight">{image(pictures.fronts)}</div>']
+    parts = [f'<div class="card tight">{image(pictures.fronts, "natural")}</div>']
     if pictures.views:
         parts.append("<h3>Every view of a few heads</h3>")
-        parts += [f'<div class="card tight">{image(figure)}</div>' for figure in pictures.views]
+        parts += [
+            f'<div class="card tight">{image(figure, "natural")}</div>' for figure in pictures.views
+        ]
     if pictures.looks is not None:
         parts.append(
             "<h3>One person, other looks</h3><p class='note'>Each row is one identity with other "
             "hair, clothes, expression and light; splits keep them together.</p>"
-            f'<div class="card tight">{image(pictures.looks)}</div>'
+            f'<div class="card tight">{image(pictures.looks, "natural")}</div>'
         )
     note = f"{which}, by their place in the dataset; nobody picked them."
     return section("heads", "The heads", note, "".join(parts))
@@ -148,7 +152,7 @@ def _people(facts: DatasetFacts) -> list[str]:
         _spread(facts, "Weight", "identity.phenotype.weight", low=0, high=1),
         _spread(facts, "Sculpted controls", "sculpted controls", low=-1, high=1),
         _bars(facts, "Iris", "eyes.iris_name", "iris"),
-        _spread(facts, "Wrinkles", "skin.wrinkles", low=0),
+        _spread(facts, "Wrinkles", "skin.wrinkles", low=0, high=1),
         _spread(facts, "Freckles", "skin.freckles", low=0, high=1),
     ]
 
@@ -233,10 +237,11 @@ def cost_section(facts: DatasetFacts, dataset: Dataset) -> str:
         for name, seconds in sorted(mean.items(), key=lambda item: -item[1])
         if name.startswith("build.")
     }
-    steps = {
+    steps = {name: mean[f"{name}_s"] for name in _STEPS if f"{name}_s" in mean}
+    steps |= {
         name.removesuffix("_s"): seconds
         for name, seconds in mean.items()
-        if "." not in name and name != "head_s"
+        if "." not in name and name != "head_s" and name.removesuffix("_s") not in _STEPS
     }
     cards = []
     if steps:

@@ -328,12 +328,11 @@ def _examples(heads: Sequence[HeadSeen]) -> tuple[LandmarkExample, ...]:
     )
     if not ranked:
         return ()
-    places = {"best": 0.0, "median": 0.5, "95 %": 0.95, "worst": 1.0}
-    return tuple(
-        LandmarkExample(spec_id, rank, round(error, 4), offsets)
-        for rank, share in places.items()
-        for error, spec_id, offsets in [ranked[round(share * (len(ranked) - 1))]]
-    )
+    examples: dict[str, LandmarkExample] = {}  # by head: few heads have several ranks
+    for rank, share in (("best", 0.0), ("median", 0.5), ("95 %", 0.95), ("worst", 1.0)):
+        error, spec_id, offsets = ranked[round(share * (len(ranked) - 1))]
+        examples.setdefault(spec_id, LandmarkExample(spec_id, rank, round(error, 4), offsets))
+    return tuple(examples.values())
 
 
 def _front_error(head: HeadSeen) -> float:

@@ -255,6 +255,7 @@ def test_passes_have_colours_that_mean_something():
     normal = np.zeros((1, 2, 3), np.float32)
     normal[0, 1] = (0, 0, 1)
     assert np.allclose(colourise("normal_world", normal, alpha[:1])[0], [[GREY] * 3, [0.5, 0.5, 1]])
+    assert np.allclose(colourise("normal_camera", -normal, alpha[:1])[0, 1], [0.5, 0.5, 1])
     coverage = np.zeros((len(LABELS) - 1, 1, 1), np.float32)
     assert np.allclose(colourise("coverage", coverage, alpha[:1, :1]), GREY)
     assert set(LABEL_COLOURS) == set(LABELS)
