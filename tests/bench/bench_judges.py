@@ -28,6 +28,7 @@ from infer.judges import JUDGES, judge, parse_judges
 from infer.judges_identity import DlibFaces, why_not_installed
 from infer.judges_verdicts import Judgement
 from synth.dataset import Dataset
+from synth.errors import RenderError
 from synth.launch import render_shard
 from synth.sample import DatasetConfig, FactorConfig, ViewsConfig
 from synth.spec import HeadSpec
@@ -80,13 +81,19 @@ def _render(arguments: argparse.Namespace) -> list[Path]:
             continue
         config = DatasetConfig(
             heads=heads, factors=FactorConfig(looks=looks), seed=seed, size=arguments.size,
-            samples=arguments.samples, heads_per_shard=2, views=ViewsConfig(random=0),
+            samples=arguments.samples, heads_per_shard=1, views=ViewsConfig(random=0),
         )  # fmt: skip
         dataset = Dataset.create(arguments.render / name, config)
         for plan in dataset.plan():
             specs = [_few_views(spec) for spec in plan.specs(config)]
             start = time.perf_counter()
-            render_shard(specs, plan.path, threads=arguments.threads, dataset_id=dataset.dataset_id)
+            try:
+                render_shard(
+                    specs, plan.path, threads=arguments.threads, dataset_id=dataset.dataset_id
+                )
+            except RenderError as error:  # belongs to the result, and the other heads do too
+                print(f"FAILED {error}", flush=True)
+                continue
             print(f"{name}/{plan.path.name}: {time.perf_counter() - start:.0f} s", flush=True)
         roots.append(dataset.root)
     return roots
