@@ -1,8 +1,9 @@
 """Carries what was modelled on the template over to another head and body; numpy only.
 
-Every point follows the surface near it: rigid moving least squares (Schaefer, McPhail and Warren,
-"Image deformation using moving least squares", SIGGRAPH 2006, eq. 7, in three dimensions and with a
-uniform scale), so that hair turns with the head and keeps its shape instead of being sheared.
+Every place of the template moves by a similarity, fitted to what the skin around it does (rigid
+moving least squares: Schaefer, McPhail and Warren, "Image deformation using moving least squares",
+SIGGRAPH 2006, eq. 7, in three dimensions and with a uniform scale). A point takes a mean of the
+similarities near it, so that hair turns with the head and keeps its shape instead of being sheared.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ from scipy.spatial import cKDTree
 from synth.headmodel import HeadModel, HeadShape
 
 ANCHORS = 3000
-"""Vertices of the model that move the points."""
-NEIGHBOURS = 32
+"""Vertices of the model that carry a similarity."""
+AROUND = 48
+"""Anchors that a similarity is fitted to."""
+NEAR = 12
+"""Similarities that a point takes the mean of."""
 SOFTNESS_M = 0.012
 """Anchors nearer than this count alike; it keeps small folds of the skin out of hair and cloth."""
 CLOSE_M = 0.02
-"""Within about this distance from the skin, cloth also follows what the anchors smooth away."""
+"""Within about this distance from the skin, points also follow what the anchors smooth away."""
 _LOWEST_Z = 0.35
-_CHUNK = 40_000
+_SCALE_LIMITS = (0.6, 1.6)
 
 
 def fit_points(points: np.ndarray, model: HeadModel, shape: HeadShape) -> np.ndarray:
@@ -37,13 +41,12 @@ def fit_points(points: np.ndarray, model: HeadModel, shape: HeadShape) -> np.nda
     anchors = _anchors(model)
     rest, moved = model.canonical[anchors], shape.vertices[anchors]
     tree = cKDTree(rest)
-    fitted = np.concatenate(
-        [
-            _carried(part, rest, moved, tree)
-            for part in np.array_split(points, max(1, len(points) // _CHUNK))
-        ]
-    )
-    return fitted + _what_is_left(points, model, shape, rest, moved, tree)
+    linear, offset = _similarities(rest, moved, tree)
+    carried = _blend(points, linear, offset, tree)
+    distance, nearest = cKDTree(model.canonical).query(points, workers=1)
+    used, back = np.unique(nearest, return_inverse=True)
+    error = shape.vertices[used] - _blend(model.canonical[used], linear, offset, tree)
+    return carried + np.exp(-((distance / CLOSE_M) ** 2))[:, None] * error[back]
 
 
 def _anchors(model: HeadModel) -> np.ndarray:
@@ -53,13 +56,20 @@ def _anchors(model: HeadModel) -> np.ndarray:
     return candidates[:: max(1, len(candidates) // ANCHORS)]
 
 
-def _carried(points: np.ndarray, rest: np.ndarray, moved: np.ndarray, tree: cKDTree) -> np.ndarray:
-    """[N, 3] points moved by the similarity that fits the nearest anchors of each best."""
-    distance, near = tree.query(points, k=NEIGHBOURS, workers=1)
-    # farther points look at a wider neighbourhood, so that long hair moves as a whole
+def _weights(distance: np.ndarray) -> np.ndarray:
+    """[N, k] from distances to the k nearest anchors; farther points look at a wider area, so that
+    long hair moves as a whole."""
     reach = SOFTNESS_M + 0.5 * distance[:, :1]
     weights = 1 / (distance**2 + reach**2) ** 2
-    weights /= weights.sum(axis=1, keepdims=True)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def _similarities(
+    rest: np.ndarray, moved: np.ndarray, tree: cKDTree
+) -> tuple[np.ndarray, np.ndarray]:
+    """[A, 3, 3] and [A, 3]: `linear @ point + offset` moves the surroundings of an anchor."""
+    distance, near = tree.query(rest, k=AROUND, workers=1)
+    weights = _weights(distance)
     before, after = rest[near], moved[near]
     before_mean = np.einsum("nk,nkc->nc", weights, before)
     after_mean = np.einsum("nk,nkc->nc", weights, after)
@@ -70,15 +80,18 @@ def _carried(points: np.ndarray, rest: np.ndarray, moved: np.ndarray, tree: cKDT
     left[:, :, 2] *= mirrored[:, None]
     singular[:, 2] *= mirrored
     spread = np.einsum("nk,nkc->n", weights, before**2)
-    scale = singular.sum(axis=1) / np.maximum(spread, 1e-12)
-    turned = np.einsum("nij,nj->ni", left @ right, points - before_mean)
-    return after_mean + np.clip(scale, 0.5, 2.0)[:, None] * turned
+    scale = np.clip(singular.sum(axis=1) / np.maximum(spread, 1e-12), *_SCALE_LIMITS)
+    linear = scale[:, None, None] * (left @ right)
+    return linear, after_mean - np.einsum("nij,nj->ni", linear, before_mean)
 
 
-def _what_is_left(points, model, shape, rest, moved, tree) -> np.ndarray:
-    """[N, 3] what the skin moves beyond its anchors, for points that lie close to it."""
-    surface = cKDTree(model.canonical)
-    distance, nearest = surface.query(points, workers=1)
-    used, back = np.unique(nearest, return_inverse=True)
-    error = shape.vertices[used] - _carried(model.canonical[used], rest, moved, tree)
-    return np.exp(-((distance / CLOSE_M) ** 2))[:, None] * error[back]
+def _blend(points: np.ndarray, linear: np.ndarray, offset: np.ndarray, tree: cKDTree) -> np.ndarray:
+    """[N, 3] points moved by the mean of the similarities near them."""
+    distance, near = tree.query(points, k=NEAR, workers=1)
+    weights = _weights(distance)
+    moved = np.zeros_like(points)
+    for column in range(NEAR):  # all at once would take NEAR times the memory
+        chosen = near[:, column]
+        part = np.einsum("nij,nj->ni", linear[chosen], points) + offset[chosen]
+        moved += weights[:, column, None] * part
+    return moved

@@ -16,40 +16,51 @@ from synth.blender_scenes.skin_bake import BakedSkin
 from synth.blender_scenes.skin_tone import melanin_of
 from synth.color import linear_from_srgb
 from synth.errors import AssetError
+from synth.hairline import scalp_cover
 from synth.headmodel import HeadModel
+from synth.spec import HeadSpec
 
 _NECK_Z = (0.735, 0.775)
 _LAYOUTS = ("makehuman", "headloom")
 
 
 def with_texture(
-    baked: BakedSkin, asset: StoredAsset, model: HeadModel, atlas: SkinAtlas
+    baked: BakedSkin, atlas: SkinAtlas, *, asset: StoredAsset, spec: HeadSpec, model: HeadModel
 ) -> BakedSkin:
-    """The same skin in the colours of a user's picture.
+    """The same skin in the colours of a user's picture, which also bring lips, brows and makeup.
+
+    Only the scalp under hair is still painted, or it would shine through in the picture's colours.
 
     Args:
         baked: as the spec describes it.
+        atlas: the one that it was baked for.
         asset: a skin from the store.
-        atlas: the one that `baked` was baked for.
+        model: the head model.
 
     Raises:
         AssetError: the picture cannot be read.
     """
-    picture = read_picture(asset.path)
-    vertex_uv = _vertex_uv(model)
-    texels = _sample(picture, _texel_uv(model, atlas), asset.record.layout)
-    vertices = _sample(picture, vertex_uv, asset.record.layout)
-    if asset.record.layout == "headloom":
+    picture, layout = read_picture(asset.path), asset.record.layout
+    vertex_uv, texel_uv = _vertex_uv(model), _texel_uv(model, atlas)
+    texels, vertices = _sample(picture, texel_uv, layout), _sample(picture, vertex_uv, layout)
+    if layout == "headloom":
         below = ~_in_window(vertex_uv)
         neck = ~below & (model.canonical[:, 2] > _NECK_Z[0]) & (model.canonical[:, 2] < _NECK_Z[1])
-        body = np.median(vertices[neck], axis=0)
-        vertices[below] = body
-        texels[~_in_window(_texel_uv(model, atlas))] = body
+        vertices[below] = np.median(vertices[neck], axis=0)
+        texels[~_in_window(texel_uv)] = np.median(vertices[neck], axis=0)
+    hair = np.array(spec.hair.colour.albedo) * 0.8 + 0.02  # as on our own skin
+    scalp = scalp_cover(model.canonical, model.masks["scalp_sd"], spec.hair)
+    vertices = _mixed(vertices, hair, scalp)
+    texels = _mixed(texels, hair, atlas.sample(scalp))
     return dataclasses.replace(
         baked,
         albedo=atlas.image(np.clip(texels, 0.003, 1.0).astype(np.float32)),
         vertex_albedo=np.clip(vertices, 0.003, 1.0),
     )
+
+
+def _mixed(colour: np.ndarray, other: np.ndarray, share: np.ndarray) -> np.ndarray:
+    return colour + (other - colour) * np.clip(share, 0, 1)[:, None]
 
 
 def picture_melanin(picture: np.ndarray, layout: str, model: HeadModel) -> float:

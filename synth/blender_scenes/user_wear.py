@@ -24,6 +24,7 @@ from synth.headmodel import HeadModel, HeadShape
 _UNDER_CLOTH_M = 0.03
 """Skin this far below cloth or nearer is not built."""
 _CLEARANCE_M = 0.0015
+_LOOK_UNDER_M = 0.03
 
 
 def build_user_hair(
@@ -50,11 +51,12 @@ def build_user_garment(asset: StoredAsset, model: HeadModel, shape: HeadShape) -
         raise AssetError(f"{asset.record.asset_id}: a garment needs a surface")
     to_model = np.concatenate([_to_model(points_of(item), shape) for item in meshes])
     normals = np.concatenate([_vertex_normals(item) for item in meshes])
+    hems = np.concatenate([_border(item) for item in meshes])
     parts = sort_into_parts(objects, asset.record.materials, "clothes")
     return Clothing(
         objects=tuple(item for pieces in parts.values() for item in pieces),
         obstacles=((to_model, normals),),
-        visible_skin=_visible_skin(to_model, normals, model, shape),
+        visible_skin=_visible_skin(to_model, normals, _to_model(hems, shape), model, shape),
     )
 
 
@@ -88,14 +90,34 @@ def _vertex_normals(item: bpy.types.Object) -> np.ndarray:
     return normals.reshape(-1, 3).astype(np.float64)
 
 
+def _border(item: bpy.types.Object) -> np.ndarray:
+    """[n, 3] vertices on the open edges of a mesh."""
+    mesh = item.data
+    edge_of_corner = np.empty(len(mesh.loops), np.int32)
+    mesh.loops.foreach_get("edge_index", edge_of_corner)
+    ends = np.empty(2 * len(mesh.edges), np.int32)
+    mesh.edges.foreach_get("vertices", ends)
+    faces = np.bincount(edge_of_corner, minlength=len(mesh.edges))
+    return points_of(item)[np.unique(ends.reshape(-1, 2)[faces == 1])]
+
+
 def _visible_skin(
-    cloth: np.ndarray, normals: np.ndarray, model: HeadModel, shape: HeadShape
+    cloth: np.ndarray,
+    normals: np.ndarray,
+    hems: np.ndarray,
+    model: HeadModel,
+    shape: HeadShape,
 ) -> np.ndarray:
-    """[F] bool, the quads of the model that the cloth [N, 3] does not cover."""
+    """[F] bool, the quads of the model that the cloth [N, 3] does not cover.
+
+    Near a hem [n, 3] the skin stays: one looks under the cloth there.
+    """
     distance, nearest = cKDTree(cloth).query(shape.vertices, workers=1)
     outwards = np.einsum("ij,ij->i", cloth[nearest] - shape.vertices, shape.normals)
     same_side = np.einsum("ij,ij->i", normals[nearest], shape.normals) > 0.3
     # straight below the cloth: beside a hem the nearest cloth lies sideways
     below = (outwards > 0.7 * distance) & (outwards > _CLEARANCE_M) & (distance < _UNDER_CLOTH_M)
     hidden = below & same_side
+    if len(hems):
+        hidden &= cKDTree(hems).query(shape.vertices, workers=1)[0] > _LOOK_UNDER_M
     return ~hidden[model.faces].all(axis=1)
