@@ -26,7 +26,17 @@ from synth.ground_truth import (
 )
 from synth.landmarks import SPARSE_NAMES, Visibility
 from synth.sample import DatasetConfig, sample_head
-from synth.spec import Accessories, Expression, Gaze, Glasses, HeadPose, HeadSpec, OrbitCamera
+from synth.spec import (
+    Accessories,
+    Earrings,
+    Expression,
+    Gaze,
+    Glasses,
+    HeadPose,
+    HeadSpec,
+    Headwear,
+    OrbitCamera,
+)
 
 SIZE = 160
 FRAME = (0.30, 0.10, 0.50)
@@ -39,7 +49,7 @@ Truth = dict[str, np.ndarray]
 
 
 def everything_on_one_head() -> HeadSpec:
-    """Long hair, a beard, glasses and an open mouth, on a turned head."""
+    """Long hair, a beard, glasses, a cap, earrings and an open mouth, on a turned head."""
     spec = sample_head(DatasetConfig(size=SIZE, samples=4), 2)
     brown = replace(spec.hair.colour, melanin=0.72, albedo=(0.09, 0.05, 0.03), grey=0.0, tint=None)
     return replace(
@@ -47,9 +57,13 @@ def everything_on_one_head() -> HeadSpec:
         expression=Expression("test", {"jawOpen": 0.5, "mouthSmileLeft": 0.4}),
         gaze=Gaze(),
         pose=HeadPose(yaw_deg=12.0, pitch_deg=5.0, roll_deg=-6.0),
-        hair=replace(spec.hair, style="bob", colour=brown, strands=6000),
+        hair=replace(spec.hair, style="ponytail", colour=brown, strands=6000),
         facial_hair=replace(spec.facial_hair, beard="full", beard_density=1.0, colour=brown),
-        accessories=Accessories(glasses=Glasses("round", FRAME, 0.0012)),
+        accessories=Accessories(
+            glasses=Glasses("round", FRAME, 0.0012),
+            headwear=Headwear("cap", (0.1, 0.3, 0.2), (0.5, 0.5, 0.5)),
+            earrings=Earrings("hoop", (0.9, 0.7, 0.3), 0.025),
+        ),
         cameras=VIEWS,
         render=replace(spec.render, passes=tuple(PASSES)),
     )

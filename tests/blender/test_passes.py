@@ -57,11 +57,10 @@ def test_normals_agree_with_depth_and_with_the_mesh(result):
 
 def test_every_part_has_its_label(result):
     assert result["unlabelled"] == []
-    absent = {"headwear", "earrings"}
     counts, under = result["masks"]["counts"], result["masks"]["counts_under"]
     behind_lenses = {"sclera", "iris", "lashes"}
-    for name, count in counts.items():
-        assert (count > 0) == (name not in absent | behind_lenses) or name in behind_lenses, name
+    for name in set(counts) - behind_lenses:
+        assert counts[name] > 0, name
     for name in ("sclera", "iris", "lashes", "lips", "teeth", "tongue", "mouth", "brows"):
         assert under[name] > 0, name
     assert result["masks"]["found_without_label"] == 0
@@ -85,7 +84,7 @@ def test_coverage_is_soft_and_adds_up(result):
     masks = result["masks"]
     assert masks["coverage_agrees"] > 0.98
     assert masks["coverage_sum"] < 0.01
-    assert masks["soft_hair"] > 100
+    assert masks["soft_hair"] > 50
 
 
 def test_albedo_is_the_colour_that_was_asked_for(result):
