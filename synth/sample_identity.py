@@ -18,7 +18,7 @@ from synth.sample_draw import (
     happens,
 )
 from synth.sample_skin import sample_eyes, sample_skin
-from synth.spec import BrowShape, Eyes, Identity, Skin
+from synth.spec import BrowShape, Eyes, Identity, Skin, Teeth
 
 YOUNGEST_YEARS, OLDEST_YEARS = 20.0, 85.0
 _YOUNGEST, _OLDEST = 0.63, 0.98
@@ -168,6 +168,18 @@ def _brows(rng: np.random.Generator, female: bool) -> BrowShape:
         arch_m=float(rng.uniform(-0.0012, 0.0022) if female else rng.uniform(-0.0022, 0.0012)),
         tail_m=float(rng.uniform(-0.0028, 0.0022)),
         gap_m=float(rng.uniform(-0.0030, 0.0034)),
+    )
+
+
+def _teeth(draw: Draw, age: float) -> Teeth:
+    """Teeth darken with the years; few have a gap."""
+    rng = draw("identity.teeth")
+    return Teeth(
+        shade=float(np.clip(rng.beta(2.0, 3.5) + 0.35 * age - 0.1, 0, 1)),
+        size=float(rng.uniform(0.94, 1.06)),
+        irregularity=float(rng.beta(1.3, 3.0)),
+        gap_m=float(max(0.0, rng.uniform(-0.006, 0.0013))),
+        seed=draw.derive_seed("identity.teeth"),
     )
 
 

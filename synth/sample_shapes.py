@@ -13,7 +13,7 @@ from __future__ import annotations
 
 LIMIT = 1.1
 """Largest value of any control: the ends of MakeHuman's sliders (1) are human, beyond is not."""
-DIRECTION_LIMIT = 1.35
+DIRECTION_LIMIT = 1.5
 """Draws along a direction are uniform within plus and minus this: the diversity of a wide normal
 distribution without the tails that make caricatures."""
 
@@ -150,7 +150,7 @@ ASYMMETRIES: dict[tuple[str, ...], float] = {
 }  # fmt: skip
 """Spread of the targets that tilt a part of the face to one side."""
 
-_OPEN_EYES = {"l-eye-height1-incr": 0.30, "l-eye-height2-incr": 0.32, "l-eye-height3-incr": 0.30}
+_OPEN_EYES = {"l-eye-height1-incr": 0.25, "l-eye-height2-incr": 0.26, "l-eye-height3-incr": 0.25}
 """The base mesh has its upper lids half over the iris; these lift them to a rested look."""
 
 SEX_MEANS: dict[str, dict[str, float]] = {

@@ -31,6 +31,7 @@ from synth.spec_person import (
     Makeup,
     Rgb,
     Skin,
+    Teeth,
 )
 from synth.spec_scene import AreaLight, Light, OrbitCamera, RenderSettings, Sky
 from synth.spec_wear import (
@@ -79,6 +80,7 @@ __all__ = [
     "Rgb",
     "Skin",
     "Sky",
+    "Teeth",
     "UserParts",
 ]
 
