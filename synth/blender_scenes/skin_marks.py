@@ -28,9 +28,9 @@ def _add_unevenness(texels: Texels) -> None:
     amount = skin.mottle * bare
     worn = 1 + 0.8 * max(0.0, skin.wrinkles - 0.3)
     ruddy = 0.6 + 0.9 * texels["cheek"] + 0.5 * texels["porous"]
-    texels["blood"] += amount * ruddy * (0.060 * texels.blots + 0.035 * texels.fine)
+    texels["blood"] += amount * ruddy * (0.065 * texels.blots + 0.060 * texels.fine)
     spread = 0.75 * melanin_contrast(skin.melanin) * worn
-    texels["melanin"] += amount * spread * (0.018 * texels.medium + 0.014 * texels.fine)
+    texels["melanin"] += amount * spread * (0.022 * texels.medium + 0.022 * texels.fine)
     pores = texels.atlas.pores * texels["porous"] * bare * (0.3 + skin.pores) * texels.resolved
     texels["pores"] = pores
     texels["melanin"] += 0.035 * melanin_contrast(skin.melanin) * pores
@@ -42,13 +42,14 @@ def _add_dots(texels: Texels) -> None:
     freckly, sunned = texels["freckly"] * texels.bare, texels["sunned"] * texels.bare
     anywhere = 0.6 * texels.bare
     light = 1 - skin.melanin
+    pale = melanin_contrast(skin.melanin)
     layers = (
         # name, count, radii, density, melanin, blood, height
         ("freckles", 3200 * skin.freckles, (0.0004, 0.0014), freckly, 0.27 * light, 0.06, 0.0),
         ("freckles_faint", 900 * skin.freckles, (0.0010, 0.0024), freckly, 0.09 * light, 0.0, 0.0),
-        ("moles", 5 + 45 * skin.moles, (0.0005, 0.0013), anywhere, 0.42, 0.0, 0.00010),
-        ("mole_raised", 5 * skin.moles, (0.0014, 0.0023), anywhere, 0.30, 0.15, 0.00070),
-        ("spots", 90 * skin.spots, (0.0007, 0.0020), 0.3 * anywhere + 0.7 * freckly,
+        ("moles", 12 + 110 * skin.moles, (0.0005, 0.0015), anywhere, 0.42 * pale, 0.0, 0.00010),
+        ("mole_raised", 10 * skin.moles, (0.0014, 0.0023), anywhere, 0.30 * pale, 0.15, 0.00070),
+        ("spots", 200 * skin.spots, (0.0007, 0.0020), 0.3 * anywhere + 0.7 * freckly,
          0.0, 0.32, 0.0),
         ("age_spots", 130 * skin.age_spots, (0.0014, 0.0042), sunned, 0.13 * light + 0.03, 0.0,
          0.0),

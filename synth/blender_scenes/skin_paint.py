@@ -75,7 +75,8 @@ def _paint_lips(colour: np.ndarray, texels: Texels) -> None:
     skin, where = texels.skin, texels.where("lips")
     fine, medium = texels.fine[where], texels.medium[where]
     x, z = texels.x[where], texels.z[where]
-    cover = smoothstep(0.10, 1.00, texels["lips"][where] + 0.07 * fine * texels.resolved)
+    outline = texels["lips"][where] * _vermilion(x, z)
+    cover = smoothstep(0.10, 1.00, outline + 0.07 * fine * texels.resolved)
     lower = smoothstep(_SEAM_Z + 0.0008, _SEAM_Z - 0.0008, z)
     from_seam = np.abs(z - _SEAM_Z) / np.where(lower > 0.5, 0.0125, 0.0095)
     melanin = skin.melanin
@@ -95,8 +96,19 @@ def _paint_lips(colour: np.ndarray, texels: Texels) -> None:
     share = (cover * opacity)[:, None]
     colour[where] = colour[where] * (1 - share) + lips * share
     if skin.makeup.lipstick is not None:
-        crisp = smoothstep(0.40, 0.70, texels["lips"][where] + 0.03 * fine)
+        crisp = smoothstep(0.40, 0.70, outline + 0.03 * fine)
         _blend_at(colour, where, crisp * skin.makeup.lipstick_opacity, skin.makeup.lipstick)
+
+
+def _vermilion(x: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """[n] in [0, 1]: the red of the lips, with Cupid's bow and thin ends, within their geometry."""
+    side = np.abs(x)
+    bow = 0.0010 * np.exp(-(((side - 0.0052) / 0.0032) ** 2)) - 0.0006 * np.exp(
+        -((x / 0.0026) ** 2)
+    )
+    top = 0.8322 + bow - 9.5 * np.maximum(side - 0.006, 0) ** 2 - 0.06 * side
+    bottom = 0.8112 + 13.0 * np.maximum(side - 0.008, 0) ** 2
+    return smoothstep(0.0006, -0.0006, z - top) * smoothstep(-0.0008, 0.0008, z - bottom)
 
 
 def _blend_at(colour, where, share, other) -> None:
@@ -154,7 +166,7 @@ def _paint_eyes(colour: np.ndarray, texels: Texels) -> None:
         above = upper / (0.0085 + 0.003 * smoothstep(0.030, 0.045, side))
         cover = smoothstep(1.15, 0.35, above) * smoothstep(-0.0003, 0.0003, upper)
         cover = np.maximum(cover, 0.35 * smoothstep(0.0022, 0.0004, lower) * (lower > 0))
-        share = cover * makeup.eyeshadow_opacity * (1 + 0.08 * fine)
+        share = cover * makeup.eyeshadow_opacity * (1 + 0.05 * fine) * texels["lid_middle"][near]
         _blend_at(colour, near, share, makeup.eyeshadow)
     if makeup.eyeliner > 0:
         wide = 0.0007 + 0.0009 * smoothstep(0.022, 0.046, side)

@@ -19,7 +19,7 @@ from synth.headmodel import HeadModel
 from synth.headmodel_masks import smoothstep
 from synth.rng import stream
 
-REGIONS_VERSION = 1
+REGIONS_VERSION = 2
 """Raised whenever a zone changes; part of the cache file's name."""
 
 NOISE_PER_METRE = {"broad": 18.0, "patches": 60.0, "blots": 150.0}
@@ -35,7 +35,8 @@ class SkinRegions:
 
     Attributes:
         zones: [V] float32 each, amounts in [0, 1]; `upper_lid` and `lower_lid` are distances from
-            the front edge of that lid in metres, at most `FAR_M`.
+            the front edge of that lid in metres, at most `FAR_M`, and `lid_middle` falls to 0
+            towards the corners of the eye.
         noise: [4, V] float32 each, patterns of unit deviation by the names of `NOISE_PER_METRE`.
     """
 
@@ -154,7 +155,7 @@ def _face_zones(model: HeadModel) -> dict[str, np.ndarray]:
 def _lid_zones(model: HeadModel) -> dict[str, np.ndarray]:
     count = len(model.canonical)
     upper, lower = np.full(count, FAR_M), np.full(count, FAR_M)
-    waterline = np.zeros(count)
+    waterline, middle = np.zeros(count), np.zeros(count)
     for rim in eye_rims(model):
         points = model.canonical[rim.rings]
         steps = np.linalg.norm(np.diff(points, axis=0), axis=2)
@@ -163,10 +164,17 @@ def _lid_zones(model: HeadModel) -> dict[str, np.ndarray]:
         rows = np.arange(INNER_RINGS + OUTER_RINGS + 1)
         margin = smoothstep(INNER_RINGS + 2.5, INNER_RINGS - 1.0, rows)
         waterline[rim.rings] = np.broadcast_to(margin[:, None], rim.rings.shape)
+        column = np.arange(rim.rings.shape[1])
+        to_corner = np.minimum(
+            np.abs(column - rim.outer_corner), np.minimum(column, len(column) - column)
+        )
+        middle[rim.rings] = smoothstep(0, 11, to_corner)[None, :]
         ramp = np.minimum(from_edge, FAR_M)
         upper[rim.rings[:, rim.upper]] = ramp[:, rim.upper]
         lower[rim.rings[:, ~rim.upper]] = ramp[:, ~rim.upper]
-    return {"upper_lid": upper, "lower_lid": lower, "waterline": waterline}
+    return {
+        "upper_lid": upper, "lower_lid": lower, "waterline": waterline, "lid_middle": middle,
+    }  # fmt: skip
 
 
 def _cavity(model: HeadModel) -> np.ndarray:

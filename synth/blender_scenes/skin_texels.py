@@ -14,7 +14,7 @@ from synth.spec import HeadSpec
 
 _ZONES = (
     "lips", "mouth", "waterline", "upper_lid", "lower_lid", "porous", "freckly", "sunned", "tzone",
-    "cavity", "face", "cheek", "jaw",
+    "cavity", "face", "cheek", "jaw", "lid_middle",
 )  # fmt: skip
 _FINEST_TEXEL_M = 0.00045
 """What is a millimetre wide fades out where texels are coarser, or it would alias into a grid."""
