@@ -76,14 +76,19 @@ def bake_skin(
         height_m=atlas.image(texels["height"]),
         roughness=atlas.image(np.clip(texels["roughness"], 0.12, 0.9), background=0.5),
         specular=atlas.image(specular, background=0.4),
-        vertex_albedo=_vertex_albedo(amounts, look_up, model),
+        vertex_albedo=_vertex_albedo(spec, amounts, look_up, layers["scalp"], model),
         vertex_roughness=roughness,
     )
 
 
-def _vertex_albedo(amounts, look_up: SkinColour, model: HeadModel) -> np.ndarray:
+def _vertex_albedo(
+    spec: HeadSpec, amounts, look_up: SkinColour, scalp: np.ndarray, model: HeadModel
+) -> np.ndarray:
     colour = look_up(amounts.melanin, amounts.blood)
     _tint_veins(colour, amounts.veins)
+    # a strip of the back of the head lies outside the atlas
+    hair = np.array(spec.hair.colour.albedo, np.float32) * 0.8 + 0.02
+    colour = colour + (hair - colour) * scalp[:, None]
     inside = model.masks["mouth"][:, None]
     return colour * (1 - inside) + skin_paint.MOUTH_COLOUR * inside
 
