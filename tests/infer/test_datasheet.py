@@ -177,6 +177,8 @@ def test_heads_are_found_again(dataset):
     assert sum(facts.splits.values()) == 6
     assert facts.counts("accessories.glasses.shape").keys() <= {"round", "oval", "rectangle",
                                                                "browline"}  # fmt: skip
+    bare = sum(head.spec.accessories.glasses is None for head in dataset.heads())
+    assert bare and facts.counts("accessories.glasses") == {"none": bare}
     assert len(facts.cameras) == 48
 
 
