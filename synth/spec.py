@@ -36,10 +36,12 @@ from synth.spec_person import (
 from synth.spec_scene import AreaLight, Light, OrbitCamera, RenderSettings, Sky
 from synth.spec_wear import (
     EARRINGS,
+    FABRICS,
     GARMENTS,
     GLASSES_SHAPES,
     HEADWEAR,
     PATTERNS,
+    UNDER_GARMENTS,
     Accessories,
     Clothes,
     Earrings,
@@ -50,12 +52,14 @@ from synth.spec_wear import (
 __all__ = [
     "BEARD_STYLES",
     "EARRINGS",
+    "FABRICS",
     "GARMENTS",
     "GLASSES_SHAPES",
     "HAIR_STYLES",
     "HEADWEAR",
     "PATTERNS",
     "SCHEMA",
+    "UNDER_GARMENTS",
     "Accessories",
     "AreaLight",
     "AssetRef",

@@ -60,6 +60,11 @@ class Clothes:
         check_known("clothes.pattern", self.pattern, PATTERNS)
         check_known("clothes.fabric", self.fabric, FABRICS)
         check_known("clothes.under", self.under, UNDER_GARMENTS)
+        if self.garment in ("cardigan", "blazer") and self.under == "none":
+            raise SpecError(
+                f"clothes.under 'none': a {self.garment} is worn over something; use one of "
+                f"{', '.join(name for name in UNDER_GARMENTS if name != 'none')}"
+            )
         for name in ("fit", "opening"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SpecError(f"clothes.{name} {getattr(self, name)} is not in [0, 1]")

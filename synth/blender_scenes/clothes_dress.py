@@ -25,6 +25,8 @@ from synth.headmodel_masks import smoothstep
 from synth.rng import stream
 from synth.spec import Clothes
 
+_RAGLAN = ("tee", "v_neck", "sweater", "hoodie")
+"""Garments whose sleeves reach the neck when they have a colour of their own."""
 _SKIN_UNDER_EDGE_M = 0.012
 """Skin is kept this far below the neckline, so that no gap opens at the edge."""
 _UNDER_HIDDEN_M = 0.035
@@ -102,7 +104,8 @@ def dress(clothes: Clothes, model: HeadModel, shape: HeadShape) -> Dressed:
     wardrobe = _Wardrobe(model, shape, sleeves=cut.sleeve is not None)
     rng = stream(clothes.cloth_seed, 0, "clothes.folds")
     neckline = cut.neckline(clothes.opening)
-    sleeve = "raglan" if clothes.pattern == "colour_block" and cut.sleeve else cut.sleeve
+    raglan = clothes.pattern == "colour_block" and clothes.garment in _RAGLAN
+    sleeve = "raglan" if raglan else cut.sleeve
     edge_lift = 1.0 if clothes.garment in ("blazer", "cardigan") else 0.35
     garment = wardrobe.sew(cloth_of(clothes), neckline, sleeve, rng, edge_lift)
     surface = Collider.of(garment.vertices, garment.normals)

@@ -16,8 +16,8 @@ from synth.spec import Clothes, Rgb
 PATTERN_PIXELS = 256
 PRINT_TILE_REPEATS = 6.0
 """A tile of a print holds about this many motifs along a side."""
-GRAPHIC_SIDE_M = 0.24
-GRAPHIC_BELOW_NECK_M = 0.045
+GRAPHIC_SIDE_M = 0.30
+GRAPHIC_BELOW_NECK_M = 0.0
 """Side of a chest graphic, and how far below the neckline its upper edge lies."""
 _SUPERSAMPLE = 2
 
