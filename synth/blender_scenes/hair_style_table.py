@@ -86,7 +86,7 @@ STYLES: dict[str, HairStyle] = {
                 top_m=0.030, side_m=0.014, nape_m=0.006, fade_low_m=0.92, fade_high_m=0.985
             ),
             bundle=Bundle(clump=0.45, spread_m=0.0009),
-            locks=Locks(count=170, pull=0.4, bend_m=0.0012),
+            locks=Locks(count=170, pull=0.4, bend_m=0.0012, shade=0.18),
             softness_m=0.024,
             ragged_m=0.004,
             radius_m=0.00013,
@@ -127,7 +127,7 @@ STYLES: dict[str, HairStyle] = {
                 fade_high_m=0.985,
             ),
             bundle=Bundle(clump=0.6, point=0.25),
-            locks=Locks(count=200, pull=0.6, power=1.1, bend_m=0.002, uneven=0.12),
+            locks=Locks(count=200, pull=0.6, power=1.1, bend_m=0.002, uneven=0.12, shade=0.18),
         ),
         HairStyle(
             "quiff",
@@ -158,7 +158,7 @@ STYLES: dict[str, HairStyle] = {
                 jitter=0.05,
             ),
             bundle=Bundle(clump=0.6, point=0.2),
-            locks=Locks(count=110, pull=0.65, power=1.2, bend_m=0.0022, uneven=0.08),
+            locks=Locks(count=110, pull=0.65, power=1.2, bend_m=0.0022, uneven=0.08, shade=0.18),
         ),
         HairStyle(
             "side_part",
@@ -189,7 +189,7 @@ STYLES: dict[str, HairStyle] = {
                 jitter=0.05,
             ),
             bundle=Bundle(clump=0.55, point=0.2),
-            locks=Locks(count=110, pull=0.55, power=1.2, bend_m=0.0022, uneven=0.08),
+            locks=Locks(count=110, pull=0.55, power=1.2, bend_m=0.0022, uneven=0.08, shade=0.18),
             parted=True,
         ),
         HairStyle(
@@ -222,7 +222,7 @@ STYLES: dict[str, HairStyle] = {
                 jitter=0.06,
             ),
             bundle=Bundle(clump=0.55, point=0.2),
-            locks=Locks(count=100, pull=0.6, power=1.1, bend_m=0.004, uneven=0.10),
+            locks=Locks(count=100, pull=0.6, power=1.1, bend_m=0.004, uneven=0.10, shade=0.18),
             parted=True,
         ),
         HairStyle(

@@ -99,7 +99,7 @@ class Locks:
     power: float = 1.4
     bend_m: float = 0.002
     uneven: float = 0.06
-    shade: float = 0.28
+    shade: float = 0.24
 
 
 @dataclass(frozen=True)
