@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from synth.errors import SpecError
 from synth.spec_person import Rgb, check_known
 
 GARMENTS = (
@@ -61,13 +60,13 @@ class Clothes:
         check_known("clothes.fabric", self.fabric, FABRICS)
         check_known("clothes.under", self.under, UNDER_GARMENTS)
         if self.garment in ("cardigan", "blazer") and self.under == "none":
-            raise SpecError(
+            raise ValueError(
                 f"clothes.under 'none': a {self.garment} is worn over something; use one of "
                 f"{', '.join(name for name in UNDER_GARMENTS if name != 'none')}"
             )
         for name in ("fit", "opening"):
             if not 0 <= getattr(self, name) <= 1:
-                raise SpecError(f"clothes.{name} {getattr(self, name)} is not in [0, 1]")
+                raise ValueError(f"clothes.{name} {getattr(self, name)} is not in [0, 1]")
 
 
 @dataclass(frozen=True)
