@@ -30,7 +30,7 @@ ROLLS_DEG = tuple(range(0, 360, 45))
 MAX_RESIDUAL = 0.055
 """Median distance in scene units (11 mm) between landmarks and where they belong, above which what
 was found is no face: the back of a head fits worse."""
-_ROUNDS = 2
+_MOST_ROUNDS, _SETTLED_DEG = 4, 3.0
 _CLOSE_VIEWS = ((-90.0, 0.0), (-115.0, 5.0), (-65.0, 5.0), (-90.0, 20.0), (-90.0, -15.0))
 _MIN_POINTS = 12
 _BACKGROUND = 0.25  # linear
@@ -67,19 +67,18 @@ def find_head(look: Look, finder: FaceFinder, rotation: np.ndarray | None = None
         turn = np.eye(4)
         turn[:3, :3] = rotation
         fitted, _ = look(None, ())
-        found = _search(look, finder, turn @ fitted, _upright_cameras())
+        searches = ((turn @ fitted, _upright_cameras()),)
     else:
-        found = _search(look, finder, None, _upright_cameras()) or _search(
-            look, finder, None, _all_cameras()
-        )
-    if found is None:
-        raise InputError(
-            "no face was found on it from any side; give its alignment in the manifest "
-            "(align: {landmarks: ...} or {matrix: ...}, see docs/assets.md)"
-        )
-    for _ in range(_ROUNDS):
-        found = _refine(look, finder, found) or found
-    return found
+        searches = ((None, _upright_cameras()), (None, _all_cameras()))
+    for matrix, cameras in searches:
+        guess = _search(look, finder, matrix, cameras)
+        found = None if guess is None else _settle(look, finder, guess)
+        if found is not None:
+            return found
+    raise InputError(
+        "no face was found on it from any side; give its alignment in the manifest "
+        "(align: {landmarks: ...} or {matrix: ...}, see docs/assets.md)"
+    )
 
 
 def _search(
@@ -101,6 +100,26 @@ def _search(
                 if head is not None and (best is None or head.residual < best.residual):
                     best = head
     return best
+
+
+def _settle(look: Look, finder: FaceFinder, guess: FoundHead) -> FoundHead | None:
+    """Look closer until the frame stays where it is; None if it never does, as around something
+    that only looked like a face from one side."""
+    for _ in range(_MOST_ROUNDS):
+        found = _refine(look, finder, guess)
+        if found is None:
+            return None
+        if _angle_deg(found.canonical_from_asset, guess.canonical_from_asset) < _SETTLED_DEG:
+            return found
+        guess = found
+    return None
+
+
+def _angle_deg(first: np.ndarray, second: np.ndarray) -> float:
+    """Angle between the rotations of two similarities [4, 4]."""
+    turns = [m[:3, :3] / np.cbrt(np.linalg.det(m[:3, :3])) for m in (first, second)]
+    cosine = (np.trace(turns[0] @ turns[1].T) - 1) / 2
+    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
 
 
 def _refine(look: Look, finder: FaceFinder, found: FoundHead) -> FoundHead | None:

@@ -33,6 +33,9 @@ FACE_LANDMARKS = tuple(
 """What a head is aligned by: places that mediapipe finds and that hair seldom hides. Not the brows:
 on a head without painted ones mediapipe puts them a centimetre too low."""
 
+_MIRRORED = 0.4
+_UNLIKE_A_HEAD = 0.15
+"""Median distance of given landmarks from where they belong, relative to their extent."""
 _AXES = {
     "+X": (1, 0, 0), "-X": (-1, 0, 0), "+Y": (0, 1, 0), "-Y": (0, -1, 0), "+Z": (0, 0, 1),
     "-Z": (0, 0, -1),
@@ -111,13 +114,7 @@ class Alignment:
             wanted = np.array([CANONICAL[name] for name in self.landmarks])
             target = apply(target_from_template, wanted)
             matrix, residual = fit_similarity(np.array(list(self.landmarks.values())), target)
-            size = np.ptp(target, axis=0).max()
-            if np.median(residual) > 0.15 * size:
-                worst = list(self.landmarks)[int(residual.argmax())]
-                raise AssetError(
-                    f"align.landmarks: they do not lie as on a head, the worst is {worst!r}; "
-                    "left is the subject's left, coordinates are those Blender shows"
-                )
+            self._check_fit(target, residual)
             return matrix
         if self.scale is None:
             raise ValueError("an automatic alignment has no matrix of its own")
@@ -125,6 +122,23 @@ class Alignment:
         matrix[:3, :3] = self.scale * self.rotation()
         matrix[:3, 3] = -matrix[:3, :3] @ np.array(self.origin)
         return matrix
+
+
+    def _check_fit(self, target: np.ndarray, residual: np.ndarray) -> None:
+        """Raise `AssetError` for landmarks that lie otherwise than on a head, or mirrored."""
+        assert self.landmarks is not None
+        points = np.array(list(self.landmarks.values()))
+        _, mirrored = fit_similarity(points, target * np.array([-1.0, 1.0, 1.0]))
+        if mirrored.mean() < _MIRRORED * residual.mean():
+            raise AssetError(
+                "align.landmarks: left and right seem exchanged; left is the subject's left"
+            )
+        if np.median(residual) > _UNLIKE_A_HEAD * np.ptp(target, axis=0).max():
+            worst = list(self.landmarks)[int(residual.argmax())]
+            raise AssetError(
+                f"align.landmarks: they do not lie as on a head, the worst is {worst!r}; "
+                "coordinates are those Blender shows"
+            )
 
 
 def world_from_template() -> np.ndarray:

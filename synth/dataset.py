@@ -127,9 +127,10 @@ class Dataset:
             return dataset
         dataset = cls.open(root)
         dataset.require_config(config)
+        changed = config != dataset.config
+        dataset.config = config
         dataset.check_sampler()
-        if config != dataset.config:
-            dataset.config = config
+        if changed:
             dataset._save()
         return dataset
 
@@ -145,8 +146,9 @@ class Dataset:
             return cls(root, config, {"dataset_id": dataset_id(config), "assets": []})
         dataset = cls.open(root)
         dataset.require_config(config)
+        dataset.config = config
         dataset.check_sampler()
-        return cls(root, config, dataset._header)
+        return dataset
 
     @classmethod
     def open(cls, root: str | Path) -> Dataset:
