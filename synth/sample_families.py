@@ -34,8 +34,8 @@ FAMILIES: dict[str, Ranges] = {
     },
     "serious": {"browDown": (0.15, 0.50), "mouthPress": (0.10, 0.40), "eyeSquint": (0.0, 0.2)},
     "angry": {
-        "browDown": (0.55, 0.95), "eyeSquint": (0.15, 0.40), "noseSneer": (0.10, 0.45),
-        "mouthPress": (0.20, 0.60), "mouthFrown": (0.10, 0.35), "jawForward": (0.0, 0.3),
+        "browDown": (0.60, 1.0), "eyeSquint": (0.30, 0.60), "noseSneer": (0.15, 0.50),
+        "mouthPress": (0.20, 0.60), "mouthFrown": (0.15, 0.45), "jawForward": (0.0, 0.3),
     },
     "shout": {
         "browDown": (0.50, 0.90), "noseSneer": (0.30, 0.65), "jawOpen": (0.25, 0.50),
@@ -56,7 +56,7 @@ FAMILIES: dict[str, Ranges] = {
         "cheekSquint": (0.20, 0.50),
     },
     "sad": {
-        "browInnerUp": (0.45, 0.95), "mouthFrown": (0.30, 0.75), "mouthShrugLower": (0.10, 0.45),
+        "browInnerUp": (0.50, 1.0), "mouthFrown": (0.40, 0.85), "mouthShrugLower": (0.10, 0.45),
         "browDown": (0.05, 0.20), "eyeSquint": (0.05, 0.25), "eyeLookDown": (0.05, 0.30),
     },
     "squint": {"eyeSquint": (0.50, 0.95), "cheekSquint": (0.25, 0.60), "browDown": (0.10, 0.35)},

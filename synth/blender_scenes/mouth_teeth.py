@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from synth.blender_scenes.head import compact
 from synth.headmodel import HeadModel, HeadShape
 from synth.rng import stream
 from synth.spec import Teeth
@@ -320,7 +319,8 @@ def tongue(
     model: HeadModel, rest: HeadShape, shape: HeadShape, jaw: Arch
 ) -> tuple[np.ndarray, np.ndarray]:
     """The tongue: it lies flat in the lower arch and sinks with the jaw."""
-    used, faces = compact(model.groups["helper-tongue"])
+    used, faces = np.unique(model.groups["helper-tongue"], return_inverse=True)
+    faces = faces.reshape(-1, 4)
     head = shape.model_from_rest_head
     points = _undone(shape.base_vertices[used], head)
     drop = _undone(jaw.moved(jaw.point(np.zeros(1))), head)[0] - jaw.point(np.zeros(1))[0]
