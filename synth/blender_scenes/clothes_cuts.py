@@ -24,8 +24,8 @@ class Cut:
         closed, opened: the neckline at `Clothes.opening` 0 and 1.
         cloth: how it lies at `Clothes.fit` 0.5 and `Clothes.wrinkles` 1.
         sleeve: see `clothes_geometry.SLEEVES`; None has no sleeves.
-        edge_lift: how far its edge stands off, as a part of the whole offset; a rib hugs the skin.
         buttons: whether it is closed to the collar below a small opening.
+        edge_lift: how far its edge stands off, as a part of the whole offset; a rib hugs the skin.
     """
 
     closed: Neckline
@@ -33,6 +33,7 @@ class Cut:
     cloth: Cloth
     sleeve: str | None = "set_in"
     buttons: bool = False
+    edge_lift: float = 0.35
 
     def neckline(self, opening: float) -> Neckline:
         """The neckline of a garment that is open that far, 0 ... 1."""
@@ -93,10 +94,11 @@ CUTS = {
     ),
     "cardigan": Cut(
         Neckline(-0.002, 0.004, 0.130, 0.074), Neckline(-0.002, 0.004, 0.250, 0.080),
-        Cloth(0.013, 0.008, 0.011, stretch=1.03, stiffness=0.05, folding=_KNIT),
+        Cloth(0.013, 0.008, 0.014, stretch=1.03, stiffness=0.05, folding=_KNIT), edge_lift=1.0,
     ),
     "blazer": Cut(
-        Neckline(-0.004, 0.006, 0.165, 0.085), Neckline(-0.004, 0.006, 0.225, 0.088), _JACKET
+        Neckline(-0.004, 0.006, 0.165, 0.085), Neckline(-0.004, 0.006, 0.225, 0.088), _JACKET,
+        edge_lift=1.0,
     ),
 }  # fmt: skip
 """Every garment of `synth.spec.GARMENTS`."""

@@ -46,7 +46,6 @@ class ClothMesh:
         subdivision: to the fine mesh.
         fine_quads: [4 q, 4] int.
         fine_canonical: [N, 3] metres.
-        fine_average: [N, N] sparse, the mean of the neighbours on the fine mesh.
     """
 
     body: np.ndarray
@@ -60,7 +59,6 @@ class ClothMesh:
     subdivision: SparseRows
     fine_quads: np.ndarray
     fine_canonical: np.ndarray
-    fine_average: sparse.csr_matrix
 
 
 @functools.lru_cache(maxsize=2)
@@ -91,7 +89,6 @@ def cloth_mesh(model: HeadModel) -> ClothMesh:
         subdivision=subdivision,
         fine_quads=fine_quads,
         fine_canonical=fine_canonical,
-        fine_average=neighbour_average(fine_quads, len(fine_canonical)),
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from synth.blender_scenes.clothes_drape import Collider
-from synth.blender_scenes.clothes_sheet import Frames, Part, join, lie_on, thicken, unit
+from synth.blender_scenes.clothes_sheet import Part, join, lie_on, thicken, unit
 
 _STRIP_ROWS, _STRIP_COLUMNS = 60, 7
 _FRONT_HALF_WIDTH_M = 0.14
@@ -134,14 +134,6 @@ def hanging_path(
     path[0] = start
     path[1] = (start + path[2]) / 2
     return path
-
-
-def along_edge(
-    frames: Frames, lengths: np.ndarray, inward_m: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Positions and normals [B, 3] at lengths along an edge, `inward_m` into the cloth."""
-    at = frames.at(lengths)
-    return at.points - at.along * inward_m, at.out
 
 
 def _tube_faces(rings: int, sides: int) -> np.ndarray:
