@@ -25,8 +25,8 @@ def read_exr(path: Path) -> dict[str, np.ndarray]:
         path: the file.
 
     Returns:
-        Channel name (for example "ViewLayer.Combined.R") -> [H, W] array of the stored type,
-        the first row is the top of the picture.
+        Channel name (for example "ViewLayer.Combined.R") -> [H, W] read-only array of the stored
+        type, the first row is the top of the picture.
 
     Raises:
         RenderError: another kind of EXR, or a truncated file.
@@ -87,11 +87,14 @@ def _read_rows(
 ) -> dict[str, np.ndarray]:
     x_min, y_min, x_max, y_max = window
     width, height = x_max - x_min + 1, y_max - y_min + 1
-    images = {name: np.empty((height, width), dtype) for name, dtype in channels}
-    for offset in struct.unpack_from(f"<{height}Q", data, position):
-        row, _ = struct.unpack_from("<ii", data, offset)
-        start = offset + 8
-        for name, dtype in channels:
-            images[name][row - y_min] = np.frombuffer(data, dtype, width, start)
-            start += width * dtype.itemsize
+    offsets = np.frombuffer(data, "<u8", height, position).astype(np.int64)
+    stride = 8 + width * sum(dtype.itemsize for _, dtype in channels)
+    # Blender writes the rows one after another, so every channel is a view with a row stride.
+    if (np.diff(offsets) != stride).any() or offsets[-1] + stride > len(data):
+        raise ValueError("rows are missing or out of order")
+    images, start = {}, int(offsets[0]) + 8
+    for name, dtype in channels:
+        strides = (stride, dtype.itemsize)
+        images[name] = np.ndarray((height, width), dtype, data, start, strides)
+        start += width * dtype.itemsize
     return images

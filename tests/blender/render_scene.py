@@ -113,7 +113,7 @@ def brightest_azimuth(column: int, rotation_deg: float) -> dict:
     image.filepath_raw = str(image_path)
     image.file_format = "OPEN_EXR"
     image.save()
-    lights.resolve = lambda asset_id: image_path
+    lights.resolve = lambda *_: image_path
     lights.add_lights(SimpleNamespace(light=Light("hdri", "bpy:test", rotation_deg)))
     material = bpy.data.materials.new("white")
     material.use_nodes = True
