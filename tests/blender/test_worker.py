@@ -14,12 +14,18 @@ import numpy as np
 import pytest
 
 from synth.errors import AssetError, RenderCrashed, RenderError, SpecError
+from synth.ground_truth import PASSES, stored_passes
+from synth.headmodel import HeadModel
+from synth.landmarks import SPARSE_NAMES, locate
 from synth.launch import render_shard
-from synth.record import ShardReader
+from synth.record import HeadRecord, ShardReader
 from synth.sample import DatasetConfig, ViewsConfig, sample_head
 
 CONFIG = DatasetConfig(
-    size=32, samples=2, views=ViewsConfig(canonical=False, random=2, random_elevation_deg=(0, 20))
+    size=32,
+    samples=2,
+    views=ViewsConfig(canonical=False, random=2, random_elevation_deg=(0, 20)),
+    passes=tuple(PASSES),
 )
 
 
@@ -35,8 +41,28 @@ def test_two_processes_with_other_threads_give_equal_pixels(tmp_path):
     assert first.meta["pixel_sha256"] == second.meta["pixel_sha256"]
     assert len(set(first.meta["pixel_sha256"])) == 2
     assert not np.array_equal(first.rgba(0), np.zeros_like(first.rgba(0)))
+    check_ground_truth(first, second)
     stages = first.meta["timings_s"]
     assert stages["head_s"] >= stages["build_s"] + stages["render_s"] > 0
+
+
+def check_ground_truth(first: HeadRecord, second: HeadRecord) -> None:
+    """Every pass is in the shard, equal in both, and tells of the same head as spec and cameras."""
+    assert {*first.passes, "landmarks"} == set(stored_passes(PASSES))
+    for name in set(PASSES) - {"landmarks"}:
+        one, other = first.pass_image(name, 1), second.pass_image(name, 1)
+        assert np.array_equal(one, other, equal_nan=one.dtype != np.uint8), name
+    spec, model = first.spec, HeadModel.load()
+    shape = model.shape(spec.identity, spec.expression, spec.pose)
+    expected = locate(spec, model, shape)
+    assert np.abs(first.landmarks.sparse - expected.sparse).max() < 1e-5
+    assert np.array_equal(first.landmarks.dense_visibility, second.landmarks.dense_visibility)
+    assert first.landmarks.sparse_visibility.shape == (2, len(SPARSE_NAMES))
+    pose = first.meta["head"]
+    world_from_head = np.array(pose["world_from_head"])
+    assert np.allclose(world_from_head, shape.world_from_model @ shape.model_from_rest_head)
+    scale = np.cbrt(np.linalg.det(world_from_head[:3, :3]))
+    assert scale == pytest.approx(pose["units_per_metre"]) == shape.units_per_metre
 
 
 PARENT = """
