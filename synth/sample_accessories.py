@@ -55,7 +55,7 @@ class AccessoriesConfig:
     female_headwear: float = 0.16
     male_headwear: float = 0.15
     female_headwear_kinds: Weights = field(
-        default_factory=lambda: {"beanie": 0.3, "cap": 0.16, "bucket_hat": 0.16, "headscarf": 0.0}
+        default_factory=lambda: {"beanie": 0.3, "cap": 0.16, "bucket_hat": 0.16, "headscarf": 0.38}
     )
     male_headwear_kinds: Weights = field(
         default_factory=lambda: {"beanie": 0.42, "cap": 0.42, "bucket_hat": 0.16}

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from synth.headmodel import HeadModel
-
 _PROFILE_SIDES = 16
 
 
@@ -42,17 +40,18 @@ def transform(target_from_source: np.ndarray, points: np.ndarray) -> np.ndarray:
     return points @ target_from_source[:3, :3].T + target_from_source[:3, 3]
 
 
-def anchored(canonical: np.ndarray, model: HeadModel, skin: np.ndarray) -> np.ndarray:
-    """Canonical points [n, 3] on a head, moved like the vertices nearest to them.
+def anchored(points: np.ndarray, canonical: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """Points [n, 3] near the canonical head, moved like the vertices nearest to them.
 
     Args:
-        skin: [V, 3] the head's vertices, in the frame that is wanted.
+        canonical: [V, 3] the model's canonical vertices.
+        skin: [V, 3] this head's vertices, in the frame that is wanted.
     """
-    distance, nearest = cKDTree(model.canonical).query(canonical, k=6)
+    distance, nearest = cKDTree(canonical).query(points, k=6)
     weight = 1.0 / (distance + 0.001) ** 2
     weight /= weight.sum(axis=1, keepdims=True)
-    moved = skin[nearest] - model.canonical[nearest]
-    return canonical + (moved * weight[..., None]).sum(axis=1)
+    moved = skin[nearest] - canonical[nearest]
+    return points + (moved * weight[..., None]).sum(axis=1)
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ from synth.blender_scenes.hair import (
     build_lashes,
     head_surface,
 )
-from synth.blender_scenes.headwear import build_headwear
+from synth.blender_scenes.headwear import build_headwear, pressed_shape
 from synth.blender_scenes.lights import add_lights
 from synth.blender_scenes.mouth import build_mouth
 from synth.blender_scenes.passes_labels import label_parts
@@ -86,6 +86,7 @@ def build_head(spec: HeadSpec, store: Path | None = None) -> BuiltHead:
     with clock("shape"):
         model = HeadModel.load()
         shape = model.shape(spec.identity, spec.expression, spec.pose)
+        shape = pressed_shape(spec, model, shape)
     parts: dict[str, tuple[bpy.types.Object, ...]] = {}
     with clock("clothes"):
         if "garment" in users:

@@ -40,7 +40,7 @@ def earring_parts(
     """
     parts = []
     for side, sign in (("left", 1.0), ("right", -1.0)):
-        hole = anchored(_PIERCED[None] * [sign, 1.0, 1.0], model, shape.vertices)[0]
+        hole = anchored(_PIERCED[None] * [sign, 1.0, 1.0], model.canonical, shape.vertices)[0]
         nearest = cKDTree(shape.vertices).query(hole, k=8)[1]
         outwards = unit(shape.normals[nearest].mean(axis=0))
         # onto the skin of this ear

@@ -290,7 +290,7 @@ def _temple(
     outer = line[np.argmax(line[:, 0] * sign - 1.2 * np.abs(height - rim.hinge * height.max()))]
     thickness = 0.0008 if metal else 0.0013
     mirror = np.array([sign, 1.0, 1.0])
-    behind = anchored(_BEHIND_EAR * mirror, model, skin)
+    behind = anchored(_BEHIND_EAR * mirror, model.canonical, skin)
     behind[:2, 2] += 0.0022 if not metal else 0.0010  # half the height of the temple
     behind[:, 0] += sign * (thickness + 0.0006)
     # The corner: outwards as far as the temple needs to pass the face, then a tight turn.

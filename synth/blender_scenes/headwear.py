@@ -11,8 +11,8 @@ from synth.blender_scenes.hair_field import HeadSurface
 from synth.blender_scenes.headwear_fabric import headwear_materials
 from synth.blender_scenes.headwear_fit import HairCover
 from synth.blender_scenes.headwear_hats import hat
-from synth.blender_scenes.headwear_scarf import headscarf
-from synth.headmodel import HeadShape
+from synth.blender_scenes.headwear_scarf import headscarf, press_ears
+from synth.headmodel import HeadModel, HeadShape
 from synth.spec import HeadSpec
 
 
@@ -27,6 +27,14 @@ class Worn:
 
     objects: tuple[bpy.types.Object, ...] = ()
     cover: HairCover | None = None
+
+
+def pressed_shape(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> HeadShape:
+    """The head under its headwear: a headscarf lays the ears flat, nothing else changes it."""
+    headwear = spec.accessories.headwear
+    if headwear is None or headwear.kind != "headscarf":
+        return shape
+    return press_ears(model, shape)
 
 
 def build_headwear(spec: HeadSpec, shape: HeadShape, surface: HeadSurface) -> Worn:

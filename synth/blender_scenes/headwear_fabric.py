@@ -75,7 +75,7 @@ def _scarf(headwear: Headwear, units_per_metre: float) -> bpy.types.Material:
         extension="REPEAT",
     ).outputs["Color"]
     colour = shader.mix(0.12, _colour(shader, headwear, uv), relief, "MULTIPLY")
-    return _cloth(shader, colour, relief, 0.0003 * units_per_metre, roughness=0.72, sheen=0.25)
+    return _cloth(shader, colour, relief, 0.0003 * units_per_metre, roughness=0.75, sheen=0.10)
 
 
 def _cloth(
