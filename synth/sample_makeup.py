@@ -10,7 +10,7 @@ from synth.sample_draw import Draw, check_probability, happens
 from synth.sample_identity import Person
 from synth.spec import Makeup, Rgb, Skin
 
-_PIGMENT_DARKENING = 0.62
+_PIGMENT_DARKENING = 0.8
 """Lipsticks are chosen darker for darker skin: by this share on the darkest."""
 
 

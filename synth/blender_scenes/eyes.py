@@ -20,7 +20,7 @@ from synth.blender_scenes.passes_labels import inner_attribute
 from synth.color import srgb_from_linear
 from synth.gaze import eye_rotation, lines_of_sight
 from synth.headmodel import EyeFrame, HeadModel, HeadShape
-from synth.spec import HeadSpec
+from synth.spec import HeadSpec, Rgb
 
 _BALL_SCALE = 0.985
 _CORNEA_SCALE = 0.992
@@ -34,6 +34,12 @@ _TEAR_IOR = 1.336
 _TEAR_ON_LID_M, _TEAR_ON_BALL_M = 0.00055, 0.00060
 """Width of the tear line on the lid's margin and on the eyeball; a real one is 0.2-0.5 mm high."""
 _TEAR_STEPS = 5
+_LINING_REACH = 0.0002
+"""How far the conjunctiva lies on the eyeball in metres, beside most of the gap it closes."""
+_CARUNCLE_COLOUR = (0.44, 0.18, 0.15)
+_CONJUNCTIVA_COLOUR = (0.43, 0.22, 0.19)
+_FLESH_DARKENING = 0.45
+"""On the darkest skin they are darker by this share."""
 _MERIDIANS, _PARALLELS = 64, 96
 
 CATCH_LIGHT = "catch_light"
@@ -45,14 +51,17 @@ def build_eyes(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> list[bpy.t
     """Both eyes, looking at the point that the gaze of the spec names.
 
     Returns:
-        For each side "eye", "cornea", "tear" and "caruncle", with `_left` or `_right`.
+        For each side "eye", "cornea", "tear", "caruncle" and "conjunctiva", with `_left` or
+        `_right`.
     """
     iris_angle = math.asin(spec.eyes.iris_radius)
     directions, faces, polar = _polar_sphere(iris_angle)
     ball = _ball_points(directions, polar, iris_angle, spec.eyes.iris_radius)
     cornea = directions * (1 + _cornea_bulge(polar, iris_angle))[:, None]
     materials = _ball_material(spec), _wet_material("cornea", _CORNEA_IOR, _CORNEA_REFLECTION)
-    tear_material, caruncle_material = _wet_material("tear", _TEAR_IOR, 1.0), _caruncle_material()
+    tear_material = _wet_material("tear", _TEAR_IOR, 1.0)
+    caruncle_material = _flesh_material("caruncle", _CARUNCLE_COLOUR, spec)
+    lining_material = _flesh_material("conjunctiva", _CONJUNCTIVA_COLOUR, spec)
     sight = lines_of_sight(spec.gaze, shape.eyes)
     objects, mirrors = [], []
     for number, (side, eye) in enumerate(zip(("left", "right"), shape.eyes)):
@@ -83,7 +92,9 @@ def build_eyes(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> list[bpy.t
         points, quads = _caruncle(rim, shape, eye)
         corner = new_mesh(f"caruncle_{side}", shape.to_world(points), quads, caruncle_material)
         shell.visible_shadow = tear.visible_shadow = False
-        objects += [shell, tear, corner]
+        points, quads = _conjunctiva(rim, shape, eye)
+        lining = new_mesh(f"conjunctiva_{side}", shape.to_world(points), quads, lining_material)
+        objects += [shell, tear, corner, lining]
         mirrors.append(shell)
     if not (spec.light.areas or spec.light.hdri or spec.light.sky):
         _add_catch_light(spec, mirrors)
@@ -149,6 +160,27 @@ def _tear_line(rim: EyeRim, shape: HeadShape, eye: EyeFrame) -> tuple[np.ndarray
     return points.reshape(-1, 3), _wrapped_quads(_TEAR_STEPS, len(groove))
 
 
+def _conjunctiva(rim: EyeRim, shape: HeadShape, eye: EyeFrame) -> tuple[np.ndarray, np.ndarray]:
+    """What joins lids and eyeball: points [N, 3] in model space and quads.
+
+    In the corners the lids stand off the ball, and without it one looks into a dark gap.
+    """
+    on_lid = rim.contact(shape.vertices, eye, 1.03)
+    outward = (on_lid - eye.center) / np.linalg.norm(on_lid - eye.center, axis=1, keepdims=True)
+    middle = (on_lid - eye.center).mean(axis=0)
+    inward = middle - outward * (outward @ middle)[:, None]
+    inward /= np.linalg.norm(inward, axis=1, keepdims=True)
+    gap = np.linalg.norm(on_lid - eye.center, axis=1, keepdims=True) - eye.radius * _BALL_SCALE
+    below = on_lid - outward * gap + inward * (_LINING_REACH + 0.8 * gap) - eye.center
+    on_ball = below * (
+        eye.radius * (_BALL_SCALE - 0.004) / np.linalg.norm(below, axis=1, keepdims=True)
+    )
+    groove = on_lid - outward * 0.8 * gap
+    t = np.linspace(0, 1, _TEAR_STEPS)[:, None, None]
+    points = (1 - t) ** 2 * on_lid + 2 * t * (1 - t) * groove + t**2 * (eye.center + on_ball)
+    return points.reshape(-1, 3), _wrapped_quads(_TEAR_STEPS, len(on_lid))
+
+
 def _caruncle(rim: EyeRim, shape: HeadShape, eye: EyeFrame) -> tuple[np.ndarray, np.ndarray]:
     """The pink lump in the inner corner: points [N, 3] in model space and quads."""
     contact = rim.contact(shape.vertices, eye, _BALL_SCALE)
@@ -201,10 +233,11 @@ def _wet_material(name: str, ior: float, reflection: float) -> bpy.types.Materia
     )
 
 
-def _caruncle_material() -> bpy.types.Material:
-    shader = Shader("caruncle")
+def _flesh_material(name: str, colour: Rgb, spec: HeadSpec) -> bpy.types.Material:
+    shader = Shader(name)
+    colour = tuple(c * (1 - _FLESH_DARKENING * spec.skin.melanin) for c in colour)
     return shader.surface(
-        shader.principled(base_colour=(0.46, 0.19, 0.16), roughness=0.25, specular_ior_level=0.5)
+        shader.principled(base_colour=colour, roughness=0.25, specular_ior_level=0.5)
     )
 
 

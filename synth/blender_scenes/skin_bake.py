@@ -113,8 +113,8 @@ def _add_relief(texels: Texels) -> np.ndarray:
     skin, lips, resolved = texels.skin, texels["lips"], texels.resolved
     age = min(skin.wrinkles, 1.2)
     fine_cells, coarse_cells = texels.atlas.creases
-    small = -0.00009 * texels["pores"] - resolved * texels.bare * (
-        0.000014 * fine_cells + 0.000010 * texels.fine
+    small = -0.00007 * texels["pores"] - resolved * texels.bare * (
+        0.000012 * fine_cells + 0.000006 * texels.fine
     )
     small -= texels.bare * 0.00011 * max(0.0, age - 0.30) * coarse_cells
     wobble = 0.8 * texels.medium + 0.6 * texels["wobble"]
@@ -141,7 +141,7 @@ def _finish_gloss(texels: Texels, furrows: np.ndarray) -> np.ndarray:
     """Break up the roughness of the texels, in place; returns the specular level [N]."""
     rough, makeup = texels["roughness"], texels.skin.makeup
     rough += texels.bare * (
-        0.020 * texels.medium + 0.035 * texels.fine * texels.resolved + 0.10 * texels["pores"]
+        0.015 * texels.medium + 0.025 * texels.fine * texels.resolved + 0.10 * texels["pores"]
     )
     rough += 0.10 * furrows
     lips = texels.where("lips")

@@ -111,11 +111,11 @@ def _add_scars(texels: Texels) -> None:
         along = offset[near] @ direction
         across = np.linalg.norm(offset[near] - along[:, None] * direction, axis=1)
         width = rng.uniform(0.0004, 0.0009) * np.sqrt(np.clip(1 - (2 * along / length) ** 2, 0, 1))
-        bent = across + 0.0003 * texels.medium[near] + 4.0 * along**2
+        bent = across + 0.0001 * texels.medium[near] + 3.0 * along**2
         cover = smoothstep(1.6, 0.7, bent / np.maximum(width, 1e-5)) * texels.bare[near]
         texels["melanin"][near] *= 1 - 0.35 * cover
         texels["blood"][near] += (0.10 - 0.15 * rng.random()) * cover
-        texels["height"][near] -= 0.00022 * cover
+        texels["height"][near] -= 0.00013 * cover
         texels["roughness"][near] -= 0.10 * cover
 
 

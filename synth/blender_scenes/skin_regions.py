@@ -19,7 +19,7 @@ from synth.headmodel import HeadModel
 from synth.headmodel_masks import smoothstep
 from synth.rng import stream
 
-REGIONS_VERSION = 2
+REGIONS_VERSION = 3
 """Raised whenever a zone changes; part of the cache file's name."""
 
 NOISE_PER_METRE = {"broad": 18.0, "patches": 60.0, "blots": 150.0}
@@ -137,7 +137,7 @@ def _face_zones(model: HeadModel) -> dict[str, np.ndarray]:
         "nostril": np.clip(1.6 * nostril, 0, 1),
         "cavity": cavity,
         "porous": np.clip(
-            0.25 + nose_tip + wings + 0.75 * cheek + 0.45 * masks["forehead"]
+            0.25 + nose_tip + wings + 0.50 * cheek + 0.45 * masks["forehead"]
             + 0.35 * masks["chin"], 0, 1,
         ),
         "face": front * smoothstep(0.770, 0.790, z) * smoothstep(0.985, 0.965, z) * (1 - ear),

@@ -117,12 +117,15 @@ def measure_rim(scene: Scene) -> dict[str, float]:
     eye = scene.shape.eyes[0]
     tear, caruncle = scene.points("tear_left"), scene.points("caruncle_left")
     above = np.linalg.norm(tear - eye.center, axis=1) - 0.985 * eye.radius
+    lining = np.linalg.norm(scene.points("conjunctiva_left") - eye.center, axis=1)
     corner = scene.shape.eyes[0].center - scene.shape.eyes[1].center
     inwards = -(caruncle.mean(axis=0) - eye.center) @ corner / np.linalg.norm(corner)
     return {
         "tear_lowest": 1000 * float(above.min()),
         "tear_highest": 1000 * float(above.max()),
         "tear_width": 1000 * float(np.linalg.norm(np.ptp(tear, axis=0))),
+        "lining_lowest": 1000 * float(lining.min() - 0.985 * eye.radius),
+        "lining_highest": 1000 * float(lining.max() - 0.985 * eye.radius),
         "caruncle_inwards": 1000 * float(inwards),
         "caruncle_from_ball": 1000
         * float(np.linalg.norm(caruncle - eye.center, axis=1).max() - eye.radius),

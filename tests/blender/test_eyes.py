@@ -54,6 +54,12 @@ def test_the_tear_line_lies_in_the_groove_between_lid_and_eyeball(facts):
 
 
 @pytest.mark.blender
+def test_the_conjunctiva_closes_the_gap_from_below_the_eyeballs_surface_to_the_lid(facts):
+    assert -0.3 < facts["rim"]["lining_lowest"] < 0
+    assert facts["rim"]["lining_highest"] > 0.6
+
+
+@pytest.mark.blender
 def test_the_caruncle_fills_the_inner_corner(facts):
     assert 8 < facts["rim"]["caruncle_inwards"] < 15
     assert 0 < facts["rim"]["caruncle_from_ball"] < 3.5

@@ -29,7 +29,7 @@ def test_parts_are_objects_with_materials_and_uv(facts):
     assert facts["objects"]["eyes"] == [
         f"{part}_{side}"
         for side in ("left", "right")
-        for part in ("eye", "cornea", "tear", "caruncle")
+        for part in ("eye", "cornea", "tear", "caruncle", "conjunctiva")
     ]
     assert len(facts["objects"]["mouth"]) == 5
     assert facts["materials"] == ["skin_head", "skin_body"]
