@@ -49,7 +49,7 @@ class IdentityConfig:
             "mixed": 0.16,
         }
     )
-    age_shape: Range = (1.2, 2.4)
+    age_shape: Range = (1.1, 1.8)
     shape_scale: float = 1.0
     asymmetry: float = 0.06
     shoulder_breadth: dict[str, Range] = field(

@@ -83,7 +83,7 @@ ANCESTRIES = {
         {"black": 0.85, "dark_brown": 0.15},
         {"dark_brown": 0.75, "brown": 0.25},
         0.85,
-        {"lip_fullness": 0.3, "nose_breadth": 0.3},
+        {"lip_fullness": 0.2, "nose_breadth": -0.1},
     ),
     "east_asian": Ancestry(
         (0.04, 0.86, 0.10), (0.14, 0.42),

@@ -46,8 +46,8 @@ DIRECTIONS: dict[str, dict[str, float]] = {
         "nose-scale-horiz-incr": 0.16, "nose-point-width-incr": 0.10,
     },
     "nose_breadth": {
-        "nose-scale-horiz-incr": 0.26, "nose-nostrils-width-incr": 0.26, "nose-flaring-incr": 0.30,
-        "nose-width3-incr": 0.24, "nose-point-width-incr": 0.28, "nose-width2-incr": 0.14,
+        "nose-scale-horiz-incr": 0.22, "nose-nostrils-width-incr": 0.20, "nose-flaring-incr": 0.30,
+        "nose-width3-incr": 0.19, "nose-point-width-incr": 0.28, "nose-width2-incr": 0.14,
     },
     "nose_bridge": {
         "nose-hump-incr": 0.42, "nose-curve-convex": 0.32, "nose-greek-incr": 0.18,
@@ -100,7 +100,7 @@ DIRECTIONS: dict[str, dict[str, float]] = {
     "cheekbones": {"l-cheek-bones-incr": 0.54, "l-cheek-trans-up": 0.38},
     # ears and neck
     "ear_size": {"l-ear-scale-incr": 0.34, "l-ear-scale-vert-incr": 0.22, "l-ear-lobe-incr": 0.20},
-    "ear_flare": {"l-ear-wing-incr": 0.24, "l-ear-rot-forward": 0.12, "l-ear-flap-incr": 0.14},
+    "ear_flare": {"l-ear-wing-incr": 0.18, "l-ear-rot-forward": 0.10, "l-ear-flap-incr": 0.12},
     "neck_breadth": {
         "neck-scale-horiz-incr": 0.26, "neck-scale-depth-incr": 0.20,
         "neck-back-scale-depth-incr": 0.14,
