@@ -11,7 +11,6 @@ from synth.blender_scenes.hair_field import HeadSurface, smoothstep
 from synth.blender_scenes.hair_groom import groom
 from synth.blender_scenes.hair_style_table import STYLES
 from synth.blender_scenes.hair_styles import Bundle, Curl, Locks, strand_scale
-from synth.errors import SpecError
 from synth.headmodel import HeadModel
 from synth.rng import stream
 from synth.spec import HAIR_STYLES, Hair, HairColour, HeadPose, Identity
@@ -393,8 +392,9 @@ def test_hair_over_the_shoulders_lies_in_front_or_behind(grooms, surface):
     assert low.any(axis=1).mean() > 0.5
     front, back = y[low] < -0.05, y[low] > 0.0
     assert front.mean() > 0.05 and back.mean() > 0.2
-    assert (~front & ~back).mean() < 0.35, "hardly anything balances on the ridge"
-    assert (np.abs(x[low]) > 0.15).mean() < 0.03, "it does not slide down the arms"
+    # without steering 4 % balance on the ridge and 2 % slide out along the shoulder
+    assert (~front & ~back).mean() < 0.025, "hardly anything balances on the ridge"
+    assert (np.abs(x[low]) > 0.11).mean() < 0.005, "it does not slide down the arms"
 
 
 def test_gravity_stays_down_when_the_head_tilts(model):
@@ -411,52 +411,6 @@ def test_ropes_are_ropes(grooms, surface):
         points = grooms[style][0].points.astype(float)
         k = int(0.6 * points.shape[1])
         tree = cKDTree(points[:, k])
-        crowd = np.array([len(n) for n in tree.query_ball_point(points[:, k], 2.5 * rope.radius_m)])
+        crowd = np.array([len(n) for n in tree.query_ball_point(points[:, k], 1.1 * rope.radius_m)])
         expected = len(points) / STYLES[style].guides
-        assert np.median(crowd) > 0.7 * expected, f"{style}: strands of a rope stay together"
-
-
-# ---------------------------------------------------------------- roots
-
-
-def test_root_density_follows_the_density(surface):
-    left = surface.canonical[:, 0] > 0
-    density = np.where(left, 1.0, 0.25) * (surface.scalp_sd > 0.005)
-    roots = hair_roots.sample_roots(
-        surface, density, surface.scalp_sd, 8000, np.random.default_rng(0)
-    )
-    share = (roots.canonical[:, 0] > 0).mean()
-    assert share == pytest.approx(0.8, abs=0.02)
-    np.testing.assert_allclose(np.linalg.norm(roots.normals, axis=1), 1, atol=1e-6)
-
-
-def test_even_subset_is_more_even_than_chance(surface):
-    rng = np.random.default_rng(0)
-    density = (surface.scalp_sd > 0.005).astype(float)
-    roots = hair_roots.sample_roots(surface, density, surface.scalp_sd, 4000, rng)
-
-    def smallest_gap(subset) -> float:
-        return float(np.quantile(cKDTree(subset).query(subset, k=2)[0][:, 1], 0.1))
-
-    even = hair_roots.even_subset(roots, 400, rng)
-    assert 360 <= len(even) <= 400
-    assert smallest_gap(even.positions) > 2 * smallest_gap(roots.positions[:400])
-
-
-def test_an_empty_region_is_an_error(surface):
-    nothing = np.zeros(len(surface.vertices))
-    with pytest.raises(SpecError, match="empty"):
-        hair_roots.sample_roots(surface, nothing, nothing, 10, np.random.default_rng(0))
-
-
-def test_a_missing_mask_is_named(model):
-    shape = model.shape(WOMAN)
-    masks = {k: v for k, v in model.masks.items() if k != "beard_sd"}
-    with pytest.raises(SpecError, match="beard_sd"):
-        HeadSurface.create(
-            canonical=model.canonical,
-            vertices=shape.vertices,
-            normals=shape.normals,
-            faces=model.faces,
-            masks=masks,
-        )
+        assert np.median(crowd) > 0.6 * expected, f"{style}: strands of a rope stay together"
