@@ -6,8 +6,9 @@ given here by its position on the canonical head, so it follows identity, expres
 two irises follow the gaze. The *dense* one is a list of vertices of MakeHuman's base mesh, spread
 evenly over head and neck (`synth.landmarks_dense`).
 
-Where mediapipe's face mesh has a point with the same meaning, its index is given. The positions
-were checked against mediapipe on random heads (docs/decisions.md).
+Where mediapipe's face mesh has a point with the same meaning, its index is given. Brows, the bridge
+and the base of the nose, where anatomy leaves a choice, were placed where mediapipe found its own
+points on six heads (docs/decisions.md), so its agreement there is no independent test.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The passes that Cycles writes beside a picture mix surfaces: normals are averaged over the pixel and
 bent by textures, and where a lens or a cornea happens to reflect, depth is lost. A render of its
 own with one sample in the middle of each pixel, and with every material replaced by one that only
-tells labels, is exact and costs a fortieth of the picture. It also shows the head without hair.
+tells labels, is exact and cheap beside the picture. It also shows the head without hair.
 """
 
 from __future__ import annotations
