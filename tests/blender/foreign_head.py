@@ -56,9 +56,16 @@ def write_head(path: Path, model: HeadModel, shape: HeadShape, file_from_world: 
     path.write_bytes(scene.export(file_type=path.suffix[1:]))
 
 
-def any_similarity(rng: np.random.Generator) -> np.ndarray:
-    """[4, 4]: any direction, a tenth to ten times the size, somewhere."""
-    w, x, y, z = (q := rng.normal(size=4)) / np.linalg.norm(q)
+def any_similarity(rng: np.random.Generator, turn: float | None = None) -> np.ndarray:
+    """[4, 4]: any direction, a tenth to ten times the size, somewhere.
+
+    Args:
+        turn: keeps the direction within about this many radians of upright.
+    """
+    q = rng.normal(size=4)
+    if turn is not None:
+        q[0] = 2 * np.linalg.norm(q[1:]) / turn
+    w, x, y, z = q / np.linalg.norm(q)
     matrix = np.eye(4)
     matrix[:3, :3] = 10 ** rng.uniform(-1, 1) * np.array(
         [
