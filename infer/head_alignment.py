@@ -30,6 +30,9 @@ ROLLS_DEG = tuple(range(0, 360, 45))
 MAX_RESIDUAL = 0.055
 """Median distance in scene units (11 mm) between landmarks and where they belong, above which what
 was found is no face: the back of a head fits worse."""
+SURE_RESIDUAL = 0.018
+"""Below this nothing better is looked for: right ones end at 0.009 to 0.013, a wrong one at 0.024
+(docs/decisions.md)."""
 _MOST_ROUNDS, _SETTLED_DEG = 4, 3.0
 _CLOSE_VIEWS = ((-90.0, 0.0), (-115.0, 5.0), (-65.0, 5.0), (-90.0, 20.0), (-90.0, -15.0))
 _MIN_POINTS = 12
@@ -70,11 +73,16 @@ def find_head(look: Look, finder: FaceFinder, rotation: np.ndarray | None = None
         searches = ((turn @ fitted, _upright_cameras()),)
     else:
         searches = ((None, _upright_cameras()), (None, _all_cameras()))
+    best: FoundHead | None = None
     for matrix, cameras in searches:
         guess = _search(look, finder, matrix, cameras)
         found = None if guess is None else _settle(look, finder, guess)
-        if found is not None:
-            return found
+        if found is not None and (best is None or found.residual < best.residual):
+            best = found
+        if best is not None and best.residual < SURE_RESIDUAL:
+            break  # a face upside down also looks a little like a face; this one does not
+    if best is not None:
+        return best
     raise InputError(
         "no face was found on it from any side; give its alignment in the manifest "
         "(align: {landmarks: ...} or {matrix: ...}, see docs/assets.md)"
