@@ -59,13 +59,22 @@ def before(spec: HeadSpec, built: BuiltHead) -> None:
                 f"head {spec.spec_id}: landmark {name} at {np.round(position, 3).tolist()} lies "
                 f"beyond {MAX_DISTANCE_FROM_ORIGIN} units from the origin"
             )
-    names = list(built.landmarks)
-    if not names:  # a user's head, of which nothing more is known
+    if not built.landmarks:  # a user's head, of which nothing more is known
         return
-    points = np.stack([built.landmarks[name] for name in names])
+    framed = built.landmarks | _tops(built)
+    names, points = list(framed), np.stack(list(framed.values()))
     for camera in spec.resolved_cameras():
         if _frontness(camera) > _FRONT_COSINE and camera.name == "front":
             _check_framed(spec, camera, names, points)
+
+
+def _tops(built: BuiltHead) -> dict[str, np.ndarray]:
+    """The highest point [3] of every piece of headwear in scene units: a hat adds height."""
+    tops = {}
+    for item in built.objects.get("headwear", ()):
+        corners = np.array(item.bound_box)  # its vertices are world positions
+        tops[f"the top of {item.name}"] = np.r_[corners[:, :2].mean(axis=0), corners[:, 2].max()]
+    return tops
 
 
 def _check_framed(spec: HeadSpec, camera: Camera, names: list[str], points: np.ndarray) -> None:

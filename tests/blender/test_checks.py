@@ -84,7 +84,7 @@ def landmarks(shape, model):
 
 
 def test_a_head_that_leaves_the_frame_is_found(head, shape, model):
-    built = SimpleNamespace(landmarks=landmarks(shape, model))
+    built = SimpleNamespace(objects={}, landmarks=landmarks(shape, model))
     checks.before(head, built)
     near = dataclasses.replace(head, cameras=(OrbitCamera("front", -90.0, 0.0, radius=1.2),))
     with pytest.raises(RenderInvalid, match="projects to"):
@@ -94,6 +94,21 @@ def test_a_head_that_leaves_the_frame_is_found(head, shape, model):
 def test_broken_geometry_is_found(head, shape, model):
     points = landmarks(shape, model)
     with pytest.raises(RenderInvalid, match="chin"):
-        checks.before(head, SimpleNamespace(landmarks={**points, "chin": np.full(3, np.nan)}))
+        checks.before(
+            head, SimpleNamespace(objects={}, landmarks={**points, "chin": np.full(3, np.nan)})
+        )
     with pytest.raises(RenderInvalid, match="beyond"):
-        checks.before(head, SimpleNamespace(landmarks={**points, "chin": np.array([0, 0, -2.0])}))
+        checks.before(
+            head, SimpleNamespace(objects={}, landmarks={**points, "chin": np.array([0, 0, -2.0])})
+        )
+
+
+def test_a_hat_must_fit_into_the_frame(head, shape, model):
+    low, high = np.array([-0.4, -0.4, 0.6]), np.array([0.4, 0.4, 1.0])
+    corners = [np.where([i & 1, i & 2, i & 4], high, low).tolist() for i in range(8)]
+    beanie = SimpleNamespace(name="beanie", bound_box=corners)
+    built = SimpleNamespace(objects={"headwear": (beanie,)}, landmarks=landmarks(shape, model))
+    checks.before(head, built)
+    beanie.bound_box = [[x, y, 1.4 if z > 0.8 else z] for x, y, z in corners]
+    with pytest.raises(RenderInvalid, match="the top of beanie"):
+        checks.before(head, built)

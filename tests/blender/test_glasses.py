@@ -1,4 +1,4 @@
-"""The geometry of glasses, headwear and earrings on heads; no Blender."""
+"""The fit of glasses on heads; no Blender."""
 
 from __future__ import annotations
 
