@@ -17,7 +17,7 @@ from synth.headmodel import HeadModel, HeadShape
 from synth.spec import HeadSpec
 from synth.subdivision import vertex_normals
 
-_LIES_UNDER_HAIR = ("hood", "collar", "lapel", "band")
+_LIES_UNDER_HAIR = ("hood", "collar", "lapel", "band", "under_collar")
 _OUTSIDE = 0.3
 """Least cosine between the normals of a part's outer side and of the garment below it."""
 

@@ -12,7 +12,7 @@ from synth.spec import Clothes
 
 _BUTTONED_BELOW = 0.15
 """A shirt or polo is closed to the collar when its `opening` is below this."""
-_UNDER_ROOM_M = 0.004
+_UNDER_ROOM_M = {"none": 0.0, "tee": 0.004, "shirt": 0.007}
 """How much farther from the skin a garment lies that is worn over another."""
 
 
@@ -108,7 +108,7 @@ UNDER = {
         CUTS["tee"], cloth=Cloth(0.006, 0.003, 0.0, steps=16, folding=_NONE)
     ),
     "shirt": dataclasses.replace(
-        CUTS["shirt"], cloth=Cloth(0.007, 0.003, 0.0, steps=16, folding=_NONE)
+        CUTS["shirt"], cloth=Cloth(0.006, 0.003, 0.0, steps=16, folding=_NONE)
     ),
 }
 """What may be worn underneath; it needs no folds, for only its neck is seen."""
@@ -117,7 +117,7 @@ UNDER = {
 def cloth_of(clothes: Clothes) -> Cloth:
     """How the cloth of `clothes` lies, with its fit and wrinkles."""
     cloth = CUTS[clothes.garment].cloth
-    room = _UNDER_ROOM_M if clothes.under != "none" else 0.0
+    room = _UNDER_ROOM_M[clothes.under]
     loose = clothes.fit - 0.5
     return dataclasses.replace(
         cloth,

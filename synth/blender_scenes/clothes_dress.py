@@ -15,7 +15,7 @@ from synth.blender_scenes.clothes_geometry import (
     cut_garment,
 )
 from synth.blender_scenes.clothes_mesh import cloth_mesh
-from synth.blender_scenes.clothes_sewing import Sewing, sew_collar, sew_trim
+from synth.blender_scenes.clothes_sewing import Sewing, sew_collar, sew_trim, sew_under
 from synth.blender_scenes.clothes_sheet import Part
 from synth.headmodel import HeadModel, HeadShape
 from synth.headmodel_masks import smoothstep
@@ -25,6 +25,7 @@ from synth.spec import Clothes
 _RAGLAN = ("tee", "v_neck", "sweater", "hoodie")
 """Garments whose sleeves reach the neck when they have a colour of their own."""
 _EDGE_RAMP_M = 0.03
+_EDGE_OVER_COLLAR = 0.75
 _SKIN_UNDER_EDGE_M = 0.012
 """Skin is kept this far below the neckline, so that no gap opens at the edge."""
 _UNDER_HIDDEN_M = 0.035
@@ -62,14 +63,15 @@ def dress(clothes: Clothes, model: HeadModel, shape: HeadShape) -> Dressed:
     rng = stream(clothes.cloth_seed, 0, "clothes.folds")
     neckline = cut.neckline(clothes.opening)
     raglan = clothes.pattern == "colour_block" and clothes.garment in _RAGLAN
-    garment = body.drape(
-        cloth_of(clothes), neckline, "raglan" if raglan else cut.sleeve, cut.edge_lift, rng
-    )
+    # over another collar the edge cannot hug the neck
+    edge_lift = cut.edge_lift if clothes.under == "none" else max(cut.edge_lift, _EDGE_OVER_COLLAR)
+    sleeve = "raglan" if raglan else cut.sleeve
+    garment = body.drape(cloth_of(clothes), neckline, sleeve, edge_lift, rng)
     sewing = Sewing.of(clothes.garment, garment, neckline, body.skin, rng)
     parts = [*sew_collar(sewing), *sew_trim(sewing)]
     necklines = [neckline]
     if clothes.under != "none":
-        parts_under, neckline_under = _underneath(clothes.under, body, neckline, rng)
+        parts_under, neckline_under = _underneath(clothes, body, neckline, rng)
         parts = [*parts_under, *parts]
         necklines.append(neckline_under)
     visible = _visible_skin(model, necklines, sleeveless=cut.sleeve is None)
@@ -105,11 +107,14 @@ class _Body:
 
 
 def _underneath(
-    name: str, body: _Body, outer: Neckline, rng: np.random.Generator
+    clothes: Clothes, body: _Body, outer: Neckline, rng: np.random.Generator
 ) -> tuple[list[Part], Neckline]:
     """What is worn underneath, as far as it shows, with its collar; and its neckline."""
+    name = clothes.under
     cut = UNDER[name]
-    neckline = cut.neckline(0.0 if name == "tee" else 0.5)
+    # under a round neck the shirt is buttoned: only its collar shows
+    buttoned = name == "tee" or clothes.garment == "sweater"
+    neckline = cut.neckline(0.0 if buttoned else 0.5)
     garment = body.drape(cut.cloth, neckline, cut.sleeve, cut.edge_lift, rng)
     hidden = np.full(len(garment.vertices), np.inf)  # what runs on below is
     hidden[: len(garment.fine)] = outer.depth(body.mesh.fine_canonical[garment.fine])
@@ -117,7 +122,7 @@ def _underneath(
     faces, coordinates = garment.faces[shown], garment.coordinates[shown]
     cloth = Part("under", garment.vertices, faces, coordinates, "under")
     sewing = Sewing.of(name, garment, neckline, body.skin, rng)
-    return [cloth, *sew_collar(sewing, "under")], neckline
+    return [cloth, *sew_under(sewing)], neckline
 
 
 def _visible_skin(model: HeadModel, necklines: list[Neckline], *, sleeveless: bool) -> np.ndarray:

@@ -90,16 +90,14 @@ class Sewing:
         return cls(name, garment, neckline, frames, surface, skin, rng)
 
 
-def sew_collar(sewing: Sewing, role: str | None = None) -> list[Part]:
-    """Band, folded collar and bindings of a garment; `role` replaces the one they have."""
+def sew_collar(sewing: Sewing) -> list[Part]:
+    """Band, folded collar and bindings of a garment."""
     parts = []
     if sewing.name in BANDS:
         band = BANDS[sewing.name]
-        band = dataclasses.replace(band, role=role or band.role)
         parts.append(sweep_band("band", band, sewing.frames, sewing.skin, sewing.surface))
     if sewing.name in COLLARS:
         collar = COLLARS[sewing.name]
-        collar = dataclasses.replace(collar, role=role or collar.role)
         gap = _CLOSED_GAP_M
         if sewing.neckline.v_depth_m:
             gap = sewing.neckline.v_half_width_m * _OPEN_GAP
@@ -116,6 +114,20 @@ def sew_trim(sewing: Sewing) -> list[Part]:
         return []
     front = Front(sewing.garment.vertices, sewing.surface)
     return _TRIM[sewing.name](sewing, front)
+
+
+def sew_under(sewing: Sewing) -> list[Part]:
+    """The same for what is worn underneath: all of its own cloth, and without a pocket."""
+    parts = sew_collar(sewing)
+    if sewing.name == "shirt":
+        front = Front(sewing.garment.vertices, sewing.surface)
+        parts += _placket(sewing, front, length_m=0.20, width_m=0.034, step_m=0.075)
+    return [
+        dataclasses.replace(
+            part, name=f"under_{part.name}", role="button" if part.role == "button" else "under"
+        )
+        for part in parts
+    ]
 
 
 def _shirt(sewing: Sewing, front: Front) -> list[Part]:

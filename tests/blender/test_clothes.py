@@ -243,6 +243,7 @@ def test_trim_is_where_it_belongs(dressed):
     )
     assert names["hoodie"].count("cord") == 2 and "hood" in names["hoodie"]
     assert "under" in names["cardigan"]
+    assert {"under_collar", "under_placket", "under_buttons"} <= set(names["blazer"])
     for worn in dressed.values():
         assert {part.role for part in worn.parts} <= set(ROLES)
     for name in ("shirt", "polo", "cardigan", "blazer"):
@@ -289,7 +290,7 @@ def test_panels_and_seams_meet_in_a_clean_line(dressed):
 def test_parts_are_closed_solids_that_face_outwards(dressed):
     for name, worn in dressed.items():
         for part in worn.parts:
-            if part.name in ("under", "buttons", "cord"):
+            if part.name in ("under", "buttons", "under_buttons", "cord"):
                 continue
             normals = vertex_normals(part.vertices, part.faces)
             middle = part.vertices.mean(axis=0)
