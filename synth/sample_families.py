@@ -94,7 +94,7 @@ VISEMES: dict[str, Ranges] = {
     "i": {"jawOpen": (0.02, 0.08), "mouthStretch": (0.20, 0.40), "mouthSmile": (0.10, 0.30),
           "mouthUpperUp": (0.10, 0.25), "mouthLowerDown": (0.15, 0.35)},
     "o": {"jawOpen": (0.12, 0.25), "mouthFunnel": (0.30, 0.60), "mouthPucker": (0.10, 0.30)},
-    "u": {"jawOpen": (0.03, 0.08), "mouthPucker": (0.40, 0.70), "mouthFunnel": (0.15, 0.35)},
+    "u": {"jawOpen": (0.03, 0.08), "mouthPucker": (0.50, 0.85), "mouthFunnel": (0.10, 0.30)},
     "m": {"mouthPress": (0.20, 0.50), "mouthRollLower": (0.15, 0.40),
           "mouthRollUpper": (0.10, 0.30)},
     "f": {"jawOpen": (0.02, 0.06), "mouthRollLower": (0.30, 0.55), "mouthUpperUp": (0.15, 0.30)},
