@@ -102,14 +102,18 @@ def lash_strands(
     groups: dict[str, np.ndarray],
     eyes: tuple[EyeFrame, EyeFrame],
     radius_factor: float = 1.0,
+    mascara: float = 0.0,
 ) -> StrandSet:
     """Lashes along the helper strips of the base mesh.
 
     Args:
         base_vertices: [19158, 3] in base numbering; groups: its quads by name.
         eyes: the (left, right) eyeball.
+        mascara: [0, 1], makes lashes longer and thicker.
     """
     rng = stream(face.beard_seed, 0, "facial_hair.lashes")
+    length_factor = face.lash_length * (1 + 0.25 * mascara)
+    radius_factor = radius_factor * (1 + 0.6 * mascara)
     body = np.unique(groups["body"])
     skin = base_vertices[body]
     tree = cKDTree(skin[np.isfinite(skin).all(1)])
@@ -118,7 +122,7 @@ def lash_strands(
         for strip, count, length, up in (("2", 150, 0.0085, 1.0), ("1", 70, 0.0032, -1.0)):
             vertices = base_vertices[np.unique(groups[f"helper-{side}-eyelashes-{strip}"])]
             local = (vertices - eye.center) @ eye.model_from_eye
-            lashes = _lash_row(local, tree.query(vertices)[0], count, length * face.lash_length,
+            lashes = _lash_row(local, tree.query(vertices)[0], count, length * length_factor,
                                up, rng)  # fmt: skip
             points.append(lashes @ eye.model_from_eye.T + eye.center)
             t = np.linspace(0, 1, lashes.shape[1])

@@ -82,8 +82,9 @@ def build_brows(
 def build_lashes(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> list[bpy.types.Object]:
     """Eyelashes, dark for everyone."""
     strands = lash_strands(
-        spec.facial_hair, shape.base_vertices, model.groups, shape.eyes, _small_radius(spec)
-    )
+        spec.facial_hair, shape.base_vertices, model.groups, shape.eyes, _small_radius(spec),
+        spec.skin.makeup.mascara,
+    )  # fmt: skip
     return [_curves("lashes", strands, shape, hair_material(LASH_COLOUR, "lashes", variation=0.0))]
 
 

@@ -161,6 +161,16 @@ def test_lashes_leave_the_lids_forwards(model, yaw_deg):
     assert _arc(longer.points).mean() == pytest.approx(1.3 * _arc(strands.points).mean(), rel=0.03)
 
 
+def test_mascara_makes_lashes_longer_and_thicker(model):
+    shape = model.shape(MAN)
+    bare, worn = (
+        lash_strands(FACE, shape.base_vertices, model.groups, shape.eyes, mascara=amount)
+        for amount in (0.0, 1.0)
+    )
+    assert _arc(worn.points).mean() == pytest.approx(1.25 * _arc(bare.points).mean(), rel=0.03)
+    assert worn.radii.mean() == pytest.approx(1.6 * bare.radii.mean())
+
+
 def _brow_roots(model, actions: dict[str, float], face: FacialHair = FACE) -> np.ndarray:
     shape = model.shape(MAN, Expression("test", actions))
     surface = HeadSurface.create(
