@@ -32,7 +32,7 @@ from synth.camera import Camera, orbit
 from synth.errors import AssetError, HeadloomError, InputError
 
 _MESHES = ("head", "hair", "garment")
-_PREVIEW_SIZE = 256
+_PREVIEW_SIZE, _PREVIEW_SAMPLES = 256, 12
 _PREVIEW_VIEWS = ((-90.0, 0.0), (-135.0, 10.0), (180.0, 0.0), (90.0, 0.0))
 _ROUNDED_TO = 6
 """Significant digits of an alignment that was found."""
@@ -164,7 +164,7 @@ def _place(job: ProbeJob, item: ItemEntry) -> _Placed:
         matrix, aligned_by = _place_wear(item.align)
         landmarks, shown = {}, world_from_template() @ matrix
     cameras = [orbit(a, e, size=_PREVIEW_SIZE) for a, e in _PREVIEW_VIEWS]
-    looked = probe(_at(job, shown), cameras)
+    looked = probe(dataclasses.replace(_at(job, shown), samples=_PREVIEW_SAMPLES), cameras)
     _require_place(item, looked.facts)
     return _Placed(looked.facts, matrix, aligned_by, landmarks, _png(looked.views))
 

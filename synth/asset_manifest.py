@@ -31,8 +31,8 @@ MANIFEST_NAME = "assets.yaml"
 
 Kind = Literal["head", "hair", "garment", "skin", "hdri"]
 MaterialClass = Literal[
-    "skin", "eyes", "mouth", "hair", "brows", "lashes", "beard", "clothes", "glasses", "headwear",
-    "earrings",
+    "skin", "eyes", "cornea", "mouth", "teeth", "tongue", "hair", "brows", "lashes", "beard",
+    "clothes", "glasses", "lenses", "headwear", "earrings",
 ]  # fmt: skip
 """What the surface of a material is, for masks."""
 

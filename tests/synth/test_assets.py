@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import json
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
+import yaml
 
 from synth import assets
 from synth.asset_alignment import (
@@ -19,7 +22,7 @@ from synth.asset_alignment import (
     world_from_template,
 )
 from synth.asset_files import referenced_files
-from synth.asset_manifest import ItemEntry, load_manifest
+from synth.asset_manifest import ItemEntry, Manifest, MaterialClass, load_manifest
 from synth.asset_store import AssetRecord, AssetStore, verified
 from synth.config import from_dict, load_config, to_dict
 from synth.dataset import Dataset, dataset_id
@@ -29,6 +32,7 @@ from synth.landmarks import locate
 from synth.sample import DatasetConfig, sample_head
 from synth.sample_config import with_known_assets
 from synth.spec import Expression, HeadPose, HeadSpec, UserParts
+from synth.spec_assets import ASSET_KINDS
 
 # ---------------------------------------------------------------------------------- manifest
 
@@ -484,3 +488,19 @@ def test_a_dataset_whose_assets_are_gone_is_checked_as_far_as_possible(stocked, 
 def test_items_without_masks_are_refused():
     with pytest.raises(ValueError, match="belong to meshes"):
         ItemEntry("hdri", "a.exr", materials={"x": "hair"})
+
+
+def test_the_example_in_the_documentation_is_a_manifest():
+    path = Path(__file__).parents[2] / "examples" / "assets" / "assets.yaml"
+    manifest = from_dict(Manifest, yaml.safe_load(path.read_text()), str(path))
+    assert {item.kind for item in manifest.items.values()} == set(ASSET_KINDS)
+    bust = manifest.items["bust"].align
+    assert 3 < np.cbrt(np.linalg.det(bust.given(world_from_template())[:3, :3])) < 7
+
+
+def test_classes_of_materials_are_known_to_the_builder():
+    """The names in the manifest, read from the builder's source: it needs Blender to import."""
+    source = Path(assets.__file__).parent / "blender_scenes" / "user_parts.py"
+    tree = ast.parse(source.read_text())
+    table = next(n for n in tree.body if isinstance(n, ast.AnnAssign) and n.target.id == "PARTS")
+    assert set(ast.literal_eval(table.value)) == set(get_args(MaterialClass))
