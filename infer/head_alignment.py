@@ -14,7 +14,7 @@ import numpy as np
 from scipy.ndimage import affine_transform
 
 from infer.faces import FaceFinder
-from synth.asset_alignment import FACE_LANDMARKS, apply, fit_similarity, named_points
+from synth.asset_alignment import FACE_LANDMARKS, fit_similarity, named_points
 from synth.asset_probe import ProbeView
 from synth.camera import Camera, look_at, orbit
 from synth.color import linear_from_srgb, rgba8_from_float, srgb_from_linear
@@ -45,12 +45,10 @@ class FoundHead:
 
     Attributes:
         canonical_from_asset: [4, 4] similarity.
-        landmarks: [3] canonical position by name.
         residual: median distance in scene units between them and those of an average adult.
     """
 
     canonical_from_asset: np.ndarray
-    landmarks: dict[str, np.ndarray]
     residual: float
 
 
@@ -161,8 +159,7 @@ def _fit(points: dict[str, np.ndarray], matrix: np.ndarray) -> FoundHead | None:
     median = float(np.median(residual))
     if median > MAX_RESIDUAL:
         return None
-    placed = {name: apply(canonical_from_here, point[None])[0] for name, point in points.items()}
-    return FoundHead(canonical_from_here @ matrix, placed, median)
+    return FoundHead(canonical_from_here @ matrix, median)
 
 
 # ------------------------------------------------------------------------------------------ views

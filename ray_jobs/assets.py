@@ -59,8 +59,9 @@ def add_folder(
     folder = folder.resolve()
     manifest = load_manifest(folder)
     added = []
-    for name, item in manifest.items.items():
+    for number, (name, item) in enumerate(manifest.items.items(), start=1):
         asset_id = f"{manifest.name}:{name}"
+        print(f"{asset_id} ({number} of {len(manifest.items)}) ...", file=sys.stderr, flush=True)
         try:
             added.append(_add_item(folder, manifest, name, item, store, replace_others, report))
         except InputError as error:
@@ -189,7 +190,7 @@ def _place_head(job: ProbeJob, align: Alignment) -> tuple[np.ndarray, str, dict[
 
     rotation = align.rotation() if align.up is not None else None
     found = find_head(look, FaceFinder(max_faces=1, min_confidence=0.3), rotation)
-    return found.canonical_from_asset, "face", found.landmarks
+    return found.canonical_from_asset, "face", {}  # what a network found is no ground truth
 
 
 def _place_wear(align: Alignment) -> tuple[np.ndarray, str]:

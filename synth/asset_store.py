@@ -60,7 +60,7 @@ class AssetRecord:
         materials: class of the surface by pattern of material names.
         objects: patterns of the objects to take from a .blend; empty takes all.
         layout: texture layout of a skin.
-        landmarks: canonical frame, by name; only what was given or found.
+        landmarks: canonical frame, by name; only those that the manifest gave.
         melanin: of a head or a skin, estimated from its albedo; it decides how it is exposed.
     """
 

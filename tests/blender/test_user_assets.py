@@ -83,6 +83,7 @@ def test_nothing_of_a_hostile_file_runs(facts):
     assert hostile["texts"] == hostile["drivers"] == 0
     assert hostile["would_run"] == ["ran_text", "ran_handler", "ran_driver", "ran_space"]
     assert facts["auto_execution"] is False
+    assert not hostile["held_back"]  # not even tried: the drivers are gone before evaluation
 
 
 def test_files_outside_of_the_folder_are_not_followed(facts):

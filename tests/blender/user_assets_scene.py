@@ -12,6 +12,7 @@ import mathutils
 import numpy as np
 
 from synth.blender_scenes import user_blend, user_images, user_skin
+from synth.blender_scenes.log import captured_output
 from synth.blender_scenes.skin_atlas import load_atlas
 from synth.blender_scenes.user_import import import_asset, points_of
 from synth.blender_scenes.user_materials import complete_materials
@@ -150,8 +151,10 @@ def hostile(folder: Path) -> dict:
     )
     path = folder / "evil.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(path))
-    result = described(path, folder, None)
-    bpy.context.view_layer.update()
+    with captured_output() as output:  # Blender complains about every script that it holds back
+        result = described(path, folder, None)
+        bpy.context.view_layer.update()
+    result["held_back"] = "restricted access" in output.text or "disabled" in output.text
     result["ran"] = [mark.name for mark in marks if mark.exists()]
     bpy.ops.wm.open_mainfile(filepath=str(path), use_scripts=True, load_ui=False)
     bpy.context.view_layer.update()
