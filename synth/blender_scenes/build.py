@@ -97,7 +97,7 @@ def build_head(spec: HeadSpec, store: Path | None = None) -> BuiltHead:
     with clock("skin"):
         repaint = None
         if "skin" in users:
-            repaint = functools.partial(with_texture, asset=users["skin"], model=model)
+            repaint = functools.partial(with_texture, asset=users["skin"], spec=spec, model=model)
         visible = clothing.visible_skin
         parts["skin"] = tuple(build_head_skin(spec, model, shape, visible, repaint=repaint))
     with clock("eyes"):
