@@ -28,7 +28,7 @@ _HEAD_RADIUS = 0.55
 
 _BUMP_UNIT_M = 0.001
 """The relief image holds millimetres."""
-_SUBSURFACE_SCALE_M = 0.0045
+_SUBSURFACE_SCALE_M = 0.0036
 _SUBSURFACE_RADIUS = (1.0, 0.34, 0.17)
 _IOR = 1.42
 

@@ -101,7 +101,7 @@ def _tint_veins(colour: np.ndarray, veins: np.ndarray) -> None:
 def _vertex_roughness(spec: HeadSpec, regions: SkinRegions) -> np.ndarray:
     """Roughness [V]: oily skin shines on the T-zone, old skin is dry, a bald scalp is smooth."""
     skin, dry = spec.skin, min(spec.skin.wrinkles, 1.0)
-    rough = 0.56 + 0.03 * dry - (0.04 + 0.15 * skin.oil) * regions["tzone"]
+    rough = 0.56 + 0.03 * dry - (0.06 + 0.17 * skin.oil) * regions["tzone"]
     rough = rough - 0.05 * regions["cheek"] * skin.oil - 0.03 * regions["ear"]
     rough = rough + 0.05 * skin.makeup.foundation * regions["face"]
     noise = regions.person_noise("patches", skin.texture_seed, "oil")
@@ -113,7 +113,7 @@ def _add_relief(texels: Texels) -> np.ndarray:
     skin, lips, resolved = texels.skin, texels["lips"], texels.resolved
     age = min(skin.wrinkles, 1.2)
     fine_cells, coarse_cells = texels.atlas.creases
-    small = -0.00007 * texels["pores"] - resolved * texels.bare * (
+    small = -0.00011 * texels["pores"] - resolved * texels.bare * (
         0.000012 * fine_cells + 0.000006 * texels.fine
     )
     small -= texels.bare * 0.00011 * max(0.0, age - 0.30) * coarse_cells
@@ -151,4 +151,4 @@ def _finish_gloss(texels: Texels, furrows: np.ndarray) -> np.ndarray:
     rough += 0.10 * texels["beard"] * texels.spec.facial_hair.shaving_shadow
     hollow = np.clip(0.55 * furrows + 0.5 * texels["cavity"] + 0.35 * texels["pores"], 0, 0.9)
     hollow *= 1 - texels["waterline"]
-    return 0.44 * (1 - hollow) + 0.10 * makeup.lip_gloss * texels["lips"]
+    return 0.47 * (1 - hollow) + 0.10 * makeup.lip_gloss * texels["lips"]

@@ -33,8 +33,8 @@ def _add_unevenness(texels: Texels) -> None:
     texels["melanin"] += amount * spread * (0.022 * texels.medium + 0.022 * texels.fine)
     pores = texels.atlas.pores * texels["porous"] * bare * (0.3 + skin.pores) * texels.resolved
     texels["pores"] = pores
-    texels["melanin"] += 0.035 * melanin_contrast(skin.melanin) * pores
-    texels["blood"] += 0.05 * pores
+    texels["melanin"] += 0.06 * melanin_contrast(skin.melanin) * pores
+    texels["blood"] += 0.09 * pores
 
 
 def _add_dots(texels: Texels) -> None:

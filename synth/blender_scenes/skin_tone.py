@@ -106,7 +106,7 @@ def pigments(spec: HeadSpec, regions: SkinRegions) -> Pigments:
     ) + (0.35 + 0.25 * skin.melanin) * (
         0.035 * regions["forehead"] + 0.02 * regions["perioral"] + 0.030 * regions["socket"]
         + 0.06 * circles * regions["under_eye"] + 0.05 * regions["concha"]
-        + 0.04 * regions["cavity"] - 0.03 * regions["cheek"]
+        + 0.02 * regions["cavity"] - 0.03 * regions["cheek"]
     )  # fmt: skip
     blood = 0.26 + 0.16 * skin.redness + skin.mottle * (
         0.05 * noise("broad", "blood") + 0.045 * noise("patches", "blood")
@@ -117,7 +117,7 @@ def pigments(spec: HeadSpec, regions: SkinRegions) -> Pigments:
     blood = blood + (
         0.30 * regions["ear"] + 0.55 * regions["concha"] + 0.80 * regions["nostril"]
         + 0.15 * _near(regions["upper_lid"], 0.007) + 0.14 * _near(regions["lower_lid"], 0.004)
-        + 0.10 * regions["socket"] + 0.12 * regions["cavity"] - 0.10 * regions["sallow"]
+        + 0.06 * regions["socket"] + 0.05 * regions["cavity"] - 0.10 * regions["sallow"]
     )  # fmt: skip
     veins = 0.08 * regions["socket"] + (0.08 + 0.50 * circles) * regions["under_eye"]
     return Pigments(
