@@ -87,7 +87,7 @@ def sample_clothes(draw: Draw, settings: WearConfig) -> Clothes:
         second_colour=second_colour,
         pattern=pattern,
         pattern_scale=float(draw("clothes.pattern_scale").uniform(24, 67)),
-        wrinkles=float(draw("clothes.wrinkles").uniform(0.8, 2.1)),
+        wrinkles=float(draw("clothes.wrinkles").uniform(0.7, 1.6)),
         cloth_seed=draw.derive_seed("clothes.cloth"),
         fabric=choose(draw("clothes.fabric"), garments.GARMENT_FABRICS[garment]),
         fit=float(draw("clothes.fit").beta(2.0, 2.0)),

@@ -93,11 +93,11 @@ CUTS = {
         Cloth(0.017, 0.010, 0.019, stretch=1.03, stiffness=0.06, folding=_HEAVY), "dropped",
     ),
     "cardigan": Cut(
-        Neckline(-0.002, 0.004, 0.130, 0.074), Neckline(-0.002, 0.004, 0.250, 0.080),
+        Neckline(-0.002, 0.004, 0.130, 0.074), Neckline(-0.002, 0.004, 0.210, 0.078),
         Cloth(0.013, 0.008, 0.014, stretch=1.03, stiffness=0.05, folding=_KNIT), edge_lift=1.0,
     ),
     "blazer": Cut(
-        Neckline(-0.004, 0.006, 0.165, 0.085), Neckline(-0.004, 0.006, 0.225, 0.088), _JACKET,
+        Neckline(-0.004, 0.006, 0.165, 0.085), Neckline(-0.004, 0.006, 0.210, 0.088), _JACKET,
         edge_lift=1.0,
     ),
 }  # fmt: skip

@@ -18,7 +18,7 @@ _ARM_START = np.array([0.19, -0.015, 0.645])
 _ARM_DIRECTION = np.array([0.19, -0.03, -0.21]) / np.linalg.norm([0.19, -0.03, -0.21])
 _ARM_RADIUS_M = 0.05
 _SEGMENTS = 9
-_HIGHEST = 1.1
+_HIGHEST = 0.9
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def fold_heights(canonical: np.ndarray, folding: Folding, rng: np.random.Generat
         side = x * sign
         flat = np.stack([side, z], axis=1)
         for curve, width in _front_strokes(folding, rng):
-            heights += front * _stroke(flat, curve, width * folding.width) * rng.uniform(0.5, 1.2)
+            heights += front * _stroke(flat, curve, width * folding.width) * rng.uniform(0.4, 1.0)
         for curve, width in _back_strokes(folding, rng):
             heights += back * _stroke(flat, curve, width * folding.width) * rng.uniform(0.5, 1.0)
         if not folding.sleeve:
@@ -69,7 +69,7 @@ def fold_heights(canonical: np.ndarray, folding: Folding, rng: np.random.Generat
         along, around, arm = sleeve_chart(canonical, sign)
         sleeve = np.stack([along, around * _ARM_RADIUS_M], axis=1)
         for curve, width in _sleeve_strokes(folding, rng):
-            heights += arm * _stroke(sleeve, curve, width * folding.width) * rng.uniform(0.3, 0.8)
+            heights += arm * _stroke(sleeve, curve, width * folding.width) * rng.uniform(0.2, 0.55)
     return _HIGHEST * np.tanh(heights / _HIGHEST)  # where folds meet, they do not add up
 
 
@@ -132,7 +132,7 @@ def _sleeve_strokes(folding: Folding, rng: np.random.Generator):
     for _ in range(folding.sleeve):
         start = rng.uniform(-0.02, 0.16)
         inner = rng.choice([-1, 1]) * rng.uniform(1.6, 2.4)  # begins at the inside of the arm
-        outer = inner * rng.uniform(-0.2, 0.5)
+        outer = inner * rng.uniform(0.2, 0.6)
         radius = _ARM_RADIUS_M
         yield np.array([
             [start, inner * radius],

@@ -45,7 +45,7 @@ class Fabric:
 FABRICS = {
     "jersey": Fabric("knit", 0.012, 0.0005, 0.30, 0.08, 0.85, 0.10),
     "poplin": Fabric("plain", 0.014, 0.0003, 0.25, 0.05, 0.70, 0.05),
-    "denim": Fabric("twill", 0.020, 0.0006, 0.55, 0.45, 0.80, 0.05),
+    "denim": Fabric("twill", 0.036, 0.0006, 0.50, 0.28, 0.80, 0.05),
     "flannel": Fabric("felt", 0.070, 0.0006, 0.15, 0.18, 0.90, 0.25),
     "fine_knit": Fabric("knit", 0.024, 0.0010, 0.50, 0.15, 0.88, 0.20),
     "chunky_knit": Fabric("cable", 0.056, 0.0030, 0.65, 0.15, 0.90, 0.25),
@@ -80,7 +80,7 @@ def weave_tile(weave: str) -> np.ndarray:
             0.35 + 0.65 * np.clip(1.3 * np.cos(4 * np.pi * x) + 0.5, 0, 1)
         )
     elif weave == "twill":
-        height = 0.5 + 0.5 * np.cos(2 * np.pi * (12 * x + 12 * y))
+        height = 0.5 + 0.5 * np.cos(2 * np.pi * (20 * x + 20 * y))
     elif weave == "herringbone":
         zigzag = np.abs(((2 * x) % 1) * 2 - 1)
         height = 0.5 + 0.5 * np.cos(2 * np.pi * (6 * zigzag + 14 * y))
