@@ -78,8 +78,10 @@ def _acetate(glasses: Glasses, units_per_metre: float) -> bpy.types.Material:
         blots = shader.noise(
             place, _TORTOISE_PER_M / units_per_metre, detail=2.0, distortion=0.6
         ).outputs[0]
-        amount = shader.smoothstep(blots, 0.60 - 0.25 * glasses.tortoise, 0.68)
-        colour = shader.mix(amount, glasses.second_colour, glasses.colour)
+        # at 1 about half of the blots are light
+        middle = 0.36 + 0.15 * glasses.tortoise
+        dark = shader.smoothstep(blots, middle - 0.06, middle + 0.06)
+        colour = shader.mix(dark, glasses.second_colour, glasses.colour)
     return shader.surface(
         shader.principled(
             base_colour=colour, roughness=0.22, specular_ior_level=0.5, coat_weight=0.25

@@ -23,9 +23,9 @@ _CENTRE_Y_M = -0.045
 _FAR_M = 0.20
 _TRACE_STEPS = 14
 _VISIBLE_BELOW_RIM_RAD = 0.03
-_RELEASE_M = (0.025, 0.070)
+_RELEASE_M = (0.030, 0.080)
 """Below the rim, hair is pressed up to the first distance and free beyond the second."""
-_OPENING_SLOPE = 0.55
+_OPENING_SLOPE = 0.40
 """How fast pressed hair comes away from the head below the rim."""
 
 HAIR_THICKNESS_M = {

@@ -287,6 +287,8 @@ def _thrown_end(
     rows, columns = points.shape[:2]
     per_row = (rows - 1) / _ROWS[-1]
     angle = (np.arange(columns) * (2 * np.pi / columns))[None]
+    for _ in range(6):  # it bridges the folds below
+        points = _softened(points)
     normal = _normals(points)
     lean = side * np.sin(angle)
     phase = rng.uniform(0, 6.28)
@@ -294,7 +296,7 @@ def _thrown_end(
     height = points @ surface.canonical_map.linear[:, 2]
     swags = _crease(2 * np.pi * (-height + 0.030 * lean + 0.010 * bend) / 0.026 + phase)
     front = smoothstep(0.45, -0.05, np.cos(angle))
-    move = 0.0046 + (0.0034 + 0.0026 * loose) * (swags + 0.6)
+    move = 0.0056 + (0.0034 + 0.0026 * loose) * (swags + 0.6)
     # Behind, this layer runs under the first one.
     move = front * move - 0.0030 * (1 - front)
     layer = surface.field.push_out(points + normal * move[..., None], 0.0012 + 0.003 * front)
