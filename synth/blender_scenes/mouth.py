@@ -12,8 +12,8 @@ from synth.headmodel import HeadModel, HeadShape
 from synth.spec import HeadSpec, Rgb
 
 # Enamel from bleached to dark, at the edge and at the neck of a tooth (linear albedo).
-_ENAMEL = ((0.76, 0.72, 0.64), (0.60, 0.49, 0.33))
-_NECK = ((0.62, 0.54, 0.42), (0.42, 0.29, 0.17))
+_ENAMEL = ((0.76, 0.72, 0.64), (0.64, 0.55, 0.41))
+_NECK = ((0.62, 0.54, 0.42), (0.46, 0.34, 0.22))
 # Gums and tongue under light and under dark skin; melanin colours the gums most.
 _GUMS = ((0.46, 0.155, 0.145), (0.17, 0.070, 0.068))
 _TONGUE = ((0.42, 0.135, 0.125), (0.30, 0.095, 0.095))
