@@ -21,6 +21,8 @@ from synth.sample_palettes import IRISES
 from synth.spec import AreaLight, Expression, Gaze, HeadPose, HeadSpec, Light, Sky
 
 SIZE = 96
+WIDE = Expression("wide", {"eyeWideLeft": 0.9, "eyeWideRight": 0.9})
+"""No lid over the iris, whoever it is."""
 KEY = AreaLight(-130.0, 25.0, 4.0, 1.2, 220.0)
 LIGHTS = {
     "ambient": Light("ambient", strength=0.65),
@@ -45,7 +47,7 @@ def spec_with(iris: str = "dark_brown", light: Light = LIGHTS["ambient"], **chan
         pupil=0.36, yellowing=0.1, arcus=0.0,
     )  # fmt: skip
     plain = replace(
-        base, skin=replace(base.skin, melanin=0.15), eyes=own, expression=Expression(),
+        base, skin=replace(base.skin, melanin=0.15), eyes=own, expression=WIDE,
         gaze=Gaze(), pose=HeadPose(), light=light, cameras=base.cameras[:1],
     )  # fmt: skip
     return replace(plain, **changes)
@@ -107,7 +109,7 @@ def measure_eye(scene: Scene) -> dict[str, float]:
         "pupil": float(np.median(shown[radius < 0.25])),
         "iris": float(np.median(shown[(radius > 0.5) & (radius < 0.8) & lower])),
         "sclera": float(np.median(shown[(radius > 1.2) & (radius < 1.5) & (abs(y) < 0.35)])),
-        "highlight": float(np.quantile(shown[radius < 1.0], 0.995)),
+        "highlight": float(np.quantile(shown[radius < 0.65], 0.99)),
         "skin": float(np.median(shown[below])),
     }
 

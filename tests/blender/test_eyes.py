@@ -27,7 +27,7 @@ def test_eyes_are_believable_in_every_light(facts, light):
     assert eye["pupil"] < 0.8 * eye["iris"]
     assert 0.02 < eye["iris"] / eye["sclera"] < 0.35  # dark brown, neither a hole nor a lamp
     assert 0.30 < eye["sclera"] / eye["skin"] < 1.7
-    assert eye["highlight"] > 4 * eye["iris"]  # a catch light
+    assert eye["highlight"] > 3 * eye["iris"]  # a catch light; 1.4 to 1.6 without cornea
 
 
 @pytest.mark.blender
