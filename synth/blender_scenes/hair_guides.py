@@ -143,9 +143,7 @@ def grow_guides(
     comb -= roots.normals * np.clip((comb * roots.normals).sum(-1, keepdims=True), None, 0)
     lift = np.where(side == FRINGE, 0.15, growth.lift)[:, None]
     direction = normalize(
-        roots.normals * lift
-        + comb * (1.0 - lift)
-        + rng.normal(0.0, 0.05, (len(roots), 3))
+        roots.normals * lift + comb * (1.0 - lift) + rng.normal(0.0, 0.05, (len(roots), 3))
     )
     strength = growth.gravity * (1.0 - np.exp(-lengths / 0.06))
     strength = np.where(side >= FRINGE, 0.6, strength)

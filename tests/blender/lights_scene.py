@@ -9,7 +9,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import bpy
-import numpy as np
 
 from synth.blender_scenes import build, lights, probe, render, session
 from synth.camera import orbit
