@@ -122,7 +122,7 @@ def sample_head(config: DatasetConfig, index: int) -> HeadSpec:
         hair=hair,
         facial_hair=sample_facial_hair(look, config.facial_hair, person),
         clothes=sample_clothes(look, config.wear),
-        accessories=sample_accessories(look, config.accessories, person, hair),
+        accessories=sample_accessories(look, config.accessories, person),
         light=sample_light(streams.light, config.light),
         cameras=sample_views(streams.head, config.views),
         render=RenderSettings(

@@ -17,16 +17,9 @@ from synth.spec import (
     Accessories,
     Earrings,
     Glasses,
-    Hair,
     Headwear,
     Rgb,
 )
-
-HATLESS_STYLES = ("afro", "bun", "ponytail", "quiff", "twists")
-"""Styles that no hat is put on: they would have to be flattened beyond recognition. A headscarf
-covers every style."""
-
-_HATS = tuple(kind for kind in HEADWEAR if kind != "headscarf")
 
 
 @dataclass(frozen=True)
@@ -38,8 +31,8 @@ class AccessoriesConfig:
         glasses_shapes: weights of their shapes.
         tinted_glasses: probability that glasses are tinted.
         female_headwear, male_headwear: probability of any headwear.
-        female_headwear_kinds, male_headwear_kinds: weights given headwear. A hat that the hair
-            style cannot wear (`HATLESS_STYLES`) is left out, so hats are rarer than these say.
+        female_headwear_kinds, male_headwear_kinds: weights given headwear. Every hair style wears
+            every hat: what is under it is pressed or hidden.
         headwear_patterns: weights of the patterns of hats; headscarf_patterns: of headscarves.
         female_earrings, male_earrings: probability of a pair of earrings, where no headscarf
             covers the ears.
@@ -85,15 +78,9 @@ class AccessoriesConfig:
             check_probability(name, getattr(self, name))
 
 
-def sample_accessories(
-    draw: Draw, settings: AccessoriesConfig, person: Person, hair: Hair
-) -> Accessories:
-    """What the head wears beside clothes.
-
-    Args:
-        hair: decides whether a hat fits.
-    """
-    headwear = _headwear(draw, settings, person, hair)
+def sample_accessories(draw: Draw, settings: AccessoriesConfig, person: Person) -> Accessories:
+    """What the head wears beside clothes."""
+    headwear = _headwear(draw, settings, person)
     covered = headwear is not None and headwear.kind == "headscarf"
     return Accessories(
         glasses=_glasses(draw, settings, person),
@@ -124,18 +111,15 @@ def _glasses(draw: Draw, settings: AccessoriesConfig, person: Person) -> Glasses
     )
 
 
-def _headwear(
-    draw: Draw, settings: AccessoriesConfig, person: Person, hair: Hair
-) -> Headwear | None:
+def _headwear(draw: Draw, settings: AccessoriesConfig, person: Person) -> Headwear | None:
     sex = "female" if person.female else "male"
     if not happens(draw("headwear.worn"), getattr(settings, f"{sex}_headwear")):
         return None
     kind = choose(draw("headwear.kind"), getattr(settings, f"{sex}_headwear_kinds"))
-    if kind in _HATS and hair.style in HATLESS_STYLES:
-        return None
     rng = draw("headwear.colour")
     colour, second_colour = _two_cloths(rng)
-    patterns = settings.headwear_patterns if kind in _HATS else settings.headscarf_patterns
+    scarf = kind == "headscarf"
+    patterns = settings.headscarf_patterns if scarf else settings.headwear_patterns
     rng = draw("headwear.fit")
     backwards = kind == "cap" and happens(rng, 0.12)
     return Headwear(

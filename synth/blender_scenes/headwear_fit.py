@@ -158,29 +158,6 @@ def skull(surface: HeadSurface, frame: HatFrame, *, covers_ears_below_m: float =
     return PolarGrid(radius)
 
 
-def taut(radius: np.ndarray, elevation: np.ndarray) -> np.ndarray:
-    """A cloth stretched around every row [E, A] of a polar grid: its hull seen from above."""
-    angle = np.arange(radius.shape[1]) * (2 * np.pi / radius.shape[1])
-    cosine = np.cos(angle[:, None] - angle[None])  # [A, A]
-    flat = radius * np.cos(elevation)
-    support = (flat[:, :, None] * cosine[None]).max(axis=1)  # [E, A] by direction
-    with np.errstate(divide="ignore", invalid="ignore"):
-        reach = np.where(cosine[None] > 0.2, support[:, None, :] / cosine[None], np.inf)
-    hull = reach.min(axis=2) / np.maximum(np.cos(elevation), 1e-3)
-    # Near the pole a row is a point and has no hull.
-    share = smoothstep(1.25, 0.9, elevation)
-    return radius + share * (np.maximum(hull, radius) - radius)
-
-
-def superellipsoid(
-    rim: np.ndarray, height: float, exponent: float, elevation: np.ndarray
-) -> np.ndarray:
-    """Radius of a dome: `rim` [A] at its base, `height` at its pole; high exponents are boxy."""
-    wide = (np.cos(elevation) / rim) ** exponent
-    tall = (np.sin(elevation).clip(0) / height) ** exponent
-    return (wide + tall) ** (-1.0 / exponent)
-
-
 def hair_thickness(style: str, azimuth: np.ndarray, elevation: np.ndarray) -> np.ndarray:
     """Room for hair between scalp and hat; none on the forehead at the rim."""
     thickness = HAIR_THICKNESS_M.get(style, _ORDINARY_HAIR_M)

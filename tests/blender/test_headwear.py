@@ -87,6 +87,15 @@ def test_a_hat_encloses_the_head_and_sits_close(kind, looseness, surfaces):
         assert all(np.isfinite(part.vertices).all() for part in parts)
 
 
+@pytest.mark.parametrize("kind", HATS)
+def test_folds_never_cut_into_the_hair(kind, surfaces):
+    """A fold once let a patch of scalp show through the wall of a bucket hat."""
+    for seed in range(4):
+        parts, cover = hat(worn(kind, looseness=0.5, fit_seed=seed), surfaces[0], "curly_short")
+        azimuth, elevation, radius = cover.frame.polar(mesh(parts, kind))
+        assert (radius - cover.inside.at(azimuth, elevation)).min() > 0.0003
+
+
 def test_hats_of_different_heads_differ(surfaces):
     first, second = (hat(worn("beanie"), s, "bald")[0][0].vertices for s in surfaces)
     assert np.abs((first - first.mean(axis=0)) - (second - second.mean(axis=0))).max() > 0.005

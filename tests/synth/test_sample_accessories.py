@@ -9,7 +9,6 @@ import pytest
 from synth.config import load_config
 from synth.errors import ConfigError
 from synth.sample import DatasetConfig, sample_head
-from synth.sample_accessories import HATLESS_STYLES
 from synth.spec import HEADWEAR, HeadSpec
 
 
@@ -49,8 +48,6 @@ def test_what_does_not_go_together_is_not_drawn(many):
         if worn.headwear.kind == "headscarf":
             assert worn.earrings is None
             assert spec.identity.sex == "female"
-        else:
-            assert spec.hair.style not in HATLESS_STYLES
     both = [s for s in many if s.accessories.glasses and s.accessories.headwear]
     assert both  # a cap with glasses is fine
 
@@ -61,7 +58,7 @@ def test_a_headscarf_suits_every_hair_style():
         "accessories.female_headwear_kinds={headscarf: 1}",
     )  # fmt: skip
     assert {s.accessories.headwear.kind for s in scarves} == {"headscarf"}
-    assert {s.hair.style for s in scarves} & set(HATLESS_STYLES)
+    assert len({s.hair.style for s in scarves}) > 4
     assert {s.accessories.earrings for s in scarves} == {None}
 
 
