@@ -30,8 +30,8 @@ _CORNEA_REFLECTION = 0.6
 """Brow and lashes of a real eye hide most of what a bare cornea mirrors; with all of it the sky
 bleaches brown irises to grey."""
 _WET_ROUGHNESS = 0.18
-"""Blurs a mirrored lamp by 4 degrees, a pixel or two of an iris. A sharper mirror finds the lamps by
-chance alone: at 12 samples with 0.03 most catch lights were missing, or specks."""
+"""Blurs a mirrored lamp by 4 degrees, a pixel or two of an iris. A sharper mirror finds the lamps
+by chance alone: at 12 samples with 0.03 most catch lights were missing, or specks."""
 _TEAR_IOR = 1.336
 _TEAR_ON_LID_M, _TEAR_ON_BALL_M = 0.00055, 0.00060
 """Width of the tear line on the lid's margin and on the eyeball; a real one is 0.2-0.5 mm high."""
