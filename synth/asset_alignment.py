@@ -123,7 +123,6 @@ class Alignment:
         matrix[:3, 3] = -matrix[:3, :3] @ np.array(self.origin)
         return matrix
 
-
     def _check_fit(self, target: np.ndarray, residual: np.ndarray) -> None:
         """Raise `AssetError` for landmarks that lie otherwise than on a head, or mirrored."""
         assert self.landmarks is not None

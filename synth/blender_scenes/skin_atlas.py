@@ -27,7 +27,7 @@ from synth.headmodel import HeadModel
 from synth.headmodel_masks import smoothstep
 from synth.rng import stream
 
-ATLAS_VERSION = 2
+ATLAS_VERSION = 3
 """Raised whenever the content of the cache file changes; part of its name."""
 
 ATLAS_SIZES = (512, 768, 1024, 1536, 2048)
@@ -41,6 +41,10 @@ NECK_REACH_M = 0.15
 """The chart of the neck ends this far below the chart of the head, on chest and shoulders."""
 _NECK_AXIS_Y = -0.03
 _NECK_LOWEST_Z = 0.60
+_NAPE_Z = (0.797, 0.87)
+_NAPE_SHARE = 0.24
+"""MakeHuman's chart of the head has a gap in the nape, between these heights; it is unrolled with
+the neck and has this share of the rows."""
 _LATTICE = 64
 _HEAD_WIDTH_M = 0.42
 _CREASE_CELLS_M = (0.0012, 0.0042)
@@ -216,19 +220,24 @@ def _charts(model: HeadModel) -> tuple[np.ndarray, np.ndarray]:
     uv = model.uv * np.array([1.0, HEAD_SHARE])
     below = _below_head(model)
     x, y, z = model.canonical.T
+    center = model.canonical[model.faces].mean(axis=1)
+    nape = ~model.in_atlas & (np.abs(center[:, 0]) < 0.05) & (center[:, 1] > 0)
+    nape &= (center[:, 2] > _NAPE_Z[0]) & (center[:, 2] < _NAPE_Z[1])
     neck = (
         ~model.in_atlas
         & (below[model.faces].max(axis=1) < NECK_REACH_M)
         & (z[model.faces].min(axis=1) > _NECK_LOWEST_Z)
         & ~_inside_head(model)
-    )
+    ) | nape
     angle = np.arctan2(x, -(y - _NECK_AXIS_Y))[model.faces[neck]] / (2 * np.pi) + 0.5
     # faces across the seam in the nape lie beyond the right edge instead of across the picture
     torn = np.ptp(angle, axis=1) > 0.5
     angle[torn] = np.where(angle[torn] < 0.5, angle[torn] + 1, angle[torn])
     margin = 0.012
     across = margin + angle / 1.04 * (1 - 2 * margin)
-    along = below[model.faces[neck]] / NECK_REACH_M
+    along = _NAPE_SHARE + (1 - _NAPE_SHARE) * below[model.faces[neck]] / NECK_REACH_M
+    height = (_NAPE_Z[1] - z[model.faces[nape]]) / (_NAPE_Z[1] - _NAPE_Z[0] + 0.006)
+    along[nape[neck]] = _NAPE_SHARE * height
     upwards = HEAD_SHARE + (1 - HEAD_SHARE) * (2 * margin + along * (1 - 3 * margin))
     uv[neck] = np.stack([across, upwards], axis=-1)
     return uv, model.in_atlas | neck

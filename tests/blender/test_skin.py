@@ -312,3 +312,20 @@ def test_gloss_follows_oil_and_is_broken_up(bench, plain):
     assert patch.std() > 0.015
     wet = bench.atlas.sample(bench.regions["waterline"]) > 0.9
     assert bench.texels(plain.roughness)[wet].mean() < 0.3
+
+
+def test_every_covered_face_has_texels_of_its_own(model):
+    """Faces of the nape once shared a few rows with others: a bar below the hairline."""
+    atlas = load_atlas(model, 512)
+    faces = np.flatnonzero(atlas.covered)
+    height, width = atlas.shape
+    shown = np.full((height * width, 3), np.inf)
+    shown[atlas.texels] = atlas.canonical
+    column, row = (atlas.uv[faces].mean(axis=1) * [width, height]).astype(int).T
+    true = model.canonical[model.faces[faces]].mean(axis=1)
+    distance = np.linalg.norm(shown[row * width + column] - true, axis=1)
+    assert distance.max() < 0.006
+    center = model.canonical[model.faces].mean(axis=1)
+    nape = (np.abs(center[:, 0]) < 0.04) & (center[:, 1] > 0)
+    nape &= (center[:, 2] > 0.75) & (center[:, 2] < 0.86)
+    assert atlas.covered[nape].all()
