@@ -65,18 +65,21 @@ class Pass:
     stored: str
 
 
-DEPTH_STEP = 1 / 8192
-"""Resolution of stored depth in scene units; 0.02 mm, a fortieth of a pixel of the default rig at
-512 px. The largest error is half of it."""
+DEPTH_STEP = 1 / 2048
+"""Resolution of stored depth in scene units; 0.1 mm, a tenth of a pixel of the default rig at
+512 px. The largest error is half of it. Finer steps would end at 4 units from the origin, and from
+above or below a camera sees down the sleeves, which run on for 12."""
+DEPTH_REACH = 16.0
+"""Scene units before and behind the origin that 16 bits of these steps reach."""
 _DEPTH_ZERO = 32768
 
-_DEPTH_FILE = "PNG uint16 v: depth = |camera centre| + (v - 32768) / 8192, nothing where v = 0"
+_DEPTH_FILE = "PNG uint16 v: depth = |camera centre| + (v - 32768) / 2048, nothing where v = 0"
 _NORMAL_FILE = "PNG uint8 RGB v: normal = v / 127.5 - 1 normalised, nothing where v = (0, 0, 0)"
 
 PASSES = {
     "depth": Pass(
         "distance of the first surface along the camera's z axis",
-        "[H, W] float32", "scene units", "above 0, to 1/16384", "0", _DEPTH_FILE, "depth",
+        "[H, W] float32", "scene units", "above 0, to 1/4096", "0", _DEPTH_FILE, "depth",
     ),
     "position": Pass(
         "world position of the first surface, computed from depth and camera",
@@ -96,7 +99,7 @@ PASSES = {
     ),
     "depth_under": Pass(
         "depth as if hair, beard, headwear, glasses and earrings were absent",
-        "[H, W] float32", "scene units", "above 0, to 1/16384", "0", _DEPTH_FILE, "depth_under",
+        "[H, W] float32", "scene units", "above 0, to 1/4096", "0", _DEPTH_FILE, "depth_under",
     ),
     "segmentation_under": Pass(
         "labels as if hair, beard, headwear, glasses and earrings were absent",
@@ -157,7 +160,7 @@ def encode(name: str, values: np.ndarray, camera: Camera) -> np.ndarray:
         camera: of this view.
 
     Raises:
-        ValueError: a depth beyond 4 scene units of the camera's distance from the origin.
+        ValueError: a depth beyond 16 scene units of the camera's distance from the origin.
     """
     kind = name.removesuffix("_under")
     if kind == "depth":
@@ -166,7 +169,7 @@ def encode(name: str, values: np.ndarray, camera: Camera) -> np.ndarray:
         if hit.any() and not (steps[hit].min() >= 1 and steps[hit].max() <= 65535):
             raise ValueError(
                 f"{name}, view {camera.name!r}: depth {values[hit].min():.2f} ... "
-                f"{values[hit].max():.2f} is not within 4 units of the origin's"
+                f"{values[hit].max():.2f} is not within {DEPTH_REACH:.0f} units of the origin's"
             )
         return np.where(hit, steps, 0).astype(np.uint16)
     if kind.startswith("normal"):

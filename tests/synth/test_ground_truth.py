@@ -37,11 +37,17 @@ def test_depth_comes_back_to_half_a_step():
 
 
 def test_depth_out_of_reach_is_refused_and_not_wrapped():
-    depth = np.full((24, 24), 8.0, np.float32)
+    depth = np.full((24, 24), 30.0, np.float32)
     with pytest.raises(
-        ValueError, match=r"depth_under, view '': depth 8.00 ... 8.00 is not within"
+        ValueError, match=r"depth_under, view '': depth 30.00 ... 30.00 is not within"
     ):
         encode("depth_under", depth, CAMERA)
+
+
+def test_sleeves_seen_from_above_are_within_reach():
+    """They run on for 12 units; a depth of 6.96 at a camera 2.7 away once failed a head."""
+    depth = np.full((24, 24), 2.7 + 12.0, np.float32)
+    assert np.abs(decode("depth", encode("depth", depth, CAMERA), CAMERA) - depth).max() < 3e-4
 
 
 def test_position_is_the_surface_in_the_world():
