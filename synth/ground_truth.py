@@ -8,7 +8,7 @@ looked through. docs/dataset_format.md describes the same for readers without Py
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -73,54 +73,86 @@ DEPTH_REACH = 16.0
 """Scene units before and behind the origin that 16 bits of these steps reach."""
 _DEPTH_ZERO = 32768
 
-_DEPTH_FILE = "PNG uint16 v: depth = |camera centre| + (v - 32768) / 2048, nothing where v = 0"
-_NORMAL_FILE = "PNG uint8 RGB v: normal = v / 127.5 - 1 normalised, nothing where v = (0, 0, 0)"
+_DEPTH = Pass(
+    summary="distance of the first surface along the camera's z axis",
+    array="[H, W] float32",
+    unit="scene units",
+    values="above 0, to 1/4096",
+    background="0",
+    file="PNG uint16 v: depth = |camera centre| + (v - 32768) / 2048, nothing where v = 0",
+    stored="depth",
+)
+_NORMAL = Pass(
+    summary="normal of the first surface in world axes, without the relief of textures",
+    array="[H, W, 3] float32",
+    unit="unit vector",
+    values="[-1, 1]",
+    background="0",
+    file="PNG uint8 RGB v: normal = v / 127.5 - 1 normalised, nothing where v = (0, 0, 0)",
+    stored="normal_world",
+)
+_SEGMENTATION = Pass(
+    summary="what is seen, a number of LABELS; a lens is told although depth looks through it",
+    array="[H, W] uint8",
+    unit="label",
+    values="0 ... 16",
+    background="0",
+    file="PNG uint8",
+    stored="segmentation",
+)
+_UNDER = "as if hair, beard, headwear, glasses and earrings were absent"
 
 PASSES = {
-    "depth": Pass(
-        "distance of the first surface along the camera's z axis",
-        "[H, W] float32", "scene units", "above 0, to 1/4096", "0", _DEPTH_FILE, "depth",
+    "depth": _DEPTH,
+    "position": replace(
+        _DEPTH,
+        summary="world position of the first surface, computed from depth and camera",
+        array="[H, W, 3] float32",
+        values="the scene",
+        background="NaN",
+        file="that of depth",
     ),
-    "position": Pass(
-        "world position of the first surface, computed from depth and camera",
-        "[H, W, 3] float32", "scene units", "the scene", "NaN", "that of depth", "depth",
+    "normal_world": _NORMAL,
+    "normal_camera": replace(
+        _NORMAL,
+        summary="the same in the OpenCV axes of the camera (x right, y down, z forward)",
+        stored="normal_camera",
     ),
-    "normal_world": Pass(
-        "normal of the first surface in world axes, without the relief of textures",
-        "[H, W, 3] float32", "unit vector", "[-1, 1]", "0", _NORMAL_FILE, "normal_world",
-    ),
-    "normal_camera": Pass(
-        "the same in the OpenCV axes of the camera (x right, y down, z forward)",
-        "[H, W, 3] float32", "unit vector", "[-1, 1]", "0", _NORMAL_FILE, "normal_camera",
-    ),
-    "segmentation": Pass(
-        "what is seen, a number of LABELS; a lens is told although depth looks through it",
-        "[H, W] uint8", "label", "0 ... 16", "0", "PNG uint8", "segmentation",
-    ),
-    "depth_under": Pass(
-        "depth as if hair, beard, headwear, glasses and earrings were absent",
-        "[H, W] float32", "scene units", "above 0, to 1/4096", "0", _DEPTH_FILE, "depth_under",
-    ),
-    "segmentation_under": Pass(
-        "labels as if hair, beard, headwear, glasses and earrings were absent",
-        "[H, W] uint8", "label", "0 ... 16", "0", "PNG uint8", "segmentation_under",
+    "segmentation": _SEGMENTATION,
+    "depth_under": replace(_DEPTH, summary=f"depth {_UNDER}", stored="depth_under"),
+    "segmentation_under": replace(
+        _SEGMENTATION, summary=f"labels {_UNDER}", stored="segmentation_under"
     ),
     "albedo": Pass(
-        "linear colour of surfaces without light, averaged over the pixel; alpha of the picture",
-        "[H, W, 4] float32", "reflectance", "[0, 1]", "0",
-        "PNG uint8 RGBA, colour sRGB encoded, straight alpha", "albedo",
+        summary="linear colour of surfaces without light, averaged over the pixel; alpha of the "
+        "picture",
+        array="[H, W, 4] float32",
+        unit="reflectance",
+        values="[0, 1]",
+        background="0",
+        file="PNG uint8 RGBA, colour sRGB encoded, straight alpha",
+        stored="albedo",
     ),
     "coverage": Pass(
-        "share of the pixel that each label 1 ... 16 covers; lenses on top of what is behind them",
-        "[16, H, W] float32", "share", "[0, 1]", "0",
-        "PNG uint8 [16 H, W], one plane a label from top to bottom, v / 255", "coverage",
+        summary="share of the pixel that each label 1 ... 16 covers; lenses on top of what is "
+        "behind them",
+        array="[16, H, W] float32",
+        unit="share",
+        values="[0, 1]",
+        background="0",
+        file="PNG uint8 [16 H, W], one plane a label from top to bottom, v / 255",
+        stored="coverage",
     ),
     "landmarks": Pass(
-        "named and dense points of the head in 3D with their visibility in every view",
-        "see synth.landmarks.HeadLandmarks", "scene units", "", "", "landmarks.npz, one a head",
-        "landmarks",
+        summary="named and dense points of the head in 3D with their visibility in every view",
+        array="see synth.landmarks.HeadLandmarks",
+        unit="scene units",
+        values="",
+        background="",
+        file="landmarks.npz, one a head",
+        stored="landmarks",
     ),
-}  # fmt: skip
+}
 """Every pass that `passes` of a dataset's configuration may list."""
 
 SURFACE_PASSES = (
