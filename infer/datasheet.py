@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
@@ -26,12 +25,12 @@ from infer.datasheet_sections import (
     diversity_section,
     heads_section,
     origin_section,
-    stats,
     truth_section,
 )
 from infer.datasheet_sheets import Artist
 from infer.judges import JUDGES, judge
 from infer.judges_verdicts import Judgement
+from infer.page import stats, write_page
 from synth.config import atomic_write, canonical_json, save_yaml, to_dict
 from synth.dataset import Dataset
 from synth.dataset_report import REPORT_PAGE
@@ -118,16 +117,15 @@ def write_report(
         "origin": origin_section(facts, dataset, CONFIG),
     }
     titles = {**{name: name.capitalize() for name in sections}, "truth": "Ground truth"}
-    page = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+    write_page(
+        out / PAGE,
+        TEMPLATE,
         title=escape(f"{dataset.root.resolve().name}: datasheet"),
         name=escape(dataset.root.resolve().name),
         stats=stats(_headline(dataset, facts)),
         links="".join(f'<a href="#{n}">{titles[n]}</a>' for n, part in sections.items() if part),
         sections="\n".join(part for part in sections.values() if part),
-        version=escape(importlib.metadata.version("headloom")),
     )
-    with atomic_write(out / PAGE) as file:
-        file.write(page.encode())
     return ReportSummary(out / PAGE, facts.heads, judgement)
 
 

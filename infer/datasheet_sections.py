@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from urllib.parse import quote
 
@@ -307,12 +307,3 @@ def origin_section(facts: DatasetFacts, dataset: Dataset, config_file: str) -> s
         "photographed or scanned, and no name is attached to any head."
     )
     return section("origin", "Origin", note, f'<div class="two">{"".join(cards)}</div>')
-
-
-def stats(pairs: Mapping[str, str]) -> str:
-    """The numbers at the top of the page."""
-    cells = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
-        for name, value in pairs.items()
-    )
-    return f'<dl class="stats">{cells}</dl>'

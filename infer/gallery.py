@@ -6,13 +6,11 @@ paths, so the folder can be moved, zipped or opened from the file system.
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
 import os
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from string import Template
 from typing import Any
 from urllib.parse import quote
 
@@ -26,8 +24,8 @@ from infer.gallery_data import (
     RunEntry,
     collect,
 )
+from infer.page import stats, write_page
 from synth.camera import CANONICAL_VIEWS
-from synth.config import atomic_write
 from synth.errors import InputError
 
 _EVAL_HEADS = 12
@@ -80,21 +78,18 @@ def write_gallery(out: str | Path, gallery: Gallery, *, headline: str | None = N
         _machine_section(gallery.heads),
     ]
     title = headline or ("From one photo to a head" if gallery.heads else "Headloom results")
-    page = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+    return write_page(
+        out / "index.html",
+        TEMPLATE,
         title=escape(title),
         headline=escape(title),
         lead=(
             "Synthetic heads are rendered with Blender, two models learn from them, and together "
             "they lift one photo to 3D Gaussians that can be seen from every side."
         ),
-        stats=_stats(gallery),
+        stats=stats(_headline(gallery)),
         sections="\n".join(section for section in sections if section),
-        version=escape(importlib.metadata.version("headloom")),
     )
-    path = out / "index.html"
-    with atomic_write(path) as file:
-        file.write(page.encode())
-    return path
 
 
 def _link(out: Path, target: Path) -> str:
@@ -102,24 +97,21 @@ def _link(out: Path, target: Path) -> str:
     return escape(quote(Path(relative).as_posix()))
 
 
-def _stats(gallery: Gallery) -> str:
-    pairs: list[tuple[str, str]] = []
+def _headline(gallery: Gallery) -> dict[str, str]:
+    """The numbers at the top of the page."""
+    pairs: dict[str, str] = {}
     for dataset in gallery.datasets[:1]:
-        pairs += [
-            (name, value) for name, value in dataset.facts.items() if name in ("heads", "views")
-        ]
+        pairs |= {"heads": dataset.facts["heads"]} if "heads" in dataset.facts else {}
     if gallery.runs:
-        pairs.append(("models trained", str(len(gallery.runs))))
+        pairs["models trained"] = str(len(gallery.runs))
     if gallery.heads:
-        pairs.append(("heads lifted", str(len(gallery.heads))))
-        count = gallery.heads[0].record.get("gaussians", {}).get("count")
-        seconds = gallery.heads[0].record.get("timings", {}).get("total_s")
-        if count:
-            pairs.append(("Gaussians", f"{count:,}"))
-        if seconds:
-            pairs.append(("seconds for a photo", f"{seconds:.1f}"))
-    cells = "".join(f"<div><dt>{escape(n)}</dt><dd>{escape(v)}</dd></div>" for n, v in pairs)
-    return f'<dl class="stats">{cells}</dl>' if pairs else ""
+        pairs["heads lifted"] = str(len(gallery.heads))
+        record = gallery.heads[0].record
+        if count := record.get("gaussians", {}).get("count"):
+            pairs["Gaussians"] = f"{count:,}"
+        if seconds := record.get("timings", {}).get("total_s"):
+            pairs["seconds for a photo"] = f"{seconds:.1f}"
+    return pairs
 
 
 def _heads_section(out: Path, heads: Sequence[HeadEntry]) -> str:
