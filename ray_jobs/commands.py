@@ -86,17 +86,21 @@ def dataset(arguments: argparse.Namespace) -> int:
             raise ConfigError(
                 f"--{flag} belongs to `dataset report`, not to `dataset {arguments.action}`"
             )
-    if arguments.action == "verify":
-        report = data.verify()
-        print(report)
-        return 0 if report.ok else 1
-    if arguments.action == "info":
-        print(data.info())
-        return 0
-    from synth.report import contact_sheet
+    if arguments.action == "sheet":
+        from synth.report import contact_sheet
 
-    print(contact_sheet(data, arguments.dataset / "contact.png"))
-    return 0
+        print(contact_sheet(data, arguments.dataset / "contact.png"))
+        return 0
+    from ray_jobs.progress import StageProgress
+    from synth.dataset_report import describe, verify
+
+    with StageProgress(arguments.action, enabled=not arguments.quiet) as bar:
+        if arguments.action == "info":
+            print(describe(data, bar.update))
+            return 0
+        report = verify(data, bar.update)
+    print(report)
+    return 0 if report.ok else 1
 
 
 def _report(data: Dataset, arguments: argparse.Namespace) -> int:

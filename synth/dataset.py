@@ -6,14 +6,15 @@
     index.parquet         one row per head, for queries; never needed to open the dataset
 
 The shards themselves are the record of progress: a shard is committed when its file is in place and
-its closing member lists exactly the heads of its range, and `plan` is what remains.
+its closing member lists exactly the heads of its range, and `plan` is what remains. What is in a
+dataset, and whether it holds, is asked in `synth.dataset_report`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -23,15 +24,7 @@ import yaml
 
 from synth.assets import LicenceRow, describe
 from synth.config import digest, from_dict, save_yaml, to_dict
-from synth.dataset_report import DatasetInfo, VerifyReport
-from synth.errors import (
-    AssetError,
-    DatasetMismatch,
-    HeadloomError,
-    RecordCorrupt,
-    RecordError,
-    SchemaMismatch,
-)
+from synth.errors import DatasetMismatch, RecordCorrupt, RecordError, SchemaMismatch
 from synth.record import HeadRecord, ShardReader
 from synth.sample import DatasetConfig, sample_head
 from synth.shardlayout import read_footer
@@ -312,110 +305,22 @@ class Dataset:
 
     # ----------------------------------------------------------------------------------- reading
 
-    def shards(self) -> list[ShardReader]:
-        """Readers of all shards that are in place, in order.
+    def heads(self) -> Iterator[HeadRecord]:
+        """All rendered heads, in the order of their index.
 
         Raises:
-            RecordCorrupt: one is damaged.
+            RecordCorrupt: a shard is damaged.
         """
-        return [ShardReader(path) for path in self._shard_paths()]
-
-    def heads(self) -> Iterator[HeadRecord]:
-        """All rendered heads, in the order of their index."""
-        for path in self._shard_paths():
+        for path in self.shard_paths():
             yield from ShardReader(path).heads()
 
-    def _shard_paths(self) -> list[Path]:
+    def head_count(self) -> int:
+        """How many heads are rendered, read from the ends of the shards."""
+        return sum(len(read_footer(path).heads) for path in self.shard_paths())
+
+    def shard_paths(self) -> list[Path]:
+        """The files of all shards that are in place, in order."""
         return sorted(self.shard_directory.glob("shard-*.tar"))
-
-    # -------------------------------------------------------------------------------- checking
-
-    def verify(self, on_shard: Callable[[Path], None] | None = None) -> VerifyReport:
-        """Check that every expected head is there exactly once and that every digest holds.
-
-        Args:
-            on_shard: called after each shard, for a progress bar.
-        """
-        problems: list[str] = []
-        seen: dict[int, Path] = {}
-        heads = shards = 0
-        can_sample = True
-        try:
-            self.check_sampler()
-        except DatasetMismatch as error:
-            problems.append(str(error))
-        except AssetError as error:
-            can_sample = False
-            problems.append(f"{self.root}: its specs cannot be drawn again: {error}")
-        expected = {plan.path: plan for plan in self.expected()}
-        for path in sorted({*expected, *self._shard_paths()}):
-            found, shard_problems = _verify_shard(path, expected.get(path), self, seen, can_sample)
-            problems += shard_problems
-            heads += found
-            shards += not shard_problems
-            if on_shard is not None:
-                on_shard(path)
-        unfinished = sorted(path.name for path in self.shard_directory.glob(".*.tmp"))
-        notes = (f"unfinished: {', '.join(unfinished)}",) if unfinished else ()
-        return VerifyReport(self.root, heads, shards, self.config.heads, tuple(problems), notes)
-
-    def info(self) -> DatasetInfo:
-        """Count heads, identities, views, splits and bytes."""
-        identities, splits = set(), dict.fromkeys(("train", "val", "test"), 0)
-        views = heads = 0
-        sizes: dict[str, int] = {}
-        for record in self.heads():
-            identity = record.spec.identity.identity_id
-            identities.add(identity)
-            splits[split_of(identity)] += 1
-            views, heads = record.view_count, heads + 1
-            for kind, size in record.bytes_by_kind.items():
-                sizes[kind] = sizes.get(kind, 0) + size
-        failures = self.root / "failures.jsonl"
-        return DatasetInfo(
-            root=self.root,
-            dataset_id=self.dataset_id,
-            heads=heads,
-            expected_heads=self.config.heads,
-            shards=len(self._shard_paths()),
-            size_bytes=sum(path.stat().st_size for path in self._shard_paths()),
-            image_size=self.config.size,
-            views_per_head=views,
-            identities=len(identities),
-            splits=splits,
-            failures=len(failures.read_text().splitlines()) if failures.exists() else 0,
-            bytes_by_kind=sizes,
-        )
-
-
-def _verify_shard(
-    path: Path,
-    plan: ShardPlan | None,
-    dataset: Dataset,
-    seen: dict[int, Path],
-    can_sample: bool,
-) -> tuple[int, list[str]]:
-    """Number of whole heads in a shard, and what is wrong with it; `seen` collects the indices."""
-    try:
-        reader = ShardReader(path)
-        reader.verify()
-    except FileNotFoundError:
-        return 0, [f"{path}: missing; run headloom render again"]
-    except HeadloomError as error:
-        return 0, [str(error)]
-    problems = []
-    for head in reader.footer.heads:
-        if head.index in seen:
-            problems.append(f"{path}: head {head.index} is also in {seen[head.index]}")
-        seen.setdefault(head.index, path)
-    if plan is None:
-        problems.append(f"{path}: not part of this dataset of {dataset.config.heads} heads")
-        return 0, problems
-    present = list(reader.footer.spec_ids)
-    expected = [s.spec_id for s in plan.specs(dataset.config)] if can_sample else present
-    if present != expected:
-        problems.append(f"{path}: holds heads {', '.join(present)}, expected {', '.join(expected)}")
-    return len(reader.footer.heads), problems
 
 
 def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

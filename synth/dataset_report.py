@@ -1,9 +1,18 @@
-"""What `headloom dataset verify` and `headloom dataset info` answer."""
+"""What is in a dataset and whether it holds: `headloom dataset info` and `dataset verify`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+
+from synth.dataset import Dataset, ShardPlan, split_of
+from synth.errors import AssetError, DatasetMismatch, HeadloomError
+from synth.record import ShardReader
+
+Progress = Callable[[str, int, int], None]
+"""Called with the stage, the steps done and the steps in all."""
 
 REPORT_PAGE = Path("report", "index.html")
 """Where `headloom dataset report` writes, below the dataset, unless told otherwise."""
@@ -11,7 +20,7 @@ REPORT_PAGE = Path("report", "index.html")
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What `Dataset.verify` found; `str` prints it for a person.
+    """What `verify` found; `str` prints it for a person.
 
     Attributes:
         root: the dataset.
@@ -46,7 +55,11 @@ class VerifyReport:
 class DatasetInfo:
     """A summary of a dataset; `str` prints it for a person.
 
-    `bytes_by_kind` counts the stored files by what they hold, `synth.record.bytes_by_kind`.
+    Attributes:
+        views_per_head: of the last head; all have the same unless a spec was edited by hand.
+        splits: heads by split.
+        failures: lines of `failures.jsonl`.
+        bytes_by_kind: stored bytes by what they are, `synth.record.HeadRecord.bytes_by_kind`.
     """
 
     root: Path
@@ -60,7 +73,7 @@ class DatasetInfo:
     identities: int
     splits: dict[str, int]
     failures: int
-    bytes_by_kind: dict[str, int] = field(default_factory=dict)
+    bytes_by_kind: dict[str, int]
 
     def __str__(self) -> str:
         page = self.root / REPORT_PAGE
@@ -79,3 +92,102 @@ class DatasetInfo:
             "report": f"{page}" if page.exists() else f"headloom dataset report {self.root}",
         }
         return "\n".join(f"{name:<9} {value}" for name, value in rows.items() if value)
+
+
+def verify(dataset: Dataset, progress: Progress = lambda *_: None) -> VerifyReport:
+    """Check that every expected head is there exactly once and that every digest holds.
+
+    Args:
+        dataset: an unfinished one is told so in the problems.
+        progress: told after each shard.
+    """
+    problems: list[str] = []
+    seen: dict[int, Path] = {}
+    heads = shards = 0
+    can_sample = True
+    try:
+        dataset.check_sampler()
+    except DatasetMismatch as error:
+        problems.append(str(error))
+    except AssetError as error:
+        can_sample = False
+        problems.append(f"{dataset.root}: its specs cannot be drawn again: {error}")
+    expected = {plan.path: plan for plan in dataset.expected()}
+    paths = sorted({*expected, *dataset.shard_paths()})
+    for number, path in enumerate(paths, 1):
+        found, shard_problems = _verify_shard(path, expected.get(path), dataset, seen, can_sample)
+        problems += shard_problems
+        heads += found
+        shards += not shard_problems
+        progress("shards", number, len(paths))
+    unfinished = sorted(path.name for path in dataset.shard_directory.glob(".*.tmp"))
+    notes = (f"unfinished: {', '.join(unfinished)}",) if unfinished else ()
+    return VerifyReport(dataset.root, heads, shards, dataset.config.heads, tuple(problems), notes)
+
+
+def _verify_shard(
+    path: Path,
+    plan: ShardPlan | None,
+    dataset: Dataset,
+    seen: dict[int, Path],
+    can_sample: bool,
+) -> tuple[int, list[str]]:
+    """Number of whole heads in a shard, and what is wrong with it; `seen` collects the indices."""
+    try:
+        reader = ShardReader(path)
+        reader.verify()
+    except FileNotFoundError:
+        return 0, [f"{path}: missing; run headloom render again"]
+    except HeadloomError as error:
+        return 0, [str(error)]
+    problems = []
+    for head in reader.footer.heads:
+        if head.index in seen:
+            problems.append(f"{path}: head {head.index} is also in {seen[head.index]}")
+        seen.setdefault(head.index, path)
+    if plan is None:
+        problems.append(f"{path}: not part of this dataset of {dataset.config.heads} heads")
+        return 0, problems
+    present = list(reader.footer.spec_ids)
+    expected = [s.spec_id for s in plan.specs(dataset.config)] if can_sample else present
+    if present != expected:
+        problems.append(f"{path}: holds heads {', '.join(present)}, expected {', '.join(expected)}")
+    return len(reader.footer.heads), problems
+
+
+def describe(dataset: Dataset, progress: Progress = lambda *_: None) -> DatasetInfo:
+    """Count heads, identities, views, splits and bytes; no picture is decoded.
+
+    Args:
+        dataset: an unfinished one is described as it is.
+        progress: told after each head.
+
+    Raises:
+        RecordCorrupt: a shard or a record is damaged.
+    """
+    identities: set[str] = set()
+    splits = dict.fromkeys(("train", "val", "test"), 0)
+    views = heads = 0
+    sizes: Counter[str] = Counter()
+    paths, total = dataset.shard_paths(), dataset.head_count()
+    for record in dataset.heads():
+        identities.add(record.identity_id)
+        splits[split_of(record.identity_id)] += 1
+        views, heads = record.view_count, heads + 1
+        sizes.update(record.bytes_by_kind)
+        progress("heads", heads, total)
+    failures = dataset.root / "failures.jsonl"
+    return DatasetInfo(
+        root=dataset.root,
+        dataset_id=dataset.dataset_id,
+        heads=heads,
+        expected_heads=dataset.config.heads,
+        shards=len(paths),
+        size_bytes=sum(path.stat().st_size for path in paths),
+        image_size=dataset.config.size,
+        views_per_head=views,
+        identities=len(identities),
+        splits=splits,
+        failures=len(failures.read_text().splitlines()) if failures.exists() else 0,
+        bytes_by_kind=dict(sizes),
+    )

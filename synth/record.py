@@ -241,7 +241,26 @@ class HeadRecord:
     @cached_property
     def spec(self) -> HeadSpec:
         """The spec that was rendered."""
-        return HeadSpec.from_json_dict(self._json("spec.json"))
+        return HeadSpec.from_json_dict(self.spec_data)
+
+    @property
+    def spec_data(self) -> dict[str, Any]:
+        """`spec.json` as it stands; for counting over many heads, in a tenth of the time."""
+        return self._json("spec.json")
+
+    @cached_property
+    def identity_id(self) -> str:
+        """Identity of the head, which its split hashes.
+
+        Raises:
+            RecordCorrupt: the spec names none.
+        """
+        try:
+            return str(self.spec_data["identity"]["identity_id"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise RecordCorrupt(
+                f"{self.shard}: {self.spec_id}.spec.json names no identity ({error!r})"
+            ) from error
 
     @cached_property
     def cameras(self) -> tuple[Camera, ...]:
@@ -265,11 +284,11 @@ class HeadRecord:
 
     @property
     def bytes_by_kind(self) -> dict[str, int]:
-        """Size of what is stored: `rgba`, each pass with its name, landmarks, and `other`."""
+        """Size of what is stored: `rgba`, each pass, `landmarks`, and `records` (all JSON)."""
         sizes: dict[str, int] = {}
         for suffix, member in self.members.items():
-            stem = suffix.partition(".")[0]
-            kind = stem.rpartition("_")[0] or ("other" if suffix.endswith(".json") else stem)
+            stem, _, extension = suffix.partition(".")
+            kind = "records" if extension == "json" else stem.rpartition("_")[0] or stem
             sizes[kind] = sizes.get(kind, 0) + member.size
         return sizes
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from synth.dataset import Dataset
+from synth.dataset_report import verify
 
 STUB = Path(__file__).parents[1] / "synth" / "stub_worker.py"
 DRIVER = """
@@ -80,7 +81,7 @@ class Farm:
 
     def check(self) -> None:
         """Everything is there once and whole, and nothing else is left."""
-        report = Dataset.open(self.out).verify()
+        report = verify(Dataset.open(self.out))
         assert report.ok, str(report)
         assert (report.heads, report.notes) == (HEADS, ())
         assert self.blenders() == []

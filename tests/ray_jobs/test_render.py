@@ -15,6 +15,7 @@ import pytest
 from ray_jobs.cluster import ClusterInfo, Node, connect
 from ray_jobs.render import render_dataset, time_limit_s
 from synth.dataset import Dataset
+from synth.dataset_report import verify
 from synth.errors import ConfigError, DatasetMismatch, RecordError, RenderCrashed
 from synth.sample import DatasetConfig, ViewsConfig, sample_head
 
@@ -43,14 +44,14 @@ def test_a_dataset_is_rendered_resumed_and_extended(cluster, tmp_path, capfd):
     first = render(CONFIG, out)
     assert (first.heads, first.rendered, first.expected, first.failed) == (7, 7, 7, ())
     assert first.peak_rss_bytes > 0
-    assert Dataset.open(out).verify().ok
+    assert verify(Dataset.open(out)).ok
 
     (out / "shards" / "shard-000001.tar").unlink()
     second = render(CONFIG, out)
     assert (second.heads, second.rendered) == (7, 2)
     third = render(dataclasses.replace(CONFIG, heads=10), out)
     assert (third.heads, third.rendered, third.expected) == (10, 4, 10)
-    assert Dataset.open(out).verify().ok
+    assert verify(Dataset.open(out)).ok
     made = third.index.stat().st_mtime_ns, third.contact_sheet.stat().st_mtime_ns
     fourth = render(dataclasses.replace(CONFIG, heads=10), out)
     assert (fourth.rendered, fourth.heads) == (0, 10)
@@ -87,7 +88,7 @@ def test_a_failed_shard_is_reported_and_the_rest_is_done(cluster, tmp_path, capf
     assert "shard-000002.tar failed: RenderInvalid" in captured.err
 
     assert render(CONFIG, tmp_path / "heads").failed == ()
-    assert Dataset.open(tmp_path / "heads").verify().ok
+    assert verify(Dataset.open(tmp_path / "heads")).ok
 
 
 @pytest.mark.ray
@@ -110,7 +111,7 @@ def test_a_damaged_shard_is_put_aside_and_rendered_again(cluster, tmp_path):
     damaged = shard.read_bytes()[:-2000]
     shard.write_bytes(damaged)
     assert render(CONFIG, out).rendered == 2
-    assert Dataset.open(out).verify().ok
+    assert verify(Dataset.open(out)).ok
     (kept,) = (out / "quarantine").iterdir()
     assert kept.read_bytes() == damaged
 

@@ -26,6 +26,7 @@ from synth.asset_manifest import ItemEntry, Manifest, MaterialClass, load_manife
 from synth.asset_store import AssetRecord, AssetStore, verified
 from synth.config import from_dict, load_config, to_dict
 from synth.dataset import Dataset, dataset_id
+from synth.dataset_report import verify
 from synth.errors import AssetError, ConfigError, DatasetMismatch
 from synth.headmodel import HeadModel
 from synth.landmarks import locate
@@ -481,7 +482,7 @@ def test_a_dataset_whose_assets_are_gone_is_checked_as_far_as_possible(stocked, 
     made = config(stocked, "heads=1", "assets.heads={'studio:anna': 1}")
     dataset = Dataset.create(tmp_path / "heads", made)
     stocked.remove("studio")
-    report = dataset.verify()
+    report = verify(dataset)
     assert not report.ok and any("cannot be drawn again" in line for line in report.problems)
 
 

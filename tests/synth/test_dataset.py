@@ -12,6 +12,7 @@ import yaml
 
 from synth import lock
 from synth.dataset import Dataset, dataset_id, split_of
+from synth.dataset_report import describe, verify
 from synth.errors import DatasetMismatch, RecordCorrupt, RecordError, SchemaMismatch
 from synth.record import ShardWriter
 from synth.sample import DatasetConfig, ViewsConfig, sample_head
@@ -67,18 +68,18 @@ def test_the_plan_is_what_is_missing(full):
     (missing,) = full.plan()
     assert (missing.shard, missing.start, missing.stop) == (1, 2, 4)
     fill(full)
-    assert full.verify().ok
+    assert verify(full).ok
 
 
 def test_a_dataset_grows_and_rerenders_only_the_partial_shard(full):
-    before = {path.name: path.stat().st_mtime_ns for path in full._shard_paths()}
+    before = {path.name: path.stat().st_mtime_ns for path in full.shard_paths()}
     larger = Dataset.create(full.root, grown(8))
     assert [(p.shard, p.start, p.stop) for p in larger.plan()] == [(2, 4, 6), (3, 6, 8)]
     assert "heads 4 of 4-5" in larger.plan()[0].reason
     fill(larger)
-    assert larger.verify().ok
+    assert verify(larger).ok
     assert Dataset.open(full.root).config.heads == 8
-    after = {path.name: path.stat().st_mtime_ns for path in full._shard_paths()}
+    after = {path.name: path.stat().st_mtime_ns for path in full.shard_paths()}
     untouched = ("shard-000000.tar", "shard-000001.tar")
     assert all(before[name] == after[name] for name in untouched)
     assert [head.index for head in larger.heads()] == list(range(8))
@@ -127,7 +128,7 @@ def test_a_changed_sampler_is_refused(full):
     for make in (Dataset.create, Dataset.preview):
         with pytest.raises(DatasetMismatch, match="the sampler or an asset changed"):
             make(full.root, CONFIG)
-    assert not Dataset.open(full.root).verify().ok
+    assert not verify(Dataset.open(full.root)).ok
 
 
 def test_a_damaged_shard_is_planned_again_and_marked(full):
@@ -150,14 +151,14 @@ def test_a_foreign_shard_is_never_overwritten(full):
 
 
 def problems(dataset) -> str:
-    report = dataset.verify()
+    report = verify(dataset)
     assert not report.ok
     assert "problem" in str(report)
     return "\n".join(report.problems)
 
 
 def test_verify_accepts_a_whole_dataset(full):
-    report = full.verify()
+    report = verify(full)
     assert report.ok
     assert (report.heads, report.shards, report.expected_heads) == (5, 3, 5)
     assert "every head is there once" in str(report)
@@ -198,17 +199,17 @@ def test_verify_compares_with_freshly_sampled_heads(full):
 
 def test_verify_notes_unfinished_files(full):
     (full.shard_directory / ".shard-000000.tar.host.1.2.abc.tmp").touch()
-    report = full.verify()
+    report = verify(full)
     assert report.ok
     assert "unfinished" in str(report)
 
 
 def test_info_counts(full):
-    info = full.info()
+    info = describe(full)
     assert (info.heads, info.shards, info.identities, info.views_per_head) == (5, 3, 5, 6)
     assert sum(info.splits.values()) == 5
     assert "5 of 5" in str(info)
-    assert set(info.bytes_by_kind) == {"rgba", "other"}
+    assert set(info.bytes_by_kind) == {"rgba", "records"}
     assert 0 < sum(info.bytes_by_kind.values()) < info.size_bytes
     assert "rgba 0." in str(info)
 

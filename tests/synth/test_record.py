@@ -114,7 +114,7 @@ def test_landmarks_are_a_file_of_the_head(tmp_path):
     assert np.array_equal(head.landmarks.sparse, located.sparse.astype(np.float32))
     assert np.array_equal(head.landmarks.dense_visibility, seen[:, counts[0] :])
     assert head.bytes_by_kind["landmarks"] == len(data)
-    assert set(head.bytes_by_kind) == {"rgba", "landmarks", "other"}
+    assert set(head.bytes_by_kind) == {"rgba", "landmarks", "records"}
 
 
 def test_a_head_record_travels_to_other_processes(shard):
