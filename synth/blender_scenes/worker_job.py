@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from synth.asset_alignment import world_from_template
+from synth.blender_scenes.start import import_blender
 from synth.config import atomic_write, canonical_json, from_dict
 from synth.errors import AssetError, HeadloomError, RenderCrashed, RenderError
 from synth.headmodel import HeadShape
@@ -100,6 +101,7 @@ def _render_one(
 def render_with_blender(spec: HeadSpec, job: RenderJob) -> RenderedHead:
     """Build one head in an empty scene, check it, render all its views, check them."""
     clock = _Stopwatch()
+    import_blender(job.threads)
     from synth.blender_scenes import build, checks, probe, render, session
 
     clock.lap("import_s")

@@ -81,6 +81,9 @@ def _run(arguments: argparse.Namespace, style: str) -> dict:
 
 
 def _child(arguments: argparse.Namespace) -> None:
+    from synth.blender_scenes.start import import_blender
+
+    import_blender(arguments.threads)
     from synth.blender_scenes import build, checks, probe, render, session  # noqa: F401
 
     start_s = time.time() - arguments.child

@@ -20,7 +20,7 @@ import imageio.v3 as imageio
 import numpy as np
 import yaml
 
-from synth.blender_scenes import build, checks, probe, render, session
+from synth.blender_scenes.start import import_blender
 from synth.config import from_dict
 from synth.errors import HeadloomError
 from synth.sample import DatasetConfig, sample_head
@@ -95,6 +95,9 @@ def _assign(data: dict, path: str, value: object) -> None:
 
 
 def _render(spec: HeadSpec, label: str, threads: int) -> list[np.ndarray]:
+    import_blender(threads)
+    from synth.blender_scenes import build, checks, probe, render, session
+
     start = time.process_time()
     session.reset(spec, threads)
     built = build.build_head(spec)
