@@ -20,7 +20,7 @@ def import_blender(threads: int) -> None:
         threads: CPU threads that Cycles will be given.
     """
     if threads > 1 or "bpy" in sys.modules:
-        import bpy  # noqa: F401
+        import bpy
 
         return
     allowed = os.sched_getaffinity(0)
