@@ -81,7 +81,7 @@ def _render(arguments: argparse.Namespace) -> list[Path]:
             continue
         config = DatasetConfig(
             heads=heads, factors=FactorConfig(looks=looks), seed=seed, size=arguments.size,
-            samples=arguments.samples, heads_per_shard=1, views=ViewsConfig(random=0),
+            samples=arguments.samples, heads_per_shard=5, views=ViewsConfig(random=0),
         )  # fmt: skip
         dataset = Dataset.create(arguments.render / name, config)
         for plan in dataset.plan():
