@@ -1,4 +1,9 @@
-"""What a dataset consists of, counted in one walk over its heads; no picture is decoded."""
+"""What a dataset consists of, counted in one walk over its heads; no picture is decoded.
+
+Text, licences, versions and bytes are counted over all heads. Numbers are kept of at most
+`MAX_MEASURED` heads at even distances, so that memory is bounded: a hundred thousand heads take
+about as much as twenty thousand.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +15,19 @@ from typing import Any
 
 import numpy as np
 
+from infer.datasheet_people import MAX_PEOPLE, People
+from infer.datasheet_weights import NONE, Comparison, DrawCounter
 from infer.judges import Done
 from infer.judges_views import direction_deg
 from synth.dataset import Dataset, split_of
 from synth.errors import RecordError
 from synth.record import HeadRecord, ShardReader
-from synth.shardlayout import read_footer
-from synth.spec import AssetRef
+from synth.spec import AssetRef, check_schema
 
+MAX_MEASURED = 20_000
+"""Heads whose numbers, colours and timings are kept: every k-th of the dataset."""
+LOOKS_JUDGED = 4
+"""Heads of one identity that judges look at where they do not look at all."""
 MAX_CAMERAS = 3000
 """Cameras drawn on the map; more would only make it black."""
 
@@ -26,7 +36,7 @@ _POOLED = {"identity.shape": "sculpted controls", "expression.actions": "facial 
 _LEFT_OUT = ("assets", "cameras", "index", "schema", "seed", "identity.identity_id")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class HeadPlace:
     """Where a head lies, so that its pictures can be read later."""
 
@@ -42,23 +52,29 @@ class DatasetFacts:
 
     Attributes:
         places: one per head, in order.
+        identities: their ids.
+        measured: how many of them have their numbers in the fields marked with a star.
         splits: heads by split.
         words: per text field of the spec, by dotted name, how often each value occurs; a section
             that a head lacks (no glasses) counts as "none".
-        numbers: per number of the spec its values.
-        actions: per facial action its values above 0.
-        colours: per palette name the colours seen, linear RGB: "hair", "iris".
-        cameras: (azimuth from the front, elevation) in degrees, at most `MAX_CAMERAS`.
-        timings_s: per step of rendering, seconds of each head.
-        bytes_by_kind: stored bytes of "rgba", of each pass, and of "records" (all JSON).
+        numbers: * per number of the spec its values.
+        actions: * per facial action its values above 0.
+        colours: * per palette name the colours seen, linear RGB: "hair", "iris".
+        cameras: * (azimuth from the front, elevation) in degrees, at most `MAX_CAMERAS`.
+        timings_s: * per step of rendering, seconds of each head.
+        bytes_by_kind: stored bytes, see `HeadRecord.bytes_by_kind`.
         views: how many there are.
         passes: ground truth that any head stores.
         assets: everything the heads are made of, and how many heads use it.
         versions: of the software, as the heads say, and how many heads say so.
         devices: what they were rendered on.
+        comparisons: attributes drawn beside their configured weights.
+        people: shapes of the identities, of the first `MAX_PEOPLE` where there are more.
     """
 
     places: list[HeadPlace] = field(default_factory=list)
+    identities: set[str] = field(default_factory=set)
+    measured: int = 0
     splits: Counter = field(default_factory=Counter)
     words: dict[str, Counter] = field(default_factory=lambda: defaultdict(Counter))
     numbers: dict[str, array] = field(default_factory=lambda: defaultdict(lambda: array("f")))
@@ -74,14 +90,12 @@ class DatasetFacts:
     assets: Counter = field(default_factory=Counter)
     versions: Counter = field(default_factory=Counter)
     devices: Counter = field(default_factory=Counter)
+    comparisons: list[Comparison] = field(default_factory=list)
+    people: People = field(default_factory=People)
 
     @property
     def heads(self) -> int:
         return len(self.places)
-
-    @property
-    def identities(self) -> int:
-        return len({place.identity_id for place in self.places})
 
     def values(self, name: str) -> np.ndarray:
         """[N] float32: a number of the spec over all heads; empty if there is none."""
@@ -90,16 +104,6 @@ class DatasetFacts:
     def counts(self, name: str) -> dict[str, int]:
         """How often each value of a text field occurs, the most frequent first."""
         return dict(self.words.get(name, Counter()).most_common())
-
-
-def committed_heads(dataset: Dataset) -> int:
-    """How many heads are in place, from the ends of the shards."""
-    return sum(len(read_footer(path).indices) for path in shard_paths(dataset))
-
-
-def shard_paths(dataset: Dataset) -> list:
-    """The shard files, in order."""
-    return sorted(dataset.shard_directory.glob("shard-*.tar"))
 
 
 def collect_facts(dataset: Dataset, done: Done = lambda _: None) -> DatasetFacts:
@@ -112,58 +116,98 @@ def collect_facts(dataset: Dataset, done: Done = lambda _: None) -> DatasetFacts
     Raises:
         RecordError: no heads are rendered yet.
         RecordCorrupt: a record is damaged.
+        SchemaMismatch: the specs are of another version.
     """
-    facts = DatasetFacts()
-    for number, path in enumerate(shard_paths(dataset)):
+    facts, draws = DatasetFacts(), DrawCounter(dataset.config)
+    every = -(-dataset.head_count() // MAX_MEASURED)
+    for number, path in enumerate(dataset.shard_paths()):
         for head in ShardReader(path).heads():
-            _add(facts, head, number)
+            spec, meta = head.spec_data, head.meta
+            check_schema(spec)
+            _count(facts, head, spec, meta, number)
+            if (facts.heads - 1) % every == 0:
+                _measure(facts, head, spec, meta)
+            draws.add(head.index, spec)
             done(facts.heads)
     if not facts.places:
         raise RecordError(f"{dataset.root}: no heads are rendered yet, nothing to report")
+    facts.comparisons = draws.comparisons()
     return facts
+
+
+def spaced(items: Sequence, count: int) -> list:
+    """At most `count` items at even distances, the first one first."""
+    if len(items) <= count:
+        return list(items)
+    return [items[number * len(items) // count] for number in range(count)]
+
+
+def judged_places(places: Sequence[HeadPlace], count: int) -> list[HeadPlace]:
+    """The heads that judges look at: all, or of a large dataset about `count`, by a fixed rule.
+
+    Identities at even distances, and of each up to `LOOKS_JUDGED` heads at even distances: enough
+    pairs of one identity and of two.
+    """
+    if len(places) <= count:
+        return list(places)
+    people: dict[str, list[HeadPlace]] = defaultdict(list)
+    for place in places:
+        people[place.identity_id].append(place)
+    looks = [spaced(heads, LOOKS_JUDGED) for heads in people.values()]
+    mean = sum(map(len, looks)) / len(looks)
+    return [place for heads in spaced(looks, max(1, round(count / mean))) for place in heads]
 
 
 def open_head(dataset: Dataset, place: HeadPlace) -> HeadRecord:
     """The record of a head that was counted."""
-    heads = ShardReader(shard_paths(dataset)[place.shard]).heads()
+    heads = ShardReader(dataset.shard_paths()[place.shard]).heads()
     return next(head for head in heads if head.spec_id == place.spec_id)
 
 
-def _add(facts: DatasetFacts, head: HeadRecord, shard: int) -> None:
-    spec = head.spec
-    identity = spec.identity.identity_id
+Data = Mapping[str, Any]
+"""JSON of a record as it stands: building a whole spec would take ten times as long."""
+
+
+def _count(facts: DatasetFacts, head: HeadRecord, spec: Data, meta: Data, shard: int) -> None:
+    """What is counted over all heads."""
+    person = spec["identity"]
+    identity = person["identity_id"]
     facts.places.append(HeadPlace(head.spec_id, head.index, identity, shard))
     facts.splits[split_of(identity)] += 1
-    for name, value in _fields(spec.to_json_dict()):
+    if identity not in facts.identities:
+        facts.identities.add(identity)
+        if len(facts.people) < MAX_PEOPLE and not spec["user_parts"]["head"]:
+            facts.people.add(identity, person["phenotype"] | person["shape"])
+    for name, value in _fields(spec):
         if isinstance(value, str):
             facts.words[name][value] += 1
-        else:
+    sizes = head.bytes_by_kind
+    facts.bytes_by_kind.update(sizes)
+    facts.views += head.view_count
+    if not sizes.keys() <= {*facts.passes, "rgba", "records"}:
+        facts.passes = tuple(sorted({*facts.passes, *sizes} - {"rgba", "records"}))
+    facts.assets.update(AssetRef(**asset) for asset in spec["assets"])
+    facts.versions.update(meta.get("versions", {}).items())
+    facts.devices[meta.get("device", "not recorded")] += 1
+
+
+def _measure(facts: DatasetFacts, head: HeadRecord, spec: Data, meta: Data) -> None:
+    """What is kept of some heads."""
+    facts.measured += 1
+    for name, value in _fields(spec):
+        if not isinstance(value, str):
             facts.numbers[name].append(value)
-    for action, value in spec.expression.actions.items():
+    for action, value in spec["expression"]["actions"].items():
         if value > 0:
             facts.actions[action].append(value)
-    facts.colours["hair"][spec.hair.colour.name].append(spec.hair.colour.albedo)
-    facts.colours["iris"][spec.eyes.iris_name].append(spec.eyes.iris_light)
-    room = MAX_CAMERAS - len(facts.cameras)
-    facts.cameras += [direction_deg(camera) for camera in head.cameras[:room]]
-    for step, seconds in head.meta.get("timings_s", {}).items():
+    hair, eyes = spec["hair"]["colour"], spec["eyes"]
+    facts.colours["hair"][hair["name"]].append(hair["albedo"])
+    facts.colours["iris"][eyes["iris_name"]].append(eyes["iris_light"])
+    if len(facts.cameras) < MAX_CAMERAS:
+        room = MAX_CAMERAS - len(facts.cameras)
+        facts.cameras += [direction_deg(camera) for camera in head.cameras[:room]]
+    for step, seconds in meta.get("timings_s", {}).items():
         facts.timings_s[step].append(seconds)
-    kinds = {name: _kind(name) for name in head.members}
-    for name, member in head.members.items():
-        facts.bytes_by_kind[kinds[name]] += member.size
-    facts.views += head.view_count
-    facts.passes = tuple(sorted({*facts.passes, *kinds.values()} - {"rgba", "records"}))
-    facts.assets.update(spec.assets)
-    facts.versions.update(head.meta.get("versions", {}).items())
-    facts.devices[head.meta.get("device", "not recorded")] += 1
-
-
-def _kind(member: str) -> str:
-    """What a file of a head holds: "rgba", the name of a pass, or "records" for all JSON."""
-    stem, _, extension = member.partition(".")
-    if extension == "json":
-        return "records"
-    return stem.rpartition("_")[0] or stem
 
 
 def _fields(value: Any, prefix: str = "") -> Iterator[tuple[str, str | float]]:
@@ -176,7 +220,7 @@ def _fields(value: Any, prefix: str = "") -> Iterator[tuple[str, str | float]]:
         for key, item in value.items():
             yield from _fields(item, f"{prefix}.{key}" if prefix else key)
     elif value is None:
-        yield prefix, "none"
+        yield prefix, NONE
     elif isinstance(value, bool):
         yield prefix, "yes" if value else "no"
     elif isinstance(value, str):

@@ -167,7 +167,7 @@ def _ancestry(facts: DatasetFacts) -> str:
     strongest = np.where(shares.max(axis=0) >= 0.6, shares.argmax(axis=0), len(names))
     counts = np.bincount(strongest, minlength=len(names) + 1)
     named = {name: int(c) for name, c in zip((*names, "mixed"), counts)}
-    return charts.bars(dict(sorted(named.items(), key=lambda item: -item[1])), facts.heads)
+    return charts.bars(dict(sorted(named.items(), key=lambda item: -item[1])), facts.measured)
 
 
 def _look(facts: DatasetFacts) -> list[str]:
@@ -203,7 +203,7 @@ def _scene(facts: DatasetFacts) -> list[str]:
     frequent = dict(sorted(actions.items(), key=lambda item: -item[1])[:14])
     return [
         _bars(facts, "Expression", "expression.name"),
-        card("Facial actions, share of heads", charts.bars(frequent, facts.heads)),
+        card("Facial actions, share of heads", charts.bars(frequent, facts.measured)),
         _bars(facts, "Light", "light.kind"),
         _bars(facts, "Environment map", "light.hdri"),
         _spread(facts, "Head yaw", "pose.yaw_deg", low=-30, high=30, unit="°"),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from infer.datasheet_data import DatasetFacts, HeadPlace, open_head
+from infer.datasheet_data import DatasetFacts, HeadPlace, open_head, spaced
 from infer.datasheet_pictures import (
     GREY,
     Figure,
@@ -168,13 +168,6 @@ class Artist:
             caption = f"{pair.distance:.2f}: heads {heads[0].index} and {heads[1].index}"
             figures.append(self._write(f"pairs/{name}_{number}.jpg", mosaic(tiles, 2), caption))
         return tuple(figures)
-
-
-def spaced(items: Sequence, count: int) -> list:
-    """At most `count` items at even distances, the first one first."""
-    if len(items) <= count:
-        return list(items)
-    return [items[number * len(items) // count] for number in range(count)]
 
 
 def _dot(picture: np.ndarray, place: np.ndarray, radius: float, colour: Sequence[float]) -> None:

@@ -176,6 +176,7 @@ class _Panel:
             skin=skin,
             faces=faces if "faces" in self._judges else None,
             dlib=dlib,
+            look=judges_identity.look_of(spec),
             offsets=offsets,
             no_truth=not ours,
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import numpy as np
 from infer.judges_views import HeadViews
 from synth.assets import package_folder
 from synth.errors import AssetError, DeviceError
+from synth.spec import HeadSpec, Makeup
 
 INSTALL = "pip install 'headloom[judges]'"
 """Brings dlib and its weights."""
@@ -27,6 +28,10 @@ MAX_COMPARED_HEADS = 3000
 """Every pair of these is compared, the first of the dataset: 4.5 million pairs."""
 ALIKE = 0.5
 """Distance below which two different identities count as look-alikes."""
+TURNED_DEG = 8.0
+"""Yaw from which on a head counts as turned, to either side."""
+PAIRS_PER_EFFECT = 8
+"""Pairs of one identity for each difference, from which on effects are estimated."""
 
 _DETECTOR_SIZE_PX = 512
 """The detector sees faces from 80 px on; smaller pictures are enlarged to about this size."""
@@ -130,6 +135,26 @@ class Pair:
     distance: float
 
 
+@dataclass(frozen=True)
+class Change:
+    """What one difference between two looks of a person does to the distance.
+
+    Attributes:
+        what: one of the keys of `look_of`.
+        pairs, median: of one identity that differ in it; None without a pair.
+        other_pairs, other_median: that do not.
+        effect: by how much a pair that differs in it alone would be farther apart, by least squares
+            over all pairs and differences; None for too few pairs.
+    """
+
+    what: str
+    pairs: int
+    median: float | None
+    other_pairs: int
+    other_median: float | None
+    effect: float | None
+
+
 @dataclass(frozen=True, eq=False)
 class IdentityDistances:
     """Distances between heads, in the units of the network.
@@ -140,6 +165,7 @@ class IdentityDistances:
         different: [D] float32, every pair of heads of two identities.
         look_alikes: the closest pairs of two identities, the closest first.
         strangers: the farthest pairs of one identity, the farthest first.
+        changes: `same` by what differs between the two looks.
     """
 
     heads: int
@@ -147,6 +173,7 @@ class IdentityDistances:
     different: np.ndarray
     look_alikes: tuple[Pair, ...]
     strangers: tuple[Pair, ...]
+    changes: tuple[Change, ...] = ()
 
     @property
     def alike_share(self) -> float:
@@ -158,6 +185,7 @@ def compare(
     spec_ids: Sequence[str],
     identities: Sequence[str],
     embeddings: np.ndarray,
+    looks: Sequence[Mapping[str, str]] = (),
     listed_pairs: int = 8,
 ) -> IdentityDistances:
     """Compare every head with every other one.
@@ -166,6 +194,7 @@ def compare(
         spec_ids: of the heads.
         identities: the identity of each head.
         embeddings: [N, 128], one row per head.
+        looks: of the heads, from `look_of`; empty leaves `changes` empty.
         listed_pairs: length of `look_alikes` and of `strangers`.
     """
     count = min(len(spec_ids), MAX_COMPARED_HEADS)
@@ -191,4 +220,57 @@ def compare(
         different=distances[~is_same],
         look_alikes=pairs(~is_same, 1.0),
         strangers=pairs(is_same, -1.0),
+        changes=_changes(looks, rows[is_same], columns[is_same], distances[is_same]),
     )
+
+
+def look_of(spec: HeadSpec) -> dict[str, str]:
+    """What may differ between two pictures of a person, each in a word."""
+    hair, worn, yaw = spec.hair, spec.accessories, spec.pose.yaw_deg
+    return {
+        "hair style": hair.style + (", fringe" if hair.fringe else ""),
+        "hair colour": hair.colour.name,
+        "beard": spec.facial_hair.beard,
+        "glasses": "none" if worn.glasses is None else worn.glasses.shape,
+        "headwear": "none" if worn.headwear is None else worn.headwear.kind,
+        "make-up": "none" if spec.skin.makeup == Makeup() else "worn",
+        "expression": spec.expression.name,
+        "head turned": "no" if abs(yaw) < TURNED_DEG else "left" if yaw > 0 else "right",
+        "light": spec.light.kind,
+    }
+
+
+def _changes(
+    looks: Sequence[Mapping[str, str]],
+    first: np.ndarray,
+    second: np.ndarray,
+    distances: np.ndarray,
+) -> tuple[Change, ...]:
+    """The distances of pairs of one identity by what differs; the greatest effect first.
+
+    Args:
+        looks: of every head.
+        first, second: [P] int, the heads of each pair.
+        distances: [P] of the pairs.
+    """
+    if not looks or not len(distances):
+        return ()
+    names = list(looks[0])
+    differs = np.array(
+        [[looks[a][name] != looks[b][name] for name in names] for a, b in zip(first, second)]
+    )
+    effects: dict[str, float] = {}
+    varies = [i for i in range(len(names)) if 0 < differs[:, i].sum() < len(distances)]
+    if len(distances) >= PAIRS_PER_EFFECT * (len(varies) + 1):
+        design = np.column_stack([np.ones(len(distances)), differs[:, varies]])
+        solution = np.linalg.lstsq(design, distances, rcond=None)[0]
+        effects = {names[i]: round(float(v), 3) for i, v in zip(varies, solution[1:])}
+
+    def median(chosen: np.ndarray) -> float | None:
+        return round(float(np.median(distances[chosen])), 4) if chosen.any() else None
+
+    rows = [
+        Change(name, int(d.sum()), median(d), int((~d).sum()), median(~d), effects.get(name))
+        for name, d in zip(names, differs.T)
+    ]
+    return tuple(sorted(rows, key=lambda row: -(row.effect or 0.0)))

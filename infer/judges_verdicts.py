@@ -119,6 +119,7 @@ class HeadSeen:
     """All that the judges saw of one head; None where a judge did not look.
 
     Attributes:
+        look: what may differ on another picture of the person, `judges_identity.look_of`.
         turned_deg: angle between the face and the camera by judged view, + the subject's left.
         offsets: of the landmarks by judged view.
         no_truth: the head's geometry is not ours, so that nothing is known about its landmarks.
@@ -133,6 +134,7 @@ class HeadSeen:
     skin: SkinSeen | None = None
     faces: FacesSeen | None = None
     dlib: DlibSeen | None = None
+    look: dict[str, str] = field(default_factory=dict)
     offsets: dict[Side, Offsets] = field(default_factory=dict)
     no_truth: bool = False
 
@@ -212,6 +214,7 @@ def give_verdicts(heads: Sequence[HeadSeen], not_run: dict[str, str]) -> Judgeme
             [head.spec_id for head in embedded],
             [head.identity_id for head in embedded],
             np.array([head.dlib.embedding for head in embedded]),
+            [head.look for head in embedded] if all(head.look for head in embedded) else (),
         )
     values: dict[str, tuple[float | None, int, str]] = {
         **_face_values(heads),

@@ -155,13 +155,18 @@ class HeadSpec:
             SchemaMismatch: written by another version of the layout.
             SpecError: a key or a value does not fit.
         """
-        schema = data.get("schema") if isinstance(data, dict) else None
-        if schema != SCHEMA:
-            raise SchemaMismatch(
-                f"head spec has schema {schema!r}, this version reads {SCHEMA}; "
-                "render it with the version of Headloom that wrote it"
-            )
+        check_schema(data)
         try:
             return from_dict(cls, data, "spec")
         except ConfigError as error:
             raise SpecError(str(error)) from error
+
+
+def check_schema(data: Any) -> None:
+    """Raise `SchemaMismatch` unless plain data is a spec of this version of the layout."""
+    schema = data.get("schema") if isinstance(data, dict) else None
+    if schema != SCHEMA:
+        raise SchemaMismatch(
+            f"head spec has schema {schema!r}, this version reads {SCHEMA}; "
+            "render it with the version of Headloom that wrote it"
+        )

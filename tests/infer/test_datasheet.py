@@ -18,10 +18,9 @@ import pytest
 from infer import datasheet_charts as charts
 from infer import judges, judges_identity
 from infer.datasheet import write_report
-from infer.datasheet_data import collect_facts, committed_heads, open_head
+from infer.datasheet_data import collect_facts, open_head, spaced
 from infer.datasheet_judges import judges_section
 from infer.datasheet_pictures import GREY, LABEL_COLOURS, Figure, Pictures, colourise, fit
-from infer.datasheet_sheets import spaced
 from infer.judges_verdicts import give_verdicts
 from synth.config import load_config
 from synth.dataset import Dataset, dataset_id
@@ -166,7 +165,7 @@ def test_an_unfinished_dataset_is_reported_as_it_is(tmp_path):
         write_report(dataset)
     assert not (tmp_path / "heads" / "report").exists()
     render(dataset, 2)
-    assert committed_heads(dataset) == 2
+    assert dataset.head_count() == 2
     assert "2 of 6" in write_report(dataset, judges=()).page.read_text()
 
 
