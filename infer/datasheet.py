@@ -25,10 +25,10 @@ from infer.datasheet_data import (
     licences,
     open_head,
 )
+from infer.datasheet_diversity import diversity_section
 from infer.datasheet_judges import judges_section
 from infer.datasheet_sections import (
     cost_section,
-    diversity_section,
     heads_section,
     origin_section,
     truth_section,
@@ -121,7 +121,7 @@ def write_report(
         "heads": heads_section(facts, pictures),
         "truth": truth_section(facts, pictures),
         "diversity": diversity_section(facts),
-        "judges": judges_section(judgement, pictures),
+        "judges": judges_section(judgement, pictures, facts.heads),
         "cost": cost_section(facts, dataset),
         "origin": origin_section(facts, dataset, CONFIG),
     }
@@ -131,14 +131,14 @@ def write_report(
         TEMPLATE,
         title=escape(f"{dataset.root.resolve().name}: datasheet"),
         name=escape(dataset.root.resolve().name),
-        stats=stats(_headline(dataset, facts)),
+        stats=stats(_headline(dataset, facts, judgement)),
         links="".join(f'<a href="#{n}">{titles[n]}</a>' for n, part in sections.items() if part),
         sections="\n".join(part for part in sections.values() if part),
     )
     return ReportSummary(out / PAGE, facts.heads, judgement)
 
 
-def _headline(dataset: Dataset, facts: DatasetFacts) -> dict[str, str]:
+def _headline(dataset: Dataset, facts: DatasetFacts, judgement: Judgement | None) -> dict[str, str]:
     """The numbers at the top of the page."""
     pairs = {"heads": f"{facts.heads:,}", "identities": f"{len(facts.identities):,}"}
     if facts.heads < dataset.config.heads:
@@ -147,7 +147,13 @@ def _headline(dataset: Dataset, facts: DatasetFacts) -> dict[str, str]:
     pairs["pixels"] = f"{dataset.config.size} × {dataset.config.size}"
     pairs["samples a pixel"] = str(dataset.config.samples)
     pairs["passes"] = str(len(facts.passes))
-    pairs["gigabytes"] = f"{sum(facts.bytes_by_kind.values()) / 1e9:.2f}"
+    size = sum(facts.bytes_by_kind.values())
+    pairs |= (
+        {"gigabytes": f"{size / 1e9:.1f}"} if size >= 1e9 else {"megabytes": f"{size / 1e6:.1f}"}
+    )
+    if judgement is not None:
+        told = [verdict.passed for verdict in judgement.verdicts if verdict.passed is not None]
+        pairs |= {"goals reached": f"{sum(told)} of {len(told)}"} if told else {}
     return pairs
 
 
@@ -166,6 +172,7 @@ def numbers(dataset: Dataset, facts: DatasetFacts, judgement: Judgement | None) 
         "dataset": {
             "id": dataset.dataset_id,
             "heads": facts.heads,
+            "heads_measured": facts.measured,
             "expected_heads": dataset.config.heads,
             "identities": len(facts.identities),
             "views": facts.views,
@@ -177,6 +184,11 @@ def numbers(dataset: Dataset, facts: DatasetFacts, judgement: Judgement | None) 
             "assets": [{**to_dict(ref), "heads": count} for ref, count in licences(facts)],
             "config": to_dict(dataset.config),
         },
+        "drawn_and_configured": [
+            {**to_dict(comparison), "p_value": comparison.p_value}
+            for comparison in facts.comparisons
+        ],
+        "nearest_people": to_dict(facts.people.nearest(20)[0]),
         "words": {name: dict(counts.most_common()) for name, counts in facts.words.items()},
         "numbers": {name: spread(values) for name, values in facts.numbers.items()},
         "facial_actions": {name: spread(values) for name, values in facts.actions.items()},
@@ -196,6 +208,7 @@ def _judged(judgement: Judgement) -> dict[str, Any]:
             "different": np.histogram(identity.different, _DISTANCE_EDGES)[0].tolist(),
             "look_alikes": to_dict(identity.look_alikes),
             "strangers": to_dict(identity.strangers),
+            "changes": to_dict(identity.changes),
         }
     return {
         "heads": judgement.heads,

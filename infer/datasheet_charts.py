@@ -26,24 +26,35 @@ def label(name: str) -> str:
     return escape(name.replace("_", " "))
 
 
-def bars(counts: Mapping[str, int], total: int, swatches: Mapping[str, str] | None = None) -> str:
+def bars(
+    counts: Mapping[str, int],
+    total: int,
+    *,
+    swatches: Mapping[str, str] | None = None,
+    expected: Mapping[str, float] | None = None,
+) -> str:
     """Horizontal bars, one per value.
 
     Args:
         counts: how often each value occurs.
         total: what 100 % is.
         swatches: colour `#rrggbb` to show beside a value.
+        expected: how often each value should occur, marked on its bar.
     """
-    longest = max(counts.values(), default=1)
+    longest = max([*counts.values(), *(expected or {}).values(), 1])
     rows = []
     for name, count in counts.items():
-        swatch = ""
+        swatch = mark = told = ""
         if swatches and name in swatches:
             swatch = f'<i class="swatch" style="background:{swatches[name]}"></i>'
-        width = 100 * count / max(longest, 1)
+        if expected is not None:
+            wanted = expected.get(name, 0.0)
+            mark = f'<b style="left:{100 * wanted / longest:.1f}%"></b>'
+            told = f", configured {100 * wanted / max(total, 1):.1f} %"
         rows.append(
-            f'<div class="bar" title="{count} of {total}"><span class="name">{swatch}{label(name)}'
-            f'</span><span class="track"><i style="width:{width:.1f}%"></i></span>'
+            f'<div class="bar" title="{count:,} of {total:,}{told}"><span class="name">{swatch}'
+            f'{label(name)}</span><span class="track">'
+            f'<i style="width:{100 * count / longest:.1f}%"></i>{mark}</span>'
             f'<span class="num">{_percent(count, total)}</span></div>'
         )
     return f'<div class="bars">{"".join(rows)}</div>'

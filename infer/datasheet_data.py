@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from infer.datasheet_people import MAX_PEOPLE, People
-from infer.datasheet_weights import NONE, Comparison, DrawCounter
+from infer.datasheet_weights import NONE, Comparison, DrawCounter, text_of
 from infer.judges import Done
 from infer.judges_views import direction_deg
 from synth.dataset import Dataset, split_of
@@ -176,7 +176,7 @@ def _count(facts: DatasetFacts, head: HeadRecord, spec: Data, meta: Data, shard:
     facts.splits[split_of(identity)] += 1
     if identity not in facts.identities:
         facts.identities.add(identity)
-        if len(facts.people) < MAX_PEOPLE and not spec["user_parts"]["head"]:
+        if len(facts.people) < MAX_PEOPLE and text_of(spec, "user_parts.head") == NONE:
             facts.people.add(identity, person["phenotype"] | person["shape"])
     for name, value in _fields(spec):
         if isinstance(value, str):
@@ -186,7 +186,7 @@ def _count(facts: DatasetFacts, head: HeadRecord, spec: Data, meta: Data, shard:
     facts.views += head.view_count
     if not sizes.keys() <= {*facts.passes, "rgba", "records"}:
         facts.passes = tuple(sorted({*facts.passes, *sizes} - {"rgba", "records"}))
-    facts.assets.update(AssetRef(**asset) for asset in spec["assets"])
+    facts.assets.update(AssetRef(**asset) for asset in spec.get("assets", ()))
     facts.versions.update(meta.get("versions", {}).items())
     facts.devices[meta.get("device", "not recorded")] += 1
 

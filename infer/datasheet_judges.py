@@ -8,17 +8,19 @@ from html import escape
 import numpy as np
 
 from infer import datasheet_charts as charts
+from infer.datasheet_data import LOOKS_JUDGED
 from infer.datasheet_pictures import Pictures
 from infer.datasheet_sections import card, image, section, table
-from infer.judges_identity import ALIKE
+from infer.judges_identity import ALIKE, IdentityDistances
 from infer.judges_pictures import SKIN_RANGE
 from infer.judges_verdicts import MAX_HEAD_ERROR, Judgement, Verdict
 
 _LISTED_FAILURES = 60
 
 
-def judges_section(judgement: Judgement | None, pictures: Pictures) -> str:
-    """The verdicts, the distributions behind them, and the heads that fail."""
+def judges_section(judgement: Judgement | None, pictures: Pictures, heads: int) -> str:
+    """The verdicts, the distributions behind them, and the heads that fail; of a dataset of `heads`
+    heads."""
     if judgement is None or not judgement.verdicts:
         note = "Not asked for: <code>headloom dataset report DATASET --judges all</code>."
         return section("judges", "Judges", note, "")
@@ -28,8 +30,8 @@ def judges_section(judgement: Judgement | None, pictures: Pictures) -> str:
         parts.append(_identity_card(judgement, pictures))
     parts.append(_failures_card(judgement, pictures))
     note = (
-        "What third-party networks and plain checks say about every head that is there. Goals are "
-        "those of Headloom's default dataset."
+        f"What third-party networks and plain checks say about {_judged(judgement.heads, heads)}. "
+        "Goals are those of Headloom's default dataset."
     )
     if judgement.no_truth:
         note += (
@@ -37,6 +39,15 @@ def judges_section(judgement: Judgement | None, pictures: Pictures) -> str:
             "landmarks are judged without them."
         )
     return section("judges", "Judges", note, "".join(parts))
+
+
+def _judged(judged: int, heads: int) -> str:
+    if judged >= heads:
+        return "every head that is there"
+    return (
+        f"{judged:,} of {heads:,} heads: identities at even distances, up to {LOOKS_JUDGED} heads "
+        "of each"
+    )
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> str:
@@ -123,6 +134,8 @@ def _identity_card(judgement: Judgement, pictures: Pictures) -> str:
         f"network, front views; line at {ALIKE}. Photographs of one person lie at 0.34 to 0.44, of "
         f"two people at 0.7 to 0.9.</p>{chart}</div>"
     ]
+    if identity.changes:
+        parts.append(_changes_card(identity))
     for title, figures in (
         ("Closest pairs of two identities", pictures.look_alikes),
         ("Farthest pairs of one identity", pictures.strangers),
@@ -131,6 +144,31 @@ def _identity_card(judgement: Judgement, pictures: Pictures) -> str:
             cells = "".join(image(figure) for figure in figures)
             parts.append(f'<h3>{title}</h3><div class="card pairs">{cells}</div>')
     return "".join(parts)
+
+
+def _changes_card(identity: IdentityDistances) -> str:
+    """Distances of one identity by what differs between the two looks."""
+
+    def number(value: float | None, form: str) -> str:
+        return "&ndash;" if value is None else f"{value:{form}}"
+
+    rows = [
+        (
+            escape(change.what),
+            f"{change.pairs:,}",
+            number(change.median, ".2f"),
+            number(change.other_median, ".2f"),
+            number(change.effect, "+.3f"),
+        )
+        for change in identity.changes
+    ]
+    head = ("what differs", "pairs", "median distance", "where it does not", "effect alone")
+    note = (
+        f"<p class='small'>The {len(identity.same):,} pairs of one identity. Several things differ "
+        "in most of them; the effect of each alone is a least squares fit over all, not given for "
+        "few pairs.</p>"
+    )
+    return f"<h3>One identity: what moves the distance</h3>{card('', table(head, rows) + note)}"
 
 
 def _failures_card(judgement: Judgement, pictures: Pictures) -> str:

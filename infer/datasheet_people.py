@@ -37,10 +37,15 @@ class People:
     def __init__(self) -> None:
         self._names: list[str] = []
         self._columns: dict[str, int] = {}
-        self._controls: list[tuple[array, array]] = []  # columns and values of one identity
+        self._shapes: list[tuple[array, array]] = []  # columns and values of one identity
 
     def __len__(self) -> int:
         return len(self._names)
+
+    @property
+    def controls(self) -> int:
+        """How many controls any of them has."""
+        return len(self._columns)
 
     def add(self, name: str, controls: Mapping[str, float]) -> None:
         """Note an identity; a control that others have and it lacks is 0.
@@ -51,14 +56,14 @@ class People:
         """
         columns = [self._columns.setdefault(label, len(self._columns)) for label in controls]
         self._names.append(name)
-        self._controls.append((array("H", columns), array("f", controls.values())))
+        self._shapes.append((array("H", columns), array("f", controls.values())))
 
     def nearest(self, count: int) -> tuple[list[Neighbours], float | None]:
         """The closest pairs, the closest first, and the median distance to a nearest neighbour."""
         if len(self) < 2:
             return [], None
         vectors = np.zeros((len(self), len(self._columns)), np.float32)
-        for row, (columns, values) in zip(vectors, self._controls):
+        for row, (columns, values) in zip(vectors, self._shapes):
             row[np.array(columns)] = values
         spread = vectors.std(axis=0)
         vectors = (vectors - vectors.mean(axis=0))[:, spread > 0] / spread[spread > 0]

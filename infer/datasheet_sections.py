@@ -13,10 +13,6 @@ from infer.datasheet_data import DatasetFacts, licences
 from infer.datasheet_pictures import LABEL_COLOURS, Figure, Pictures
 from synth.dataset import Dataset
 
-SKIN_TONES = (
-    "#f3dcc9", "#e6c3a5", "#d5a883", "#b98660", "#94613f", "#6e4329", "#4a2b1b",
-)  # fmt: skip
-"""About how melanin 0 ... 1 looks in a picture, to colour its axis."""
 _STEPS = ("import", "reset", "build", "check", "probe", "render")
 """Of a head, in the order of time; a step that is not named here comes after them."""
 
@@ -48,6 +44,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
+def card(title: str, chart: str) -> str:
+    """A chart or table under its title; nothing for an empty one."""
+    heading = f"<h4>{escape(title)}</h4>" if title else ""
+    return f'<div class="card">{heading}{chart}</div>' if chart else ""
+
+
 def heads_section(facts: DatasetFacts, pictures: Pictures) -> str:
     """Front views, all views of a few heads, looks of one person."""
     which = "All heads"
@@ -56,9 +58,8 @@ def heads_section(facts: DatasetFacts, pictures: Pictures) -> str:
     parts = [f'<div class="card tight">{image(pictures.fronts, "natural")}</div>']
     if pictures.views:
         parts.append("<h3>Every view of a few heads</h3>")
-        parts += [
-            f'<div class="card tight">{image(figure, "natural")}</div>' for figure in pictures.views
-        ]
+        sheets = "".join(image(figure, "natural") for figure in pictures.views)
+        parts.append(f'<div class="card tight views">{sheets}</div>')
     if pictures.looks is not None:
         parts.append(
             "<h3>One person, other looks</h3><p class='note'>Each row is one identity with other "
@@ -90,140 +91,6 @@ def truth_section(facts: DatasetFacts, pictures: Pictures) -> str:
         "each head's spec. Formats and units: docs/dataset_format.md."
     )
     return section("truth", "Ground truth", note, "".join(parts))
-
-
-# ----------------------------------------------------------------------------------- diversity
-
-
-def diversity_section(facts: DatasetFacts) -> str:
-    """How every attribute is spread."""
-    parts = [f'<div class="charts">{"".join(_people(facts))}</div>']
-    parts.append(f'<h3>Look</h3><div class="charts">{"".join(_look(facts))}</div>')
-    parts.append(
-        f'<h3>Pose, expression and light</h3><div class="charts">{"".join(_scene(facts))}</div>'
-    )
-    parts.append(
-        '<div class="card"><h4>Cameras</h4><p class="small">Azimuth from the front and elevation, '
-        f"equal area; {min(facts.views, len(facts.cameras)):,} of {facts.views:,} views.</p>"
-        f"{charts.camera_map(facts.cameras)}</div>"
-    )
-    parts.append(
-        "<details class='card'><summary>Every number of the spec</summary>"
-        f"{_number_table(facts)}</details>"
-    )
-    note = (
-        "What the sampler drew, read back from the spec of every head. Percentages are of "
-        f"{facts.heads:,} heads."
-    )
-    return section("diversity", "Diversity", note, "".join(parts))
-
-
-def card(title: str, chart: str) -> str:
-    """A chart or table under its title; nothing for an empty one."""
-    return f'<div class="card"><h4>{escape(title)}</h4>{chart}</div>' if chart else ""
-
-
-def _bars(facts: DatasetFacts, title: str, name: str, palette: str = "") -> str:
-    counts = facts.counts(name)
-    swatches = {
-        key: charts.hex_colour(np.median(colours, axis=0))
-        for key, colours in facts.colours.get(palette, {}).items()
-    }
-    return card(title, charts.bars(counts, facts.heads, swatches) if counts else "")
-
-
-def _worn(facts: DatasetFacts, title: str, section_name: str, kind: str) -> str:
-    """A part that a head may lack: its kinds, and how many have none."""
-    counts = facts.counts(f"{section_name}.{kind}")
-    without = facts.heads - sum(counts.values())
-    return card(title, charts.bars({"none": without, **counts}, facts.heads))
-
-
-def _spread(facts: DatasetFacts, title: str, name: str, **options) -> str:
-    return card(title, charts.histogram(facts.values(name), **options))
-
-
-def _people(facts: DatasetFacts) -> list[str]:
-    return [
-        _bars(facts, "Sex", "identity.sex"),
-        _spread(facts, "Age", "identity.age_years", low=18, high=90, unit=" y"),
-        card("Ancestry of the bones", _ancestry(facts)),
-        _spread(facts, "Melanin", "skin.melanin", low=0, high=1, colours=SKIN_TONES),
-        _spread(facts, "Weight", "identity.phenotype.weight", low=0, high=1),
-        _spread(facts, "Sculpted controls", "sculpted controls", low=-1, high=1),
-        _bars(facts, "Iris", "eyes.iris_name", "iris"),
-        _spread(facts, "Wrinkles", "skin.wrinkles", low=0, high=1),
-        _spread(facts, "Freckles", "skin.freckles", low=0, high=1),
-    ]
-
-
-def _ancestry(facts: DatasetFacts) -> str:
-    """Heads by the group that shapes most of their bones; mixed where none has 60 %."""
-    names = ("african", "asian", "caucasian")
-    shares = np.stack([facts.values(f"identity.phenotype.{name}") for name in names])
-    if not shares.size:
-        return ""
-    shares = shares / np.maximum(shares.sum(axis=0), 1e-6)
-    strongest = np.where(shares.max(axis=0) >= 0.6, shares.argmax(axis=0), len(names))
-    counts = np.bincount(strongest, minlength=len(names) + 1)
-    named = {name: int(c) for name, c in zip((*names, "mixed"), counts)}
-    return charts.bars(dict(sorted(named.items(), key=lambda item: -item[1])), facts.measured)
-
-
-def _look(facts: DatasetFacts) -> list[str]:
-    return [
-        _bars(facts, "Hair style", "hair.style"),
-        _bars(facts, "Hair colour", "hair.colour.name", "hair"),
-        _spread(facts, "Grey hair", "hair.colour.grey", low=0, high=1),
-        _bars(facts, "Beard", "facial_hair.beard"),
-        _bars(facts, "Garment", "clothes.garment"),
-        _bars(facts, "Pattern", "clothes.pattern"),
-        _worn(facts, "Glasses", "accessories.glasses", "shape"),
-        _worn(facts, "Headwear", "accessories.headwear", "kind"),
-        _worn(facts, "Earrings", "accessories.earrings", "kind"),
-        *_own_parts(facts),
-    ]
-
-
-def _own_parts(facts: DatasetFacts) -> list[str]:
-    """Parts from a user's own assets, where there are any."""
-    names = [name for name in sorted(facts.words) if name.startswith("user_parts.")]
-    return [
-        _bars(facts, f"Own {name.partition('.')[2]}", name)
-        for name in names
-        if set(facts.counts(name)) != {"none"}
-    ]
-
-
-def _scene(facts: DatasetFacts) -> list[str]:
-    actions: dict[str, int] = {}
-    for name, values in facts.actions.items():
-        both = name.removesuffix("Left").removesuffix("Right")
-        actions[both] = max(actions.get(both, 0), len(values))
-    frequent = dict(sorted(actions.items(), key=lambda item: -item[1])[:14])
-    return [
-        _bars(facts, "Expression", "expression.name"),
-        card("Facial actions, share of heads", charts.bars(frequent, facts.measured)),
-        _bars(facts, "Light", "light.kind"),
-        _bars(facts, "Environment map", "light.hdri"),
-        _spread(facts, "Head yaw", "pose.yaw_deg", low=-30, high=30, unit="°"),
-        _spread(facts, "Head pitch", "pose.pitch_deg", low=-20, high=20, unit="°"),
-        _spread(facts, "Head roll", "pose.roll_deg", low=-20, high=20, unit="°"),
-        _spread(facts, "Gaze yaw", "gaze.yaw_deg", low=-20, high=20, unit="°"),
-        _spread(facts, "Gaze pitch", "gaze.pitch_deg", low=-15, high=15, unit="°"),
-    ]
-
-
-def _number_table(facts: DatasetFacts) -> str:
-    rows = []
-    for name in sorted(facts.numbers):
-        values = facts.values(name)
-        if name.endswith("seed") or values.min() == values.max():
-            continue
-        low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
-        cells = [escape(name), *(f"{v:.3g}" for v in (low, middle, high)), charts.sparkline(values)]
-        rows.append([*cells, f"{len(values):,}"])
-    return table(("field", "5 %", "median", "95 %", "", "values"), rows)
 
 
 # ------------------------------------------------------------------------------ cost and origin

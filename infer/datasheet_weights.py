@@ -123,11 +123,11 @@ class Comparison:
         return value, off[value]
 
     @property
-    def p_value(self) -> float:
+    def p_value(self) -> float | None:
         """Probability of a fit as bad as this by chance: Pearson's chi-square test.
 
-        0 where a value came up that has no weight. Values expected less than five times are taken
-        together, as the test is an approximation.
+        0 where a value came up that has no weight; None for too few draws. Values expected less
+        than five times are taken together, as the test is an approximation.
         """
         if any(count and not self.expected.get(value) for value, count in self.drawn.items()):
             return 0.0
@@ -139,9 +139,9 @@ class Comparison:
                 cells.append((drawn, expected))
             else:
                 rare = (rare[0] + drawn, rare[1] + expected)
-        cells += [rare] if rare[1] > 0 else []
+        cells += [rare] if rare[1] >= 1 else []
         if len(cells) < 2:
-            return 1.0
+            return None
         statistic = sum((drawn - expected) ** 2 / expected for drawn, expected in cells)
         return float(gammaincc((len(cells) - 1) / 2, statistic / 2))
 
@@ -175,14 +175,14 @@ class DrawCounter:
             if draw not in self._seen:
                 self._seen.add(draw)
                 fresh.add(factor)
-        whole_head_of_a_user = _field(spec, "user_parts.head") != NONE
+        whole_head_of_a_user = text_of(spec, "user_parts.head") != NONE
         for attribute in ATTRIBUTES:
             if attribute.factor not in fresh:
                 continue
             if whole_head_of_a_user and not attribute.field.startswith(_OF_EVERY_HEAD):
                 continue
-            given = _field(spec, attribute.depends_on) if attribute.depends_on else ""
-            self._counts[attribute, given, _field(spec, attribute.field)] += 1
+            given = text_of(spec, attribute.depends_on) if attribute.depends_on else ""
+            self._counts[attribute, given, text_of(spec, attribute.field)] += 1
 
     def comparisons(self) -> list[Comparison]:
         """What was drawn at least once and could have come out in more than one way."""
@@ -225,8 +225,9 @@ def _shares(weights: Mapping[str, float]) -> dict[str, float]:
     return {name: weight / total for name, weight in weights.items() if weight > 0}
 
 
-def _field(spec: Mapping[str, Any], name: str) -> str:
-    """A text field by its dotted name; "none" where it, or what holds it, is null."""
+def text_of(spec: Mapping[str, Any], name: str) -> str:
+    """A text field by its dotted name; "none" where it, or what holds it, is null or missing (a
+    field that came later than the spec)."""
     value: Any = spec
     for part in name.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None

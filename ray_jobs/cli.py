@@ -162,6 +162,12 @@ def _add_dataset(verbs) -> None:
         metavar="NAMES",
         help="of the report: all (default), none, or faces,landmarks,identity,pictures",
     )
+    parser.add_argument(
+        "--judged",
+        type=int,
+        metavar="N",
+        help="of the report: heads that the judges look at (default 1000, evenly spaced)",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 

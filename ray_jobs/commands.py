@@ -81,7 +81,7 @@ def dataset(arguments: argparse.Namespace) -> int:
     data = Dataset.open(arguments.dataset)
     if arguments.action == "report":
         return _report(data, arguments)
-    for flag in ("out", "judges"):
+    for flag in ("out", "judges", "judged"):
         if getattr(arguments, flag) is not None:
             raise ConfigError(
                 f"--{flag} belongs to `dataset report`, not to `dataset {arguments.action}`"
@@ -105,7 +105,7 @@ def dataset(arguments: argparse.Namespace) -> int:
 
 def _report(data: Dataset, arguments: argparse.Namespace) -> int:
     """`headloom dataset report`: the datasheet; a missed goal is no failure of the command."""
-    from infer.datasheet import write_report
+    from infer.datasheet import MAX_JUDGED, write_report
     from infer.judges import MAX_THREADS, parse_judges
     from ray_jobs.progress import StageProgress
 
@@ -115,6 +115,7 @@ def _report(data: Dataset, arguments: argparse.Namespace) -> int:
             data,
             arguments.out,
             judges,
+            max_judged=MAX_JUDGED if arguments.judged is None else arguments.judged,
             threads=min(MAX_THREADS, os.cpu_count() or 1),
             progress=bar.update,
         )

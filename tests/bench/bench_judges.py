@@ -127,12 +127,24 @@ def markdown(judgement: Judgement) -> str:
             f"{p.first}/{p.second} {p.distance:.2f}" for p in judgement.identity.look_alikes[:6]
         )
         lines += ["", f"closest of two identities: {closest}"]
+        if judgement.identity.changes:
+            lines += ["", "| one identity, differs in | pairs | median | else | effect alone |",
+                      "| --- | --- | --- | --- | --- |"]  # fmt: skip
+        lines += [
+            f"| {change.what} | {change.pairs} | {_number(change.median)} | "
+            f"{_number(change.other_median)} | {_number(change.effect, '+.3f')} |"
+            for change in judgement.identity.changes
+        ]
     if judgement.skin_medians:
         quantiles = np.quantile(judgement.skin_medians, (0, 0.05, 0.5, 0.95, 1))
         numbers = ", ".join(f"{q:.3f}" for q in quantiles)
         lines += ["", f"skin luminance, least, 5 %, median, 95 %, most: {numbers}"]
     lines += [""] + [f"- head {f.index} ({f.spec_id}): {f.reason}" for f in judgement.failures]
     return "\n".join(lines)
+
+
+def _number(value: float | None, form: str = ".2f") -> str:
+    return "-" if value is None else f"{value:{form}}"
 
 
 def _yardstick() -> str:

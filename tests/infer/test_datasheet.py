@@ -195,22 +195,29 @@ def test_failures_and_missed_goals_are_on_the_page(dataset):
     judgement = judges.judge(dataset.heads(), ("pictures", "faces"))
     assert len(judgement.failures) >= 18  # no disc is a face
     figure = Figure("failures/1.jpg", "head 1: <no face>")
-    html = judges_section(judgement, Pictures(Figure("fronts.jpg"), 6, failures=(figure,)))
+    html = judges_section(judgement, Pictures(Figure("fronts.jpg"), 6, failures=(figure,)), 6)
     assert html.count('class="pill bad">missed') == 2
     assert "head 1: &lt;no face&gt;" in html
     assert "objections to 6 of 6 heads" in html
-    assert "Not asked for" in judges_section(None, Pictures(Figure("fronts.jpg"), 6))
-    assert "None." in judges_section(give_verdicts([], {}), Pictures(Figure("fronts.jpg"), 6))
+    assert "Not asked for" in judges_section(None, Pictures(Figure("fronts.jpg"), 6), 6)
+    assert "None." in judges_section(give_verdicts([], {}), Pictures(Figure("fronts.jpg"), 6), 6)
 
 
 # ---------------------------------------------------------------------------------------- charts
 
 
 def test_bars_are_as_long_as_what_they_count():
-    html = charts.bars({"side_part": 30, "bob": 10, "<x>": 0}, 60, {"bob": "#112233"})
+    html = charts.bars({"side_part": 30, "bob": 10, "<x>": 0}, 60, swatches={"bob": "#112233"})
     assert re.findall(r"width:([\d.]+)%", html) == ["100.0", "33.3", "0.0"]
     assert "50 %" in html and "17 %" in html and "background:#112233" in html
     assert ">side part</span>" in html and "&lt;x&gt;" in html
+
+
+def test_bars_mark_what_was_configured():
+    html = charts.bars({"a": 10, "b": 10}, 20, expected={"a": 15.0, "b": 5.0})
+    assert re.findall(r'<b style="left:([\d.]+)%', html) == ["100.0", "33.3"]
+    assert re.findall(r"width:([\d.]+)%", html) == ["66.7", "66.7"]
+    assert "10 of 20, configured 75.0 %" in html
 
 
 def test_histograms_count_and_mark():

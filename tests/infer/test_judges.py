@@ -250,6 +250,40 @@ def test_distances_are_sorted_into_same_and_different():
     assert [(p.first, p.second) for p in result.strangers] == [("c", "d"), ("a", "b")]
 
 
+def test_distances_of_one_person_are_told_by_what_differs():
+    """Heads on a line: glasses move them by .3, a beard by .1, the light not at all."""
+    looks = [
+        {"glasses": g, "beard": b, "light": light}
+        for g in ("none", "round") for b in ("none", "full") for light in ("sky", "studio", "hdri")
+    ]  # fmt: skip
+    vectors = np.zeros((len(looks), 128))
+    vectors[:, 0] = [0.3 * (row["glasses"] == "round") for row in looks]
+    vectors[:, 1] = [0.1 * (row["beard"] == "full") for row in looks]
+    result = compare(list("abcdefghijkl"), ["p"] * 12, vectors, looks)
+    rows = {row.what: row for row in result.changes}
+    assert list(rows) == ["glasses", "beard", "light"]
+    assert rows["glasses"].pairs == 36 and rows["glasses"].other_pairs == 30
+    assert rows["glasses"].median > 0.3 - 1e-6 > 0.1 > rows["glasses"].other_median - 1e-6
+    assert rows["glasses"].effect == pytest.approx(0.26, abs=0.05)
+    assert rows["beard"].effect == pytest.approx(0.06, abs=0.05)
+    assert rows["light"].effect == pytest.approx(0.0, abs=0.02)
+    few = compare(list("ab"), ["p", "p"], vectors[:2], looks[:2])
+    assert {row.what: row.effect for row in few.changes} == {
+        "glasses": None, "beard": None, "light": None,
+    }  # fmt: skip
+    assert [row.pairs for row in few.changes if row.what == "light"] == [1]
+    assert compare(list("ab"), ["p", "q"], vectors[:2], looks[:2]).changes == ()
+
+
+def test_a_look_is_told_in_words(spec):
+    look = judges_identity.look_of(spec)
+    assert look["head turned"] == "no" and look["hair colour"] == spec.hair.colour.name
+    turned = dataclasses.replace(spec, pose=HeadPose(yaw_deg=-12.0))
+    assert {k for k, v in judges_identity.look_of(turned).items() if v != look[k]} == {
+        "head turned"
+    }
+
+
 @needs_dlib
 def test_dlib_tells_real_people_apart(astronaut, admiral):
     network = DlibFaces()

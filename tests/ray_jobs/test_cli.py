@@ -13,7 +13,7 @@ from ray_jobs import cli, commands
 SURFACE = {
     "render": "--address --config --device --dry-run --heads --out --quiet --seed --set --size"
     " --threads --verbose --workers",
-    "dataset": "--judges --out --quiet --verbose action dataset",
+    "dataset": "--judged --judges --out --quiet --verbose action dataset",
     "train": "--address --config --data --dry-run --gpu --out --quiet --set --vae --verbose"
     " --workers kind",
     "lift": "--address --config --diffusion --dry-run --fallback-weights --gslrm --out --overwrite"
