@@ -22,11 +22,12 @@ from synth import headmodel_masks as masks_module
 from synth import headmodel_shapes as shape_space
 from synth.config import atomic_write
 from synth.errors import AssetError
+from synth.headmodel_sculpt import sculpted_shapes
 from synth.subdivision import catmull_clark, subdivide_corners, vertex_normals
 
 logger = logging.getLogger(__name__)
 
-BUILDER_VERSION = 4
+BUILDER_VERSION = 8
 """Raised whenever the content of the file changes; part of its name."""
 
 _SUBDIVISION_LEVELS = 2
@@ -76,9 +77,14 @@ def build(data: Path) -> dict[str, np.ndarray]:
     template, base_uv, groups, group_uv = read_base_mesh(mesh)
     shapes = shape_space.ShapeStore(len(template), _kept_vertices(template, groups))
     phenotype_masks = shape_space.add_phenotypes(shapes, data, template)
+    canonical_base = _canonical(template, shapes, phenotype_masks)
+    eyes = tuple(np.unique(groups[f"helper-{side}-eye"]) for side in "lr")
     labels = {
         "local": shape_space.add_local_controls(shapes, data)
-        + shape_space.add_extra_controls(shapes, data),
+        + shape_space.add_extra_controls(shapes, data)
+        + shape_space.add_dense_controls(
+            shapes, sculpted_shapes(canonical_base, groups["body"], eyes)
+        ),
         "actions": shape_space.add_facial_actions(shapes, data),
         "units": shape_space.add_expression_units(shapes, data, template),
     }
@@ -89,7 +95,6 @@ def build(data: Path) -> dict[str, np.ndarray]:
     arrays["labels"] = _text(labels)
     arrays["arm_weights"], shoulders = _arms(data, groups, len(template))
     arrays["shoulder_left"], arrays["shoulder_right"] = shoulders
-    canonical_base = _canonical(template, shapes, phenotype_masks)
     arrays.update(_fine_mesh(data, canonical_base, base_uv, groups, group_uv))
     for name, quads in groups.items():
         if name == "body" or name.startswith("helper"):

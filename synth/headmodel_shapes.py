@@ -223,6 +223,15 @@ def add_extra_controls(shapes: ShapeStore, data: Path) -> list[list]:
     return labels
 
 
+def add_dense_controls(shapes: ShapeStore, displacements: dict[str, np.ndarray]) -> list[list]:
+    """Controls from displacements [N, 3] of all vertices: [label, number of +1, of -1] each."""
+    everyone = np.arange(shapes.vertex_count)
+    return [
+        [label, shapes.add(everyone, displacement), shapes.add(everyone, -displacement)]
+        for label, displacement in displacements.items()
+    ]
+
+
 def add_expression_units(shapes: ShapeStore, data: Path, template: np.ndarray) -> list[list]:
     """[label, number of the shape] of MakeHuman's units, all sided: `...Left`, `...Right`."""
     folder = data / "mpfb2" / "targets" / "expression" / "units" / "caucasian"

@@ -225,16 +225,14 @@ def sample_facial_hair(draw: Draw, settings: FacialHairConfig, person: Person) -
               "full": 0.50}.get(beard, 0.10)  # fmt: skip
     # blond and grey stubble hardly shows
     shadow *= 1 - 0.6 * min(1.0, max(natural.albedo) / 0.3)
-    brow, lash = draw("brow.amount"), draw("lash.amount")
-    female = person.female
     return FacialHair(
         beard=beard,
         beard_seed=draw.derive_seed("beard.groom"),
         colour=natural,
-        beard_density=float(draw("beard.density").uniform(0.8, 1.15)),
+        beard_density=person.beard_density,
         beard_length=float(draw("beard.length").uniform(0.8, 1.25)),
-        shaving_shadow=0.0 if female else float(shadow),
-        brow_density=float(brow.uniform(0.45, 0.75) if female else brow.uniform(0.6, 1.0)),
-        brow_length=float(brow.uniform(0.8, 1.1)),
-        lash_length=float(lash.uniform(0.95, 1.25) if female else lash.uniform(0.7, 0.95)),
+        shaving_shadow=0.0 if person.female else float(shadow),
+        brow_density=person.brow_density,
+        brow_length=person.brow_length,
+        lash_length=person.lash_length,
     )

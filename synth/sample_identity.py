@@ -71,6 +71,8 @@ class Person:
         grey: fraction of grey hair.
         coily: tightly curled hair.
         balding: how far a man's hairline goes back for his age, in standard deviations.
+        brow_density, brow_length, lash_length, beard_density: how facial hair grows, factors of
+            `FacialHair`.
     """
 
     identity: Identity
@@ -81,6 +83,10 @@ class Person:
     grey: float
     coily: bool
     balding: float
+    brow_density: float
+    brow_length: float
+    lash_length: float
+    beard_density: float
 
     @property
     def female(self) -> bool:
@@ -101,9 +107,12 @@ def sample_person(draw: Draw, settings: IdentityConfig, seed: int) -> Person:
         age_years=float(round(years)),
         sex=(sex := "female" if female else "male"),
         shoulder_breadth=float(draw("identity.shoulders").uniform(*settings.shoulder_breadth[sex])),
+        brows=_brows(draw("identity.brows"), female),
+        teeth=_teeth(draw, age),
     )
     melanin = draw("skin.melanin").uniform(*ancestry.melanin)
     grey_spread = draw("hair.grey").normal(0, 0.15)
+    brow, lash = draw("brow.amount"), draw("lash.amount")
     return Person(
         identity=identity,
         skin=sample_skin(draw, melanin, age),
@@ -113,6 +122,10 @@ def sample_person(draw: Draw, settings: IdentityConfig, seed: int) -> Person:
         grey=float(np.clip((age - 0.45) * 1.7 + grey_spread, 0, 0.95)) if age > 0.35 else 0.0,
         coily=happens(draw("hair.texture"), ancestry.coily),
         balding=float(draw("hair.balding").normal()),
+        brow_density=float(brow.uniform(0.45, 0.9) if female else brow.uniform(0.6, 1.15)),
+        brow_length=float(brow.uniform(0.8, 1.1)),
+        lash_length=float(lash.uniform(0.95, 1.25) if female else lash.uniform(0.7, 0.95)),
+        beard_density=float(draw("beard.density").uniform(0.8, 1.15)),
     )
 
 
@@ -161,10 +174,10 @@ def _phenotype(
 
 def _brows(rng: np.random.Generator, female: bool) -> BrowShape:
     """Women's brows are mostly plucked: thinner, higher and more arched."""
-    low, high = (0.6, 1.25) if female else (0.8, 1.7)
+    low, high = (0.70, 1.40) if female else (0.95, 1.80)
     return BrowShape(
         thickness=float(np.exp(rng.uniform(np.log(low), np.log(high)))),
-        lift_m=float(rng.uniform(-0.0028, 0.0028) + (0.0008 if female else -0.0006)),
+        lift_m=float(rng.uniform(-0.0026, 0.0026) - (0.0010 if female else 0.0012)),
         arch_m=float(rng.uniform(-0.0012, 0.0022) if female else rng.uniform(-0.0022, 0.0012)),
         tail_m=float(rng.uniform(-0.0028, 0.0022)),
         gap_m=float(rng.uniform(-0.0030, 0.0034)),

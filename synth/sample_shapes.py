@@ -29,6 +29,7 @@ DIRECTIONS: dict[str, dict[str, float]] = {
         "forehead-scale-vert-incr": 0.04, "mouth-trans-up": -0.06, "l-cheek-volume-incr": -0.10,
     },
     "skull_depth": {"head-scale-depth-incr": 0.14, "head-back-scale-depth-incr": 0.12},
+    "skull_breadth": {"head-skull-breadth-incr": 0.32},
     "forehead_height": {"forehead-scale-vert-incr": 0.08, "forehead-nubian-incr": 0.16},
     "forehead_slope": {"forehead-trans-forward": 0.20, "forehead-nubian-incr": 0.10},
     "temples": {"forehead-temple-incr": 0.22, "l-cheek-bones-incr": -0.10},
@@ -62,26 +63,26 @@ DIRECTIONS: dict[str, dict[str, float]] = {
     # eyes and brows
     "eye_spacing": {"l-eye-trans-out": 0.40},
     "eye_size": {
-        "l-eye-scale-incr": 0.42, "l-eye-height1-incr": 0.13, "l-eye-height2-incr": 0.19,
-        "l-eye-height3-incr": 0.13,
+        "l-eye-scale-incr": 0.34, "l-eye-height1-incr": 0.07, "l-eye-height2-incr": 0.10,
+        "l-eye-height3-incr": 0.07,
     },
-    "eye_tilt": {"l-eye-corner2-up": 0.56, "l-eye-corner1-up": -0.34},
-    "eye_length": {"l-eye-push1-out": 0.50, "l-eye-push2-out": 0.46},
+    "eye_tilt": {"l-eye-corner1-up": 0.34, "l-eye-corner2-up": -0.22},
+    "eye_length": {"l-eye-push1-out": 0.26, "l-eye-push2-out": 0.24},
     "eye_height": {"l-eye-trans-up": 0.40, "eyebrows-trans-up": 0.12},
     "lid_hood": {
         "l-eye-eyefold-convex": 0.58, "l-eye-eyefold-up": -0.44, "l-eye-eyefold-angle-up": -0.34,
     },
     "eye_bags": {"l-eye-bag-incr": 0.30, "l-eye-bag-out": 0.26, "l-eye-bag-height-incr": 0.22},
-    "brow_height": {"eyebrows-trans-up": 0.56},
+    "brow_height": {"eyebrows-trans-up": 0.42},
     "brow_angle": {"eyebrows-angle-up": 0.34},
     "brow_ridge": {"eyebrows-trans-forward": 0.26, "forehead-trans-forward": -0.14},
     # mouth
     "lip_fullness": {
-        "mouth-upperlip-volume-incr": 0.36, "mouth-lowerlip-volume-incr": 0.36,
-        "mouth-upperlip-height-incr": 0.36, "mouth-lowerlip-height-incr": 0.36,
-        "mouth-scale-vert-incr": 0.16,
+        "mouth-upperlip-volume-incr": 0.28, "mouth-lowerlip-volume-incr": 0.28,
+        "mouth-upperlip-height-incr": 0.28, "mouth-lowerlip-height-incr": 0.26,
+        "mouth-scale-vert-incr": 0.12,
     },
-    "lip_balance": {"mouth-upperlip-height-incr": 0.34, "mouth-lowerlip-height-incr": -0.30},
+    "lip_balance": {"mouth-upperlip-height-incr": 0.34, "mouth-lowerlip-height-incr": -0.22},
     "mouth_breadth": {
         "mouth-scale-horiz-incr": 0.48, "mouth-upperlip-width-incr": 0.14,
         "mouth-lowerlip-width-incr": 0.14,
@@ -99,7 +100,7 @@ DIRECTIONS: dict[str, dict[str, float]] = {
     },
     "cheekbones": {"l-cheek-bones-incr": 0.54, "l-cheek-trans-up": 0.38},
     # ears and neck
-    "ear_size": {"l-ear-scale-incr": 0.34, "l-ear-scale-vert-incr": 0.22, "l-ear-lobe-incr": 0.20},
+    "ear_size": {"l-ear-scale-incr": 0.22, "l-ear-scale-vert-incr": 0.15, "l-ear-lobe-incr": 0.20},
     "ear_flare": {"l-ear-wing-incr": 0.18, "l-ear-rot-forward": 0.10, "l-ear-flap-incr": 0.12},
     "neck_breadth": {
         "neck-scale-horiz-incr": 0.26, "neck-scale-depth-incr": 0.20,
@@ -134,7 +135,7 @@ RESIDUALS: dict[tuple[str, ...], float] = {
      "l-eye-eyefold-up", "l-eye-bag-incr", "l-eye-bag-out", "l-eye-bag-height-incr",
      "l-eye-epicanthus-out"): 0.13,
     ("l-eye-height1-incr", "l-eye-height2-incr", "l-eye-height3-incr", "l-eye-scale-incr",
-     "l-eye-eyefold-angle-up"): 0.10,
+     "l-eye-eyefold-angle-up"): 0.07,
     ("l-ear-lobe-incr", "l-ear-trans-forward", "l-ear-rot-forward", "l-ear-trans-up",
      "l-ear-scale-depth-incr", "l-ear-flap-incr", "l-ear-shape-round"): 0.28,
     ("neck-trans-forward", "head-age-incr"): 0.12,
@@ -150,33 +151,45 @@ ASYMMETRIES: dict[tuple[str, ...], float] = {
 }  # fmt: skip
 """Spread of the targets that tilt a part of the face to one side."""
 
-_OPEN_EYES = {"l-eye-height1-incr": 0.25, "l-eye-height2-incr": 0.26, "l-eye-height3-incr": 0.25}
-"""The base mesh has its upper lids half over the iris; these lift them to a rested look."""
+_EVERYBODY = {
+    # the base mesh has its upper lids half over the iris, and its lower lids below it
+    "l-eye-height1-incr": 0.15, "l-eye-height2-incr": 0.14, "l-eye-height3-incr": 0.12,
+    "nose-project-incr": 0.45, "nose-nostrils-depth-incr": 1.0,
+    "head-scale-horiz-incr": -0.15, "head-skull-breadth-incr": 0.45,
+    "l-ear-scale-incr": 0.22, "l-ear-scale-vert-incr": 0.25, "l-ear-trans-up": 0.35,
+}  # fmt: skip
+"""Where MakeHuman's average departs from human means in men and women alike."""
 
 SEX_MEANS: dict[str, dict[str, float]] = {
     "female": {
-        **_OPEN_EYES, "l-eye-scale-incr": 0.42, "l-eye-push1-out": 0.25, "l-eye-corner2-up": 0.10,
-        "mouth-upperlip-volume-incr": 0.30, "mouth-lowerlip-volume-incr": 0.30,
-        "mouth-upperlip-height-incr": 0.15, "mouth-lowerlip-height-incr": 0.15,
-        "mouth-scale-horiz-incr": -0.08, "mouth-angles-up": 0.10,
+        **_EVERYBODY, "l-eye-lids-up": 0.26, "nose-project-incr": 0.55, "l-ear-trans-up": 0.6,
+        "l-eye-scale-incr": 0.35, "l-eye-push1-out": 0.45, "l-eye-push2-out": 0.15,
+        "l-eye-corner1-up": 0.05, "l-eye-trans-out": 0.20,
+        "mouth-upperlip-volume-incr": 0.20, "mouth-lowerlip-volume-incr": 0.20,
+        "mouth-upperlip-height-incr": -0.15, "mouth-lowerlip-height-incr": 0.0,
+        "mouth-scale-horiz-incr": 0.30, "mouth-angles-up": 0.10,
         "nose-scale-horiz-incr": -0.22, "nose-scale-depth-incr": -0.15,
         "nose-scale-vert-incr": -0.22, "nose-volume-incr": -0.25, "nose-hump-incr": -0.20,
         "nose-point-width-incr": -0.15, "nose-point-up": 0.10, "nose-width1-incr": -0.2,
         "nose-width2-incr": -0.2, "nose-greek-incr": -0.15,
         "chin-jaw-drop-incr": -0.25, "chin-width-incr": -0.40, "chin-bones-incr": -0.40,
-        "chin-height-incr": -0.20, "chin-prominent-incr": -0.10,
+        "chin-height-incr": -0.05, "chin-prominent-incr": -0.10,
         "l-cheek-bones-incr": 0.15, "l-cheek-volume-incr": 0.15, "l-cheek-inner-incr": 0.10,
-        "eyebrows-trans-forward": -0.35, "eyebrows-trans-up": 0.25, "eyebrows-angle-up": 0.12,
+        "eyebrows-trans-forward": -0.35, "eyebrows-trans-up": 0.0, "eyebrows-angle-up": 0.12,
         "forehead-nubian-incr": 0.15, "forehead-trans-forward": -0.10,
         "forehead-scale-vert-incr": -0.15,
-        "neck-scale-horiz-incr": -0.30, "neck-scale-depth-incr": -0.25,
+        "neck-scale-horiz-incr": 0.10, "neck-scale-depth-incr": 0.10,
     },
-    "male": {**_OPEN_EYES, "l-eye-scale-incr": 0.22, "l-eye-push1-out": 0.30},
+    "male": {
+        **_EVERYBODY, "l-eye-lids-up": 0.60, "l-eye-scale-incr": 0.22, "l-eye-push1-out": 0.45,
+        "l-eye-push2-out": 0.15, "mouth-scale-horiz-incr": 0.22, "chin-height-incr": 0.18,
+        "mouth-upperlip-height-incr": -0.15,
+    },
 }  # fmt: skip
 
 WOMENS_SPREAD: dict[str, float] = {
-    "brow_ridge": 0.5, "jaw_strength": 0.6, "chin_cleft": 0.4, "nose_size": 0.8,
-    "chin_projection": 0.8, "ear_size": 0.8, "neck_breadth": 0.6,
+    "brow_ridge": 0.5, "nose_breadth": 0.75, "jaw_strength": 0.6, "chin_cleft": 0.4,
+    "nose_size": 0.8, "chin_projection": 0.8, "ear_size": 0.8, "neck_breadth": 0.6,
 }  # fmt: skip
 """Women's spread along a direction relative to men's, where it differs."""
 

@@ -66,7 +66,7 @@ def sample_eyes(draw: Draw, ancestry: palettes.Ancestry, age: float) -> Eyes:
         iris_dark=darker(colour.dark),
         iris_light=darker(colour.light),
         iris_inner=darker(colour.inner),
-        iris_radius=float(draw("eyes.size").uniform(0.335, 0.365)),
+        iris_radius=float(draw("eyes.size").uniform(0.345, 0.375)),
         pupil=float(draw("eyes.pupil").uniform(0.28, 0.44)),
         veins=float(draw("eyes.veins").uniform(0.05, 0.45) + 0.25 * age),
         limbal_ring=float(draw("eyes.limbal_ring").uniform(0.55, 0.95) - 0.35 * age),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from synth.headmodel import HeadModel
+from synth.headmodel_sculpt import SCULPTED
 from synth.headmodel_shapes import ASYMMETRIES, EYEFOLD_CONTROLS, HEAD_FORMS
 from synth.rng import stream
 from synth.spec import Expression, Identity
@@ -19,7 +20,7 @@ from synth.spec import Expression, Identity
 @pytest.mark.slow
 def test_base_vertices_equal_those_of_anny(tmp_path):
     model = HeadModel.load()
-    ours = {*HEAD_FORMS, *EYEFOLD_CONTROLS, *(f"asym-{name}" for name in ASYMMETRIES)}
+    ours = {*HEAD_FORMS, *EYEFOLD_CONTROLS, *SCULPTED, *(f"asym-{name}" for name in ASYMMETRIES)}
     controls = [label for label in model.local_labels if label not in ours]
     cases = []
     for number in range(3):
