@@ -24,6 +24,9 @@ GROUND_BELOW_HEAD = 7.0
 """Scene units from the origin to the ground of a sky, about 1.4 m."""
 GROUND_ALBEDO = (0.30, 0.28, 0.25)
 _ANALYSED_WIDTH = 128
+_IMPORTANCE_WIDTH = 512
+"""Columns of the table by which Cycles aims rays at the bright parts of a map. Left to itself it
+evaluates every texel, 1.5 s of CPU a head for maps of 1024; the noise is the same with 256."""
 
 
 def add_lights(spec: HeadSpec, store: Path | None = None) -> None:
@@ -38,6 +41,8 @@ def add_lights(spec: HeadSpec, store: Path | None = None) -> None:
     world = bpy.data.worlds.new("light")
     bpy.context.scene.world = world
     world.use_nodes = True
+    world.cycles.sampling_method = "MANUAL"
+    world.cycles.sample_map_resolution = _IMPORTANCE_WIDTH
     background = world.node_tree.nodes["Background"]
     light = spec.light
     strength = light.strength
