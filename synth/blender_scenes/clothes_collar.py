@@ -33,6 +33,7 @@ class Band:
         thickness_m: thickness of the cloth.
         clearance_m: least distance of its inner side from the skin.
         role: see `clothes_sheet.ROLES`.
+        rolled: whether it is folded over, so that its second half lies on the garment.
     """
 
     back: Profile
@@ -40,6 +41,7 @@ class Band:
     thickness_m: float
     clearance_m: float = 0.002
     role: str = "rib"
+    rolled: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def sweep_band(name: str, band: Band, frames: Frames, skin: Collider, cloth: Col
     )
     half = band.thickness_m / 2
     middle = lie_on(middle, skin, band.clearance_m + half)
-    if profile.shape[1] > 6:  # a roll: its free half lies on the garment
+    if band.rolled:  # its free half lies on the garment
         free = slice(middle.shape[1] // 2, None)
         middle[:, free] = lie_on(middle[:, free], cloth, half + _FREE_CLEARANCE_M)
     middle = smooth_rows(middle, 4, closed=frames.closed)

@@ -53,33 +53,34 @@ class Cut:
         return Neckline(**blended)
 
 
-_SOFT = Folding()
+_SOFT = Folding(armpit=2, drag=1, shoulder=1, chest=2, back=3, sleeve=5)
 _KNIT = Folding(armpit=3, drag=1, shoulder=1, chest=2, back=3, sleeve=5, width=1.35)
-_CRISP = Folding(armpit=5, drag=3, shoulder=3, chest=3, back=5, sleeve=8, width=1.0)
+_CRISP = Folding(armpit=2, drag=2, shoulder=1, chest=2, back=4, sleeve=6, width=1.0)
 _HEAVY = Folding(armpit=3, drag=1, shoulder=2, chest=2, back=3, sleeve=5, width=1.6)
 _TAILORED = Folding(armpit=2, drag=1, shoulder=0, chest=0, back=2, sleeve=4, width=1.3)
 
 _NONE = Folding(0, 0, 0, 0, 0, 0)
 
-_TEE = Cloth(0.009, 0.003, 0.014, folding=_SOFT)
-_SWEATER = Cloth(0.013, 0.006, 0.016, stretch=1.03, stiffness=0.05, folding=_KNIT)
-_SHIRT = Cloth(0.010, 0.004, 0.014, stretch=1.02, folding=_CRISP)
+_TEE = Cloth(0.007, 0.0018, 0.012, folding=_SOFT, crease_m=0.006)
+_SWEATER = Cloth(0.011, 0.004, 0.015, stretch=1.03, stiffness=0.05, folding=_KNIT, crease_m=0.005)
+_SHIRT = Cloth(0.009, 0.003, 0.013, stretch=1.02, folding=_CRISP, crease_m=0.0065)
 _JACKET = Cloth(
-    0.013, 0.009, 0.007, stretch=1.0, weight_m=0.0003, stiffness=0.10, bridging=14, pad_m=0.006,
-    folding=_TAILORED,
+    0.011, 0.007, 0.008, stretch=1.0, weight_m=0.0003, stiffness=0.10, bridging=14, pad_m=0.006,
+    folding=_TAILORED, crease_m=0.0025,
 )  # fmt: skip
 
 CUTS = {
-    "tee": Cut(Neckline(0.002, 0.004), Neckline(scoop_m=0.012), _TEE),
+    "tee": Cut(Neckline(-0.010, -0.006), Neckline(-0.014, -0.009, scoop_m=0.008), _TEE),
     "v_neck": Cut(
-        Neckline(v_depth_m=0.060, v_half_width_m=0.070),
-        Neckline(v_depth_m=0.105, v_half_width_m=0.080), _TEE,
+        Neckline(-0.010, -0.006, 0.050, 0.070), Neckline(-0.012, -0.008, 0.095, 0.080), _TEE
     ),
     "tank_top": Cut(
         Neckline(scoop_m=0.035), Neckline(scoop_m=0.060),
         Cloth(0.004, 0.002, 0.006, stretch=1.01, folding=_SOFT), sleeve=None,
     ),
-    "sweater": Cut(Neckline(0.004, 0.006), Neckline(scoop_m=0.008), _SWEATER, "dropped"),
+    "sweater": Cut(
+        Neckline(-0.006, -0.002), Neckline(-0.012, -0.006, scoop_m=0.004), _SWEATER, "dropped"
+    ),
     "turtleneck": Cut(
         Neckline(0.030, 0.042), Neckline(0.030, 0.042),
         Cloth(0.008, 0.004, 0.008, stiffness=0.04, folding=_KNIT),
@@ -90,11 +91,11 @@ CUTS = {
     "polo": Cut(Neckline(0.003, 0.006), Neckline(0.003, 0.006, 0.095, 0.038), _TEE, buttons=True),
     "hoodie": Cut(
         Neckline(-0.004, 0.004, 0.015, 0.06), Neckline(-0.004, 0.004, 0.055, 0.06),
-        Cloth(0.017, 0.010, 0.019, stretch=1.03, stiffness=0.06, folding=_HEAVY), "dropped",
+        Cloth(0.014, 0.007, 0.018, stretch=1.03, stiffness=0.06, folding=_HEAVY, crease_m=0.007), "dropped",
     ),
     "cardigan": Cut(
         Neckline(-0.002, 0.004, 0.130, 0.074), Neckline(-0.002, 0.004, 0.210, 0.078),
-        Cloth(0.013, 0.008, 0.014, stretch=1.03, stiffness=0.05, folding=_KNIT), edge_lift=1.0,
+        Cloth(0.011, 0.006, 0.014, stretch=1.03, stiffness=0.05, folding=_KNIT, crease_m=0.005), edge_lift=1.0,
     ),
     "blazer": Cut(
         Neckline(-0.004, 0.006, 0.165, 0.085), Neckline(-0.004, 0.006, 0.210, 0.088), _JACKET,
@@ -124,6 +125,7 @@ def cloth_of(clothes: Clothes) -> Cloth:
         offset_m=cloth.offset_m * (1 + 0.7 * loose) + room,
         clearance_m=cloth.clearance_m + room,
         fold_m=cloth.fold_m * clothes.wrinkles * (1 + 0.6 * loose),
+        crease_m=cloth.crease_m * clothes.wrinkles,
         stretch=cloth.stretch + 0.04 * loose,
         weight_m=cloth.weight_m * (1 + 0.8 * loose),
     )

@@ -8,6 +8,7 @@ and scipy only; lengths are metres in model space.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass, field
 
@@ -25,12 +26,22 @@ _HANGING_ARM_DEG = 13.0
 _RAISED_DEG = 30.0
 """Garments are cut for raised arms: lowering these is what folds the armpit."""
 _BRIDGING_STEPS = 6
+_RESTS_ON = (0.30, 0.80)
+"""Cloth hangs free of skin whose normal rises less than the first, and lies on it above the second
+(z of the unit normal)."""
+_BRIDGED_ON_TOP = 0.25
+"""How much of a hollow cloth spans where it lies on the shoulders, as a part of the whole."""
 _LOOSE_INWARD_M = 0.010
 """How deep cloth may cut into shoulder and arm, whose skin is not rendered under it."""
 _OVER_RELAXATION = 1.2
 _FRICTION = 0.3
 _NEW_CONTACTS_EVERY = 20
 _CONTACT_VERTICES = 4
+
+
+_CREASES = Folding(armpit=2, drag=3, shoulder=1, chest=1, back=4, sleeve=6)
+_CREASE_WIDTH = 0.55
+"""Folds that the relaxation would smooth away, and their width as a part of the others'."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,7 @@ class Cloth:
         offset_m: distance from the skin before it settles.
         clearance_m: least distance from the skin.
         fold_m: height of the folds.
+        crease_m: height of the small creases that are drawn on the cloth once it hangs.
         stretch: factor on its length where it is free; above 1 it is cut wider than the body.
         weight_m: how far one step of relaxation lets it fall.
         stiffness: 0 ... 0.2, how much of its curvature is smoothed in a step.
@@ -60,6 +72,7 @@ class Cloth:
     bridging: int = _BRIDGING_STEPS
     pad_m: float = 0.0
     folding: Folding = field(default_factory=Folding)
+    crease_m: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,9 +136,12 @@ def drape(
     """
     skin = body[mesh.body]
     free = 1.0 - mesh.pinned
-    start = _bridge_hollows(mesh, skin, cloth.bridging)
+    hangs = smoothstep(_RESTS_ON[1], _RESTS_ON[0], vertex_normals(skin, mesh.quads)[:, 2])
+    start = _bridge_hollows(mesh, skin, cloth.bridging, hangs)
     normals = vertex_normals(start, mesh.quads)
-    lift = cloth.offset_m * (0.35 + 0.65 * edge) + cloth.pad_m * _shoulder_pad(mesh.canonical)
+    # what faces up carries the cloth, everything else is only reached by its folds
+    lift = cloth.clearance_m + (cloth.offset_m - cloth.clearance_m) * hangs
+    lift = lift * (0.35 + 0.65 * edge) + cloth.pad_m * _shoulder_pad(mesh.canonical)
     lift += cloth.fold_m * fold_heights(mesh.canonical, cloth.folding, rng) * free * edge
     start = start + normals * lift[:, None]
     raised = turn_arms(start, mesh.canonical, -_RAISED_DEG)
@@ -133,7 +149,13 @@ def drape(
     length = np.linalg.norm(raised[first] - raised[second], axis=1)
     held = np.maximum(mesh.pinned[first], mesh.pinned[second])
     length *= cloth.stretch * (1 - held) + held
-    return mesh.subdivision.apply(_relax(mesh, start, length, obstacle, cloth))
+    fine = mesh.subdivision.apply(_relax(mesh, start, length, obstacle, cloth))
+    if not cloth.crease_m:
+        return fine
+    away_from_edge = mesh.subdivision.apply((free * edge)[:, None])[:, 0]
+    creases = dataclasses.replace(_CREASES, width=_CREASE_WIDTH * cloth.folding.width)
+    crease = cloth.crease_m * fold_heights(mesh.fine_canonical, creases, rng) * away_from_edge
+    return fine + vertex_normals(fine, mesh.fine_quads) * crease[:, None]
 
 
 def turn_arms(vertices: np.ndarray, canonical: np.ndarray, lower_deg: float) -> np.ndarray:
@@ -168,8 +190,8 @@ def _shoulder_pad(canonical: np.ndarray) -> np.ndarray:
     return smoothstep(0.09, 0.16, side) * smoothstep(0.235, 0.20, side) * (height > 0.62)
 
 
-def _bridge_hollows(mesh: ClothMesh, skin: np.ndarray, steps: int) -> np.ndarray:
-    """Smooth outwards only: cloth spans what skin follows."""
+def _bridge_hollows(mesh: ClothMesh, skin: np.ndarray, steps: int, hangs: np.ndarray) -> np.ndarray:
+    """Smooth outwards only: cloth spans what skin follows, less where it lies on the shoulders."""
     normals = vertex_normals(skin, mesh.quads)
     cloth = skin
     for _ in range(steps):
@@ -178,8 +200,8 @@ def _bridge_hollows(mesh: ClothMesh, skin: np.ndarray, steps: int) -> np.ndarray
     # Cloth over the upper arm hangs from the shoulder; it does not show the muscle under it.
     tolerance = _LOOSE_INWARD_M * smoothstep(0.14, 0.20, np.abs(mesh.canonical[:, 0]))
     cloth = cloth - normals * np.minimum(inward + tolerance, 0.0)[:, None]
-    held = mesh.pinned[:, None]
-    return cloth * (1 - held) + skin * held
+    spans = ((1 - mesh.pinned) * (_BRIDGED_ON_TOP + (1 - _BRIDGED_ON_TOP) * hangs))[:, None]
+    return cloth * spans + skin * (1 - spans)
 
 
 def _relax(

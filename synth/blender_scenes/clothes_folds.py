@@ -27,7 +27,7 @@ class Folding:
 
     Attributes:
         armpit: from the armpit up over the chest towards shoulder and neck.
-        drag: long ones from the side of the neck towards the armpit.
+        drag: long ones from neck and shoulder down towards armpit or breastbone.
         shoulder: short ones from the shoulder seam downwards.
         chest: hanging from the chest, and from the shoulder blades.
         back: from the armpit over the back.
@@ -92,45 +92,46 @@ def sleeve_chart(canonical: np.ndarray, sign: float) -> tuple[np.ndarray, np.nda
 
 
 def _front_strokes(folding: Folding, rng: np.random.Generator):
-    for _ in range(folding.armpit):
-        reach = rng.uniform(0, 1)
-        curve = _curve(
-            rng, _ARMPIT, (0.150 - 0.03 * reach, 0.635), (0.15 - 0.10 * reach, 0.69 - 0.04 * reach)
-        )
-        yield curve, rng.uniform(0.007, 0.013)
-    for _ in range(folding.drag):
-        neck, pit = rng.uniform(0.055, 0.10), rng.uniform(0.12, 0.155)
-        curve = _curve(rng, (neck, 0.725), (0.4 * neck + 0.6 * pit, 0.655), (pit, 0.605))
-        yield curve, rng.uniform(0.007, 0.012)
-    for _ in range(folding.shoulder):
-        top = rng.uniform(0.09, 0.165)
+    for reach in _spread(folding.armpit, rng):
+        # the lowest run across to the breastbone, the highest up to the point of the shoulder
+        start = (_ARMPIT[0] - 0.012 * reach, _ARMPIT[1] - 0.02 + 0.055 * reach)
+        end = (0.065 + 0.075 * reach, 0.595 + 0.105 * reach)
+        middle = (0.5 * (start[0] + end[0]), 0.5 * (start[1] + end[1]) - 0.012)
+        yield _curve(rng, start, middle, end), rng.uniform(0.011, 0.018)
+    for share in _spread(folding.drag, rng):
+        # from neck and shoulder, either towards the armpit or across to the breastbone
+        top, low = 0.060 + 0.055 * share, rng.choice([0.02, 0.13]) + rng.uniform(-0.02, 0.02)
+        curve = _curve(rng, (top, 0.725), (0.6 * top + 0.4 * low, 0.675), (low, 0.625))
+        yield curve, rng.uniform(0.012, 0.020)
+    for share in _spread(folding.shoulder, rng):
+        top = 0.09 + 0.075 * share
         yield (
             _curve(rng, (top, 0.715), (top + 0.002, 0.67), (top - 0.01, 0.62)),
-            rng.uniform(0.008, 0.014),
+            rng.uniform(0.011, 0.018),
         )
-    for _ in range(folding.chest):
-        at = rng.uniform(0.02, 0.13)
+    for share in _spread(folding.chest, rng):
+        at = 0.015 + 0.115 * share
         yield (
             _curve(rng, (at + 0.02, 0.645), (at, 0.57), (at + 0.01, 0.46)),
-            rng.uniform(0.010, 0.018),
+            rng.uniform(0.014, 0.024),
         )
 
 
 def _back_strokes(folding: Folding, rng: np.random.Generator):
-    for _ in range(folding.back):
-        reach = rng.uniform(0, 1)
+    for reach in _spread(folding.back, rng):
+        start = (_ARMPIT[0] - 0.01 * reach, _ARMPIT[1] - 0.015 + 0.06 * reach)
         curve = _curve(
-            rng, _ARMPIT, (0.13, 0.60 + 0.03 * reach), (0.05 + 0.05 * reach, 0.61 + 0.09 * reach)
+            rng, start, (0.11, 0.60 + 0.05 * reach), (0.04 + 0.05 * reach, 0.60 + 0.10 * reach)
         )
-        yield curve, rng.uniform(0.008, 0.016)
-    for _ in range(folding.chest):
-        at = rng.uniform(0.02, 0.12)
-        yield _curve(rng, (at, 0.65), (at + 0.01, 0.57), (at, 0.46)), rng.uniform(0.012, 0.020)
+        yield curve, rng.uniform(0.012, 0.020)
+    for share in _spread(folding.chest, rng):
+        at = 0.015 + 0.11 * share
+        yield _curve(rng, (at, 0.65), (at + 0.01, 0.57), (at, 0.46)), rng.uniform(0.015, 0.024)
 
 
 def _sleeve_strokes(folding: Folding, rng: np.random.Generator):
-    for _ in range(folding.sleeve):
-        start = rng.uniform(-0.02, 0.16)
+    for share in _spread(folding.sleeve, rng):
+        start = -0.02 + 0.20 * share
         inner = rng.choice([-1, 1]) * rng.uniform(1.6, 2.4)  # begins at the inside of the arm
         outer = inner * rng.uniform(0.2, 0.6)
         radius = _ARM_RADIUS_M
@@ -138,7 +139,12 @@ def _sleeve_strokes(folding: Folding, rng: np.random.Generator):
             [start, inner * radius],
             [start + rng.uniform(-0.01, 0.03), (inner + outer) / 2 * radius],
             [start + rng.uniform(0.01, 0.06), outer * radius],
-        ]), rng.uniform(0.008, 0.014)  # fmt: skip
+        ]), rng.uniform(0.011, 0.018)  # fmt: skip
+
+
+def _spread(count: int, rng: np.random.Generator) -> np.ndarray:
+    """[count] places in [0, 1], one in each of as many equal parts: folds do not pile up."""
+    return (np.arange(count) + rng.uniform(0, 1, count)) / max(count, 1)
 
 
 def _curve(rng: np.random.Generator, *points: tuple[float, float]) -> np.ndarray:

@@ -22,22 +22,28 @@ from synth.blender_scenes.clothes_sheet import Frames, Part, edge_frames
 from synth.blender_scenes.clothes_trim import Front, buttons, cord, hanging_path, pocket, strip
 from synth.headmodel_masks import smoothstep
 
-_RIB_TEE = np.array([[-0.004, 0.001], [0.004, 0.0024], [0.014, 0.0012]])
-_RIB_SWEATER = np.array([[-0.007, 0.002], [0.006, 0.0048], [0.021, 0.0030]])
+_RIB_TEE = np.array(
+    [[-0.0030, 0.0008], [0.0018, 0.0011], [0.0065, 0.0012], [0.0112, 0.0009], [0.0160, 0.0004]]
+)
+_RIB_SWEATER = np.array(
+    [[-0.0050, 0.0014], [0.0018, 0.0024], [0.0085, 0.0026], [0.0152, 0.0020], [0.0220, 0.0010]]
+)
 _ROLL_NECK = np.array(
     [[-0.004, 0.0005], [0.004, 0.001], [0.008, 0.0035], [0.005, 0.0065], [-0.006, 0.0078],
      [-0.018, 0.0084], [-0.027, 0.0082]]
 )  # fmt: skip
-_BINDING = np.array([[-0.006, 0.0008], [-0.001, 0.0016], [0.004, 0.0008]])
+_BINDING = np.array(
+    [[-0.0060, 0.0008], [-0.0035, 0.0012], [-0.0010, 0.0013], [0.0015, 0.0011], [0.0040, 0.0006]]
+)
 _FACING = np.array([[-0.0160, 0.0016], [-0.0075, 0.0026], [0.0012, 0.0016]])
 _BUTTON_BAND = np.array([[-0.026, 0.0022], [-0.013, 0.0036], [0.002, 0.0024]])
 
 BANDS = {
-    "tee": Band(_RIB_TEE, _RIB_TEE, 0.0028),
-    "v_neck": Band(_RIB_TEE, _RIB_TEE, 0.0028),
-    "tank_top": Band(_BINDING, _BINDING, 0.0026, role="plain"),
-    "sweater": Band(_RIB_SWEATER, _RIB_SWEATER, 0.0065),
-    "turtleneck": Band(_ROLL_NECK, _ROLL_NECK, 0.0045, 0.003),
+    "tee": Band(_RIB_TEE, _RIB_TEE, 0.0018, 0.0006),
+    "v_neck": Band(_RIB_TEE, _RIB_TEE, 0.0020, 0.0006),
+    "tank_top": Band(_BINDING, _BINDING, 0.0018, 0.0008, role="plain"),
+    "sweater": Band(_RIB_SWEATER, _RIB_SWEATER, 0.0038, 0.001),
+    "turtleneck": Band(_ROLL_NECK, _ROLL_NECK, 0.0036, 0.003, rolled=True),
     "cardigan": Band(_BUTTON_BAND, _BUTTON_BAND, 0.0042),
     "shirt": Band(_FACING, _FACING, 0.0018, role="cloth"),
     "polo": Band(_FACING * 0.8, _FACING * 0.8, 0.0018, role="plain"),
