@@ -64,6 +64,8 @@ _NONE = Folding(0, 0, 0, 0, 0, 0)
 _TEE = Cloth(0.007, 0.0018, 0.012, folding=_SOFT, crease_m=0.006)
 _SWEATER = Cloth(0.011, 0.004, 0.015, stretch=1.03, stiffness=0.05, folding=_KNIT, crease_m=0.005)
 _SHIRT = Cloth(0.009, 0.003, 0.013, stretch=1.02, folding=_CRISP, crease_m=0.0065)
+_HOODIE = Cloth(0.014, 0.007, 0.018, stretch=1.03, stiffness=0.06, folding=_HEAVY, crease_m=0.007)
+_CARDIGAN = Cloth(0.011, 0.006, 0.014, stretch=1.03, stiffness=0.05, folding=_KNIT, crease_m=0.005)
 _JACKET = Cloth(
     0.011, 0.007, 0.008, stretch=1.0, weight_m=0.0003, stiffness=0.10, bridging=14, pad_m=0.006,
     folding=_TAILORED, crease_m=0.0025,
@@ -91,11 +93,11 @@ CUTS = {
     "polo": Cut(Neckline(0.003, 0.006), Neckline(0.003, 0.006, 0.095, 0.038), _TEE, buttons=True),
     "hoodie": Cut(
         Neckline(-0.004, 0.004, 0.015, 0.06), Neckline(-0.004, 0.004, 0.055, 0.06),
-        Cloth(0.014, 0.007, 0.018, stretch=1.03, stiffness=0.06, folding=_HEAVY, crease_m=0.007), "dropped",
+        _HOODIE, "dropped",
     ),
     "cardigan": Cut(
         Neckline(-0.002, 0.004, 0.130, 0.074), Neckline(-0.002, 0.004, 0.210, 0.078),
-        Cloth(0.011, 0.006, 0.014, stretch=1.03, stiffness=0.05, folding=_KNIT, crease_m=0.005), edge_lift=1.0,
+        _CARDIGAN, edge_lift=1.0,
     ),
     "blazer": Cut(
         Neckline(-0.004, 0.006, 0.165, 0.085), Neckline(-0.004, 0.006, 0.210, 0.088), _JACKET,
