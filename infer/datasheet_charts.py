@@ -197,8 +197,11 @@ def _columns(counts: np.ndarray, axis: _Axis, style: str, colours: Sequence[str]
 
 
 def _svg(body: str, title: str, width: int, height: int = HEIGHT) -> str:
+    """A chart; a wide one is scrolled on a phone, where its text would shrink to nothing."""
+    style = ' class="wide"' if width == WIDE else ""
     return (
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}">{body}</svg>'
+        f'<div class="scroll"><svg{style} viewBox="0 0 {width} {height}" role="img" '
+        f'aria-label="{escape(title)}">{body}</svg></div>'
     )
 
 

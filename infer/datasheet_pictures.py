@@ -42,7 +42,7 @@ class Pictures:
         fronts: the sheet of front views.
         shown: how many heads are on it.
         views: every view of a few heads, one figure each.
-        looks: rows of one identity each.
+        looks: one identity each.
         passes, landmarks: ground truth of a few heads.
         failures: heads that a judge objects to.
         look_alikes, strangers: pairs of heads, see `judges_identity.IdentityDistances`.
@@ -51,7 +51,7 @@ class Pictures:
     fronts: Figure
     shown: int
     views: tuple[Figure, ...] = ()
-    looks: Figure | None = None
+    looks: tuple[Figure, ...] = ()
     passes: tuple[Figure, ...] = ()
     landmarks: tuple[Figure, ...] = ()
     failures: tuple[Figure, ...] = ()

@@ -55,19 +55,24 @@ def heads_section(facts: DatasetFacts, pictures: Pictures) -> str:
     which = "All heads"
     if pictures.shown < facts.heads:
         which = f"{pictures.shown} of {facts.heads:,} heads, evenly spaced"
-    parts = [f'<div class="card tight">{image(pictures.fronts, "natural")}</div>']
+    parts = [f'<div class="card tight scroll">{image(pictures.fronts, "natural wide")}</div>']
     if pictures.views:
         parts.append("<h3>Every view of a few heads</h3>")
-        sheets = "".join(image(figure, "natural") for figure in pictures.views)
-        parts.append(f'<div class="card tight views">{sheets}</div>')
-    if pictures.looks is not None:
+        parts.append(_sheets(pictures.views))
+    if pictures.looks:
         parts.append(
-            "<h3>One person, other looks</h3><p class='note'>Each row is one identity with other "
-            "hair, clothes, expression and light; splits keep them together.</p>"
-            f'<div class="card tight">{image(pictures.looks, "natural")}</div>'
+            "<h3>One person, other looks</h3><p class='note'>Each picture is one identity with "
+            "other hair, clothes, expression and light; splits keep them together.</p>"
+            f"{_sheets(pictures.looks)}"
         )
     note = f"{which}, by their place in the dataset; nobody picked them."
     return section("heads", "The heads", note, "".join(parts))
+
+
+def _sheets(figures: Sequence[Figure]) -> str:
+    """Sheets of different widths, as many beside each other as there is room for."""
+    sheets = "".join(image(figure, "natural") for figure in figures)
+    return f'<div class="card tight views">{sheets}</div>'
 
 
 def truth_section(facts: DatasetFacts, pictures: Pictures) -> str:
@@ -141,9 +146,15 @@ def heads_per_hour(facts: DatasetFacts) -> str:
 def origin_section(facts: DatasetFacts, dataset: Dataset, config_file: str) -> str:
     """Licences, versions, splits and how to make the dataset again."""
     noted = {row.ref: row for row in dataset.licences}
-    assets = []
+    assets, texts = [], []
     for ref, count in licences(facts):
         row = noted.get(ref)
+        text = row.licence_text if row else ""
+        if text:
+            texts.append(
+                f"<details><summary>{escape(ref.licence)}, of {escape(ref.asset_id)}</summary>"
+                f"<pre>{escape(text)}</pre></details>"
+            )
         origin = ", ".join(filter(None, (row.source, row.attribution))) if row else ""
         digest = f"<code>{ref.sha256[:12]}</code>"
         cells = (ref.asset_id, ref.licence, origin, f"{count:,}")
@@ -158,7 +169,7 @@ def origin_section(facts: DatasetFacts, dataset: Dataset, config_file: str) -> s
     cards = [
         card(
             "Licences of the assets",
-            table(("asset", "licence", "source", "heads", "SHA-256"), assets),
+            table(("asset", "licence", "source", "heads", "SHA-256"), assets) + "".join(texts),
         ),
         card("Versions", table(("package", "version", "heads"), rows)),
         card("Splits, by identity", table(("split", "heads"), splits)),

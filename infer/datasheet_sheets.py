@@ -11,7 +11,6 @@ import numpy as np
 
 from infer.datasheet_data import DatasetFacts, HeadPlace, open_head, spaced
 from infer.datasheet_pictures import (
-    GREY,
     Figure,
     Pictures,
     colourise,
@@ -29,14 +28,14 @@ from infer.judges import Done
 from infer.judges_identity import Pair
 from infer.judges_landmarks import computed_landmarks, stored_landmarks
 from infer.judges_verdicts import Failure, Judgement, LandmarkExample
-from synth.dataset import Dataset
+from synth.dataset import Dataset, split_of
 from synth.headmodel import HeadModel
 from synth.record import HeadRecord
 
 MAX_FRONTS, MAX_COLUMNS = 48, 8
-MAX_ROWS_OF_LOOKS = 4
+MAX_ROWS_OF_LOOKS = 6
 MAX_FAILURES = 24
-FRONT_PX, VIEW_PX, TILE_PX = 256, 160, 320
+FRONT_PX, VIEW_PX, LOOK_PX, TILE_PX = 256, 160, 192, 320
 HEADS_WITH_ALL_VIEWS = 3
 
 _TRUTH_COLOUR, _SEEN_COLOUR = (0.95, 0.35, 0.10), (0.10, 0.55, 0.95)
@@ -100,22 +99,18 @@ class Artist:
         sheet = mosaic(tiles, columns_of(len(tiles), MAX_COLUMNS))
         return self._write(f"views/{place.index:06d}.jpg", sheet)
 
-    def _looks(self) -> Figure | None:
-        """Rows of several looks of one identity; None if every identity has one look."""
+    def _looks(self) -> tuple[Figure, ...]:
+        """A row of several looks for each of some identities; none if each has one look."""
         looks: dict[str, list[HeadPlace]] = defaultdict(list)
         for place in self.facts.places:
             looks[place.identity_id].append(place)
         several = [places[:MAX_COLUMNS] for places in looks.values() if len(places) > 1]
-        if not several:
-            return None
-        rows = spaced(several, MAX_ROWS_OF_LOOKS)
-        columns = max(map(len, rows))
-        blank = np.full((FRONT_PX, FRONT_PX, 3), GREY, np.float32)
-        tiles = []
-        for row in rows:
-            tiles += [portrait(self._open(place), FRONT_PX) for place in row]
-            tiles += [blank] * (columns - len(row))
-        return self._write("looks.jpg", mosaic(tiles, columns))
+        figures = []
+        for number, row in enumerate(spaced(several, MAX_ROWS_OF_LOOKS)):
+            tiles = [portrait(self._open(place), LOOK_PX) for place in row]
+            sheet = mosaic(tiles, columns_of(len(tiles), MAX_COLUMNS))
+            figures.append(self._write(f"looks/{number}.jpg", sheet))
+        return tuple(figures)
 
     def _passes(self) -> list[Figure]:
         """The front view of one head in every pass, beside its picture."""
@@ -165,7 +160,9 @@ class Artist:
         for number, pair in enumerate(pairs):
             heads = [self._find(pair.first), self._find(pair.second)]
             tiles = [portrait(head, FRONT_PX) for head in heads]
-            caption = f"{pair.distance:.2f}: heads {heads[0].index} and {heads[1].index}"
+            caption = f"{pair.distance:.2f}: " + " and ".join(
+                f"head {head.index} ({split_of(head.identity_id)})" for head in heads
+            )
             figures.append(self._write(f"pairs/{name}_{number}.jpg", mosaic(tiles, 2), caption))
         return tuple(figures)
 

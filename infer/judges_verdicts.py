@@ -52,8 +52,8 @@ class Goal:
 
     def show(self, value: float) -> str:
         """A number in the unit of the goal."""
-        if self.unit == "share":
-            return f"{100 * value:.1f} %"
+        if self.unit == "share":  # two digits more would be noise, one less hides 4.02 % of 4 %
+            return f"{100 * value:.{2 if value < 0.095 else 1}f} %"
         return f"{value:.2f}" if self.unit == "distance" else f"{value:.0f}"
 
 
