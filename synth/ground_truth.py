@@ -83,7 +83,8 @@ _DEPTH = Pass(
     stored="depth",
 )
 _NORMAL = Pass(
-    summary="normal of the first surface in world axes, without the relief of textures",
+    summary="normal of the first surface in world axes, without the relief of textures; of hair, "
+    "that of the mass of strands, blurred over a centimetre",
     array="[H, W, 3] float32",
     unit="unit vector",
     values="[-1, 1]",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -28,6 +28,7 @@ class BeardStyle:
         cheek_length: length on the cheeks relative to the chin.
         clump: pull towards neighbours; curl_m: amplitude of each hair's own waves.
         lift: 0 lies on the skin, 1 stands off.
+        fineness: factor on the radius of its hairs.
     """
 
     strands: int
@@ -37,25 +38,32 @@ class BeardStyle:
     clump: float = 0.0
     curl_m: float = 0.0
     lift: float = 0.5
+    fineness: float = 0.8
 
 
 BEARDS: dict[str, BeardStyle] = {
-    "stubble": BeardStyle(14000, 0.0017, moustache_m=0.0016, cheek_length=0.85, lift=0.35),
-    "short": BeardStyle(
-        15000, 0.0062, 0.0062, cheek_length=0.6, clump=0.4, curl_m=0.0006, lift=0.38
+    "stubble": BeardStyle(
+        16000, 0.0014, moustache_m=0.0013, cheek_length=0.85, lift=0.35, fineness=0.6
     ),
-    "full": BeardStyle(17000, 0.023, 0.0110, cheek_length=0.38, clump=0.5, curl_m=0.0016),
-    "moustache": BeardStyle(3600, 0.0095, 0.0095, clump=0.4, curl_m=0.0004, lift=0.45),
-    "goatee": BeardStyle(3400, 0.011, clump=0.4, curl_m=0.0009, lift=0.45),
-    "circle": BeardStyle(6500, 0.0085, 0.0070, clump=0.45, curl_m=0.0008, lift=0.42),
+    "short": BeardStyle(
+        17000, 0.0066, 0.0066, cheek_length=0.5, clump=0.35, curl_m=0.0010, lift=0.32
+    ),
+    "full": BeardStyle(19000, 0.023, 0.0110, cheek_length=0.30, clump=0.5, curl_m=0.0019, lift=0.4),
+    "moustache": BeardStyle(3800, 0.0095, 0.0095, clump=0.35, curl_m=0.0006, lift=0.34),
+    "goatee": BeardStyle(3800, 0.011, clump=0.4, curl_m=0.0012, lift=0.4),
+    "circle": BeardStyle(7000, 0.0085, 0.0070, clump=0.4, curl_m=0.0011, lift=0.36),
 }
 
-_BROW_STRANDS = 900
+_BROW_STRANDS = 1000
+_BROW_CANDIDATES = 4
+_BROW_SPILL = 1.5
+"""Hairs grow, ever fewer, up to this many half heights from the middle of the brow."""
 _BROW_LENGTH_M = (0.0055, 0.0095)
-_BROW_RADIUS_M = 0.000075
+_BROW_RADIUS_M = 0.000064
 _LASH_RADIUS_M = 0.000085
 _BEARD_RADIUS_M = 0.00010
 _UPPER_LIP_Z_M = 0.826
+_SIDEBURN_M = 0.007
 _LIP_LINE_X = np.array([0.0, 0.010, 0.020, 0.026, 0.032])
 _LIP_LINE_Z = np.array([0.8325, 0.8330, 0.8290, 0.8250, 0.8220])
 """Upper rim of the red of the lips."""
@@ -67,11 +75,11 @@ def brow_strands(
     """Brow hairs: upright at the inner end, turning sideways and down towards the tail."""
     rng = stream(face.beard_seed, 0, "facial_hair.brows")
     count = max(60, round(_BROW_STRANDS * face.brow_density * brows.thickness))
-    # thin towards the rim and at the inner end, as an even band looks drawn on
-    inner_end = smoothstep(0.010, 0.019, np.abs(surface.canonical[:, 0]))
-    brow = brow_mask(surface.canonical, brows)
-    density = brow**1.6 * (0.4 + 0.6 * inner_end)
-    roots = sample_roots(surface, density, brow, count, rng)
+    spilt = replace(brows, thickness=_BROW_SPILL * brows.thickness)
+    band = brow_mask(surface.canonical, spilt)
+    roots = sample_roots(surface, band, band, _BROW_CANDIDATES * count, rng)
+    share = _brow_density(roots.canonical, brows, rng)
+    roots = roots.take(rng.choice(len(roots), count, replace=False, p=share / share.sum()))
     across = np.abs(roots.canonical[:, 0])
     sign = np.sign(roots.canonical[:, 0])
     u = np.clip((across - 0.012) / 0.042, 0, 1)
@@ -80,8 +88,8 @@ def brow_strands(
     rise = 0.95 * (1 - u) ** 2.5 - 0.25 * u - 0.35 * above * (u > 0.15)
     wish = np.stack([sign * (0.35 + 0.65 * np.sqrt(u)), 0.25 * u, rise], -1)
     wish = surface.canonical_map.direction_to_model(wish)
-    along = wish - roots.normals * (wish * roots.normals).sum(-1, keepdims=True)
-    along = normalize(along + rng.normal(0, 0.14, along.shape))
+    wish = wish + rng.normal(0, 0.20, wish.shape)
+    along = normalize(wish - roots.normals * (wish * roots.normals).sum(-1, keepdims=True))
     length = rng.uniform(*_BROW_LENGTH_M, count) * face.brow_length * (1 - 0.35 * u)
     t = np.linspace(0, 1, 6)
     lift = 0.28 * t * (1 - 0.75 * t)
@@ -94,6 +102,17 @@ def brow_strands(
     radius = _BROW_RADIUS_M * radius_factor * rng.uniform(0.7, 1.2, count)
     strands = StrandSet.plain(points, radius[:, None] * (1 - 0.8 * t[None] ** 1.5))
     return _coloured(strands, face, roots.canonical, rng)
+
+
+def _brow_density(canonical: np.ndarray, brows: BrowShape, rng: np.random.Generator) -> np.ndarray:
+    """Relative density [n] above 0 at roots: soft rims, a thin inner end, patches; an even band
+    looks drawn on. Decided hair by hair, as the mesh is too coarse for a brow."""
+    across = np.abs(canonical[:, 0])
+    middle, half_height = brow_band(across, brows)
+    away = (canonical[:, 2] - middle) / np.maximum(half_height, 0.0008)
+    inner_end = smoothstep(0.008, 0.022, across - brows.gap_m)
+    patches = 1.0 + 0.35 * smooth_noise(canonical, 260, rng)
+    return np.exp(-(away**2)) * (0.30 + 0.70 * inner_end) * np.clip(patches, 0.15, None) + 1e-6
 
 
 def lash_strands(
@@ -178,7 +197,7 @@ def beard_strands(
     points = _ruffle_beard(points, style, rng)
     points[:, 1:] = surface.field.push_out(points[:, 1:], 0.0003)
     # hairs at the rim are finer as well as shorter and fewer
-    fine = 0.6 + 0.4 * smoothstep(0.0, 0.012, roots.edge_m)
+    fine = style.fineness * (0.6 + 0.4 * smoothstep(0.0, 0.012, roots.edge_m))
     radius = _BEARD_RADIUS_M * radius_factor * rng.uniform(0.8, 1.2, count) * fine
     strands = StrandSet.plain(points, radius[:, None] * (1 - 0.6 * t[None] ** 2))
     return _coloured(strands, face, roots.canonical, rng)
@@ -201,19 +220,24 @@ def _beard_growth(
     front = smoothstep(-0.10, -0.13, y)
     down = np.stack([-0.10 * outwards, -0.10 - 0.25 * front, zeros - 1.0], -1)
     # a moustache lies to the side at its middle and turns down at the corners of the mouth
-    droop = 0.45 + 0.55 * np.clip(np.abs(x) / 0.030, 0, 1)
+    droop = 0.50 + 0.25 * np.clip(np.abs(x) / 0.030, 0, 1)
     aside = np.stack([0.95 * outwards, zeros - 0.10, -droop], -1)
     wish = down * (1 - lip)[:, None] + aside * lip[:, None]
     fall = surface.canonical_map.direction_to_model(wish)
     lift = (style.lift * (1 - 0.45 * lip))[:, None]
-    first = normalize(lift * roots.normals + 0.75 * fall + rng.normal(0, 0.12, (count, 3)))
-    low = style.cheek_length + (1 - style.cheek_length) * smoothstep(0.845, 0.800, z)
-    edge = 0.30 + 0.70 * smoothstep(0.0, 0.014, roots.edge_m)
-    length = style.length_m * low * edge * (1 - lip) + style.moustache_m * lip
+    stray = rng.normal(0, 0.20, (count, 3)) * (1 - 0.5 * lip)[:, None]
+    first = normalize(lift * roots.normals + 0.75 * fall + stray)
+    low = style.cheek_length + (1 - style.cheek_length) * smoothstep(0.850, 0.795, z)
+    low = low * (0.5 + 0.5 * smoothstep(-0.070, -0.105, y))  # trimmed towards ear and jaw
+    sideburn = smoothstep(0.842, 0.856, z)
+    edge = 0.20 + 0.80 * smoothstep(0.0, 1.0, roots.edge_m / (0.018 - 0.012 * sideburn))
+    # a moustache is thick beside the nose and runs out at the corners of the mouth
+    moustache = style.moustache_m * (1.0 - 0.65 * smoothstep(0.014, 0.032, np.abs(x)))
+    length = style.length_m * low * edge * (1 - lip) + moustache * lip
     length = length * face.beard_length * np.exp(rng.normal(0, 0.20, count))
     # trimmed where it would hang over the mouth
     room = 0.0015 + np.clip(z - np.interp(np.abs(x), _LIP_LINE_X, _LIP_LINE_Z), 0, None)
-    room = room / np.maximum(-normalize(aside)[:, 2], 0.3) * rng.uniform(0.8, 1.1, count)
+    room = room / np.maximum(-normalize(aside)[:, 2], 0.3) * rng.uniform(0.65, 1.0, count)
     over_mouth = (lip > 0.5) & (np.abs(x) < 0.026)
     length = np.where(over_mouth, np.minimum(length, room), length)
     return first, fall, length
@@ -227,14 +251,19 @@ def _beard_density(
     noise = smooth_noise(canonical, 45, rng) + 0.7 * smooth_noise(canonical, 140, rng)
     # some shave their cheeks lower than others
     shaved = rng.uniform(0.0, 0.006) * smoothstep(0.815, 0.835, canonical[:, 2])
-    edge = surface.beard_sd - shaved + 0.0018 * noise
+    edge = surface.beard_sd - shaved + 0.0022 * noise
+    # sideburns are wide enough to join the hair of the scalp
+    temple = smoothstep(0.842, 0.856, canonical[:, 2]) * smoothstep(-0.068, -0.076, canonical[:, 1])
+    edge = edge + _SIDEBURN_M * temple
     # a wide border on cheek and neck, a narrow one on the small parts: lip and sideburns
     narrow = smoothstep(-0.100, -0.088, canonical[:, 1]) * smoothstep(0.835, 0.85, canonical[:, 2])
     narrow = np.maximum(narrow, smoothstep(-0.120, -0.130, canonical[:, 1]))
     density = smoothstep(0.0, 1.0, (edge + 0.001) / (0.018 - 0.013 * narrow))
     density = density * beard_region(canonical, surface.beard_sd, face.beard)
     # cheeks are thinner than the chin, and the space under the nose thinner than its sides
-    density = density * (0.50 + 0.50 * smoothstep(0.855, 0.825, canonical[:, 2]))
+    density = density * (0.45 + 0.55 * smoothstep(0.850, 0.815, canonical[:, 2]) + 0.35 * temple)
+    lip = smoothstep(0.828, 0.834, canonical[:, 2]) * (canonical[:, 1] < -0.128)
+    density = density * (1 + 0.6 * lip)
     across = np.abs(canonical[:, 0])
     philtrum = np.exp(-((across / 0.0035) ** 2)) * (canonical[:, 2] > _UPPER_LIP_Z_M)
     bare = np.exp(-(((across - 0.014) / 0.005) ** 2)) * (np.abs(canonical[:, 2] - 0.804) < 0.008)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import bpy
+import numpy as np
 
 from synth.blender_scenes.facial_hair import beard_strands, brow_strands, lash_strands
 from synth.blender_scenes.hair_field import HeadSurface, Obstacle
@@ -62,9 +63,15 @@ def build_hair(
     if cover is not None and cover.hides_all:
         return []
     material = hair_material(spec.hair.colour, "hair")
-    parts = groom(spec.hair, surface, spec.render.size)
-    if cover is not None:
-        parts = [pressed for pressed in map(cover.press, parts) if len(pressed)]
+    if cover is None:
+        parts = groom(spec.hair, surface, spec.render.size)
+    else:
+        head = surface.canonical_map
+        behind = cover.rim_towards(head.direction_to_model(np.array([0.0, 1.0, 0.0])))
+        back_z_m = float(head.canonical_z(behind))
+        scalp, *tied = groom(spec.hair, surface, spec.render.size, back_z_m)
+        # what is tied comes out below the hat; only what leads there is pressed
+        parts = [part for part in (cover.press(scalp), *tied) if len(part)]
     return [_curves(f"hair_{i}", part, shape, material) for i, part in enumerate(parts)]
 
 

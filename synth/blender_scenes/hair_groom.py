@@ -26,7 +26,7 @@ from synth.blender_scenes.hair_roots import (
 from synth.blender_scenes.hair_strands import StrandSet, grow_strands
 from synth.blender_scenes.hair_style_table import STYLES
 from synth.blender_scenes.hair_styles import HairStyle, strand_scale
-from synth.blender_scenes.hair_tail import grow_bun, grow_tail, place_tie, wrap_tie
+from synth.blender_scenes.hair_tail import WISP, grow_bun, grow_tail, place_tie, wrap_tie
 from synth.hairline import growth_share
 from synth.rng import stream
 from synth.spec import Hair
@@ -34,16 +34,20 @@ from synth.spec import Hair
 _GUIDE_CANDIDATES = 8
 _TAIL_SHARE = 0.32
 _GUIDE_CLEARANCE_M = 0.002
-_TENDRIL_PROBABILITY = 0.55
+_TENDRIL_PROBABILITY, _TENDRIL_SHARE = 0.45, 0.3
+_TENDRIL_WAVE_M = 0.005
 
 
-def groom(hair: Hair, surface: HeadSurface, render_size: int) -> list[StrandSet]:
+def groom(
+    hair: Hair, surface: HeadSurface, render_size: int, hat_z_m: float | None = None
+) -> list[StrandSet]:
     """Grow the scalp hair of a spec.
 
     Args:
         hair: style, groom seed, parting and factors.
         surface: the head, with its obstacles.
         render_size: pixels a side; small pictures get fewer, thicker strands.
+        hat_z_m: canonical height of the edge of a hat at the back; hair is tied below it.
 
     Returns:
         The hair on the scalp and, for tied styles, tail or bun and the wound tie.
@@ -63,7 +67,8 @@ def groom(hair: Hair, surface: HeadSurface, render_size: int) -> list[StrandSet]
     candidates = sample_roots(surface, density, edge, style.guides * _GUIDE_CANDIDATES, guide_rng)
     guide_roots = even_subset(candidates, style.guides, guide_rng)
 
-    side, guide_side = (_sides(hair, style, r.canonical) for r in (roots, guide_roots))
+    side = _sides(hair, style, roots.canonical, _TENDRIL_SHARE)
+    guide_side = _sides(hair, style, guide_roots.canonical, 1.0)
     lockset = assign_locks(style.locks, guide_roots, guide_side, stream(seed, 0, "hair.locks"))
     lengths = guide_lengths(style, hair, guide_roots.canonical, guide_side, factor, guide_rng)
     lengths = lengths * lockset.length[lockset.of_guide]
@@ -72,17 +77,20 @@ def groom(hair: Hair, surface: HeadSurface, render_size: int) -> list[StrandSet]
     )
     tied: list[StrandSet] = []
     if style.gather is not None:
-        tie, normal = place_tie(surface, style.gather, stream(seed, 0, "hair.tie"))
+        tie, normal = place_tie(surface, style.gather, stream(seed, 0, "hair.tie"), hat_z_m)
         swept = gather_guides(surface, style, hair, guide_roots, lockset, tie, guide_rng)
         guides = np.where((guide_side >= FRINGE)[:, None, None], guides, swept)
         tied = _tie(hair, style, surface, tie, normal, factor, count, radius_factor)
+        waved = bend_locks(guides, lockset, _TENDRIL_WAVE_M)
+        guides = np.where((guide_side == TENDRIL)[:, None, None], waved, guides)
     guides = _shape_locks(hair, style, surface, guides, lockset)
     rng = stream(seed, 0, "hair.strands")
-    strands, lock = grow_strands(
+    strands, lock, wisp = grow_strands(
         surface, style, hair, roots, side, guides, guide_side, lockset, cut, radius_factor, rng
     )
     rng = stream(seed, 0, "hair.pigment")
-    strands = colour_strands(strands, hair.colour, roots.canonical, lockset.shade[lock], rng)
+    shade = lockset.shade[lock] + style.bundle.wisp_shade * rng.normal(size=count)[wisp]
+    strands = colour_strands(strands, hair.colour, roots.canonical, shade, rng)
     return [strands, *(_colour_tied(hair, style, part, surface, rng) for part in tied)]
 
 
@@ -101,19 +109,17 @@ def _shape_locks(
     return guides
 
 
-def _sides(hair: Hair, style: HairStyle, canonical: np.ndarray) -> np.ndarray:
+def _sides(hair: Hair, style: HairStyle, canonical: np.ndarray, tendril_share: float) -> np.ndarray:
     side = np.zeros(len(canonical), int)
     if style.parted:
         side = parting_side(canonical, hair.parting)
-    if style.gather is not None and _has_tendrils(hair):
-        side = np.where(in_tendril(canonical), TENDRIL, side)
+    rng = stream(hair.groom_seed, 0, "hair.tendrils")
+    if style.gather is not None and rng.random() < _TENDRIL_PROBABILITY:
+        slipped = in_tendril(canonical) & (rng.random(len(canonical)) < tendril_share)
+        side = np.where(slipped, TENDRIL, side)
     if hair.fringe > 0:
         side = np.where(in_fringe(canonical), FRINGE, side)
     return side
-
-
-def _has_tendrils(hair: Hair) -> bool:
-    return bool(stream(hair.groom_seed, 0, "hair.tendrils").random() < _TENDRIL_PROBABILITY)
 
 
 def _kept(hair: Hair, style: HairStyle, surface: HeadSurface) -> np.ndarray:
@@ -129,7 +135,8 @@ def _colour_tied(
     hair: Hair, style: HairStyle, part: StrandSet, surface: HeadSurface, rng: np.random.Generator
 ) -> StrandSet:
     roots = surface.canonical_map.to_canonical(part.points[:, 0].astype(float))
-    shade = style.locks.shade * rng.normal(0.0, 0.7, 40)[rng.integers(0, 40, len(part))]
+    wisp = np.arange(len(part)) // WISP
+    shade = style.locks.shade * rng.normal(size=len(part))[wisp]
     colour = replace(hair.colour, regrowth=0.0)  # what was tied is the length, not the roots
     return colour_strands(part, colour, roots, shade, rng)
 

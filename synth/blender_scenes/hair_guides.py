@@ -25,7 +25,8 @@ from synth.blender_scenes.hair_flow import (
 )
 from synth.blender_scenes.hair_locks import LockSet
 from synth.blender_scenes.hair_roots import Roots
-from synth.blender_scenes.hair_styles import Growth, HairStyle
+from synth.blender_scenes.hair_styles import Growth, HairStyle, Length
+from synth.rng import stream
 from synth.spec import Hair
 
 _SKIN_GAP_M = 0.0015
@@ -51,7 +52,7 @@ def guide_lengths(
     elif length.ball_m is not None:
         metres = factor * _length_to_ball(canonical, np.asarray(length.ball_m))
     else:
-        metres = factor * _short_lengths(style, canonical)
+        metres = factor * _short_lengths(style.length, hair, canonical)
     down = np.clip(canonical[:, 2] - fringe_height(hair), 0.01, None)
     bangs = 1.15 * (down + 0.8 * np.clip(canonical[:, 1] + 0.140, 0, None)) + 0.004
     bangs += 0.5 * np.clip(np.abs(canonical[:, 0]) - 0.025, 0, None)
@@ -60,14 +61,14 @@ def guide_lengths(
     return metres * np.exp(rng.normal(0.0, length.jitter, len(canonical)))
 
 
-def _short_lengths(style: HairStyle, canonical: np.ndarray) -> np.ndarray:
-    length = style.length
+def _short_lengths(length: Length, hair: Hair, canonical: np.ndarray) -> np.ndarray:
     z = canonical[:, 2]
     top = smoothstep(length.fade_low_m, length.fade_high_m, z)
     front_to_back = 1.0 + (length.crown - 1.0) * crown_weight(canonical)
     side = np.full(len(z), length.side_m)
     if length.nape_m > 0:
-        side = length.nape_m + (length.side_m - length.nape_m) * smoothstep(0.825, 0.91, z)
+        side = length.nape_m + (length.side_m - length.nape_m) * smoothstep(0.845, 0.935, z)
+    side = side * stream(hair.groom_seed, 0, "hair.sides").uniform(*length.sides)
     return side + (length.top_m * front_to_back - side) * top
 
 
@@ -269,7 +270,7 @@ def gather_guides(
     path = center + direction * radius[..., None]
     # What comes from far lies on top of what grows near the tie.
     far = np.linalg.norm(roots.positions - tie, axis=-1)
-    layer = 0.30 + 0.45 * smoothstep(0.03, 0.15, far) + 0.25 * lockset.layer[lockset.of_guide]
+    layer = 0.20 + 0.40 * smoothstep(0.03, 0.15, far) + 0.50 * lockset.layer[lockset.of_guide]
     layer = layer[:, None] * hair.volume
     canonical = surface.canonical_map.to_canonical(path)
     volume = volume_height(style.growth, canonical.reshape(-1, 3)).reshape(path.shape[:2])

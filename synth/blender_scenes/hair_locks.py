@@ -10,9 +10,10 @@ from scipy.spatial import cKDTree
 from synth.blender_scenes.hair_field import smooth_noise, smoothstep
 from synth.blender_scenes.hair_frames import arc_lengths, transport_frames
 from synth.blender_scenes.hair_roots import Roots, even_subset
-from synth.blender_scenes.hair_styles import Curl, HairStyle, Locks
+from synth.blender_scenes.hair_styles import Curl, Locks
 
-_SIDES_APART_M = 10.0
+SIDES_APART_M = 10.0
+"""A fourth coordinate that keeps neighbours across the parting apart."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def assign_locks(locks: Locks, roots: Roots, side: np.ndarray, rng: np.random.Ge
     count = len(roots)
     if 0 < locks.count < count:
         # The side is a fourth coordinate far apart, so that no lock crosses the parting.
-        place = np.concatenate([roots.positions, side[:, None] * _SIDES_APART_M], axis=1)
+        place = np.concatenate([roots.positions, side[:, None] * SIDES_APART_M], axis=1)
         subset = even_subset(roots, locks.count, rng)
         leader = np.unique(cKDTree(roots.positions).query(subset.positions)[1])
         leader = _one_per_side(leader, side, roots)
@@ -125,8 +126,3 @@ def curl_guides(
         + first * (amplitude * np.cos(angle))[..., None]
         + second * (amplitude * np.sin(angle) * curl.roundness)[..., None]
     )
-
-
-def tip_scatter(style: HairStyle, rng: np.random.Generator, count: int) -> np.ndarray:
-    """Own drift [count, 3] of single guides beside that of their lock."""
-    return 0.5 * style.growth.wander * rng.normal(size=(count, 3))

@@ -7,9 +7,9 @@ import bpy
 from synth.blender_scenes.nodes import Shader
 from synth.spec import HairColour
 
-_ROUGHNESS = 0.30
+_ROUGHNESS = 0.25
 _RADIAL_ROUGHNESS = 0.42
-_IOR = 1.5
+_IOR = 1.55
 PIGMENT = "pigment"
 """Attribute of the curves' points: factor on the amount of pigment (`hair_pigment`)."""
 _VARIATION = 0.12
@@ -44,7 +44,7 @@ def hair_material(
             "Radial Roughness": _RADIAL_ROUGHNESS,
             "IOR": _IOR,
             "Random Color": variation,
-            "Random Roughness": 0.15,
+            "Random Roughness": 0.3,
         },
         model="CHIANG",
         parametrization="MELANIN",

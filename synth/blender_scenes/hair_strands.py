@@ -11,13 +11,17 @@ from synth.blender_scenes.hair_field import HeadSurface
 from synth.blender_scenes.hair_flow import FRINGE, TENDRIL
 from synth.blender_scenes.hair_frames import arc_lengths, transport_frames
 from synth.blender_scenes.hair_guides import fringe_height
-from synth.blender_scenes.hair_locks import LockSet
+from synth.blender_scenes.hair_locks import SIDES_APART_M, LockSet
 from synth.blender_scenes.hair_roots import Roots
 from synth.blender_scenes.hair_rope import rope_strands
 from synth.blender_scenes.hair_styles import Bundle, HairStyle, Length
 from synth.spec import Hair
 
 _CLEARANCE_M = 0.0011
+_WAVE_RAD_PER_M = (35.0, 110.0)
+"""Waves of wisps: short enough to tilt them by some degrees, which moves their highlights."""
+_BABY_SHARE, _BABY_RIM_M = 0.75, 0.012
+_BABY_LENGTH_M = (0.006, 0.024)
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ def grow_strands(
     cut_z_m: float | None,
     radius_factor: float,
     rng: np.random.Generator,
-) -> tuple[StrandSet, np.ndarray]:
+) -> tuple[StrandSet, np.ndarray, np.ndarray]:
     """Fill the hair between the guides.
 
     Args:
@@ -126,9 +130,10 @@ def grow_strands(
         radius_factor: factor on the style's radius.
 
     Returns:
-        The strands, still of one colour, and the lock [n] each belongs to.
+        The strands, still of one colour, and the lock [n] and the wisp [n] each belongs to.
     """
     bundle, count = style.bundle, len(roots)
+    wisp = wisps(roots.positions, side, bundle.wisp)
     index, distance = nearest_guides(roots.positions, side, guides, guide_side, bundle.blend)
     nearest = index[:, 0]
     if style.rope is not None:
@@ -140,19 +145,34 @@ def grow_strands(
         )
         loose = rng.random(count) < bundle.flyaways
         strands = _clump(strands, guides, nearest, loose, bundle, rng)
-        strands = _ruffle(strands, guides, nearest, loose, bundle, rng)
-        keep = _length_factors(style, roots, distance[:, 0], rng)
-    limit = _cut_limits(style.length, hair, roots, side, nearest, len(guides), cut_z_m, rng)
+        strands = _ruffle(strands, guides, nearest, wisp, loose, bundle, rng)
+        keep = _length_factors(style, roots, side, distance[:, 0], rng)
+    limit = _cut_limits(style.length, hair, roots, side, nearest, wisp, cut_z_m, rng)
     if limit is not None:
         strands = cut_below(strands, surface.canonical_map.canonical_z(strands), limit)
     strands = shorten(strands, keep)
+    baby = np.flatnonzero(_is_baby(roots, rng))
+    strands[baby] = _baby_hair(strands[baby], roots.take(baby), rng)
     strands[:, 1:] = surface.field.push_out(strands[:, 1:], _CLEARANCE_M)
     # Young hair at the edge is finer: the hairline fades instead of ending.
     fine = 0.45 + 0.55 * np.clip(roots.edge_m / 0.014, 0, 1)
+    fine[baby] *= 0.6
     t = np.linspace(0.0, 1.0, strands.shape[1])
     root_radius = style.radius_m * radius_factor * rng.uniform(0.75, 1.2, count) * fine
     radii = root_radius[:, None] * (1.0 - 0.65 * t[None] ** 2.2)
-    return StrandSet.plain(strands, radii), lockset.of_guide[nearest]
+    return StrandSet.plain(strands, radii), lockset.of_guide[nearest], wisp
+
+
+def wisps(positions: np.ndarray, side: np.ndarray, size: int) -> np.ndarray:
+    """Number of the strand that leads the wisp of each strand [n].
+
+    Args:
+        positions: [n, 3] roots in random order; side: [n] side of the parting, which no wisp
+            crosses; size: mean number of strands in a wisp.
+    """
+    place = np.concatenate([positions, side[:, None] * SIDES_APART_M], axis=1)
+    leader = np.arange(0, len(positions), size)
+    return leader[cKDTree(place[leader]).query(place)[1]]
 
 
 def _clump(
@@ -175,24 +195,37 @@ def _ruffle(
     strands: np.ndarray,
     guides: np.ndarray,
     nearest: np.ndarray,
+    wisp: np.ndarray,
     loose: np.ndarray,
     bundle: Bundle,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Slow waves and a constant offset of each strand, in the frame of its guide."""
+    """Slow waves and offsets in the frame of the guide, shared by a wisp but for a third."""
     count = len(strands)
     arc = arc_lengths(guides).astype(np.float32)[nearest]
     first, second = (f.astype(np.float32)[nearest] for f in transport_frames(guides))
-    gain = np.where(loose, rng.uniform(1.5, max(1.5, bundle.flyaway_gain), count), 1.0)
-    frequency = rng.uniform(12, 44, (2, count)).astype(np.float32)
+    frequency = rng.uniform(*_WAVE_RAD_PER_M, (2, count)).astype(np.float32)
     phase = rng.uniform(0, 2 * np.pi, (2, count)).astype(np.float32)
     offset = (rng.normal(0, bundle.spread_m, (2, count))).astype(np.float32)
     grown = np.clip(arc / 0.02, 0, 1)
-    amplitude = (bundle.noise_m * gain).astype(np.float32)[:, None] * np.clip(arc / 0.03, 0, 1.6)
+    height = bundle.noise_m * np.clip(arc / 0.03, 0, 1.6)
+    gain = np.where(loose, rng.uniform(1.5, max(1.5, bundle.flyaway_gain), count), 0.33)
     for k, axis in enumerate((first, second)):
-        wave = amplitude * np.sin(frequency[k, :, None] * arc + phase[k, :, None])
-        strands = strands + axis * (wave + offset[k, :, None] * grown)[..., None]
-    return strands
+        own = np.sin(0.4 * frequency[k, :, None] * arc + phase[k, :, None]) * gain[:, None]
+        together = np.sin(frequency[k, wisp, None] * arc + phase[k, wisp, None])
+        move = height * (own + together) + offset[k, :, None] * grown
+        strands = strands + axis * move.astype(np.float32)[..., None]
+    return _pull_to(strands, wisp, np.where(loose, 0.0, bundle.wisp_pull), bundle.clump_power)
+
+
+def _pull_to(strands: np.ndarray, wisp: np.ndarray, pull: np.ndarray, power: float) -> np.ndarray:
+    """Strands [n, m, 3] drawn to the leaders of their wisps by `pull` [n], more to the tip."""
+    toward = strands[wisp] - strands
+    length = np.linalg.norm(strands[:, -1] - strands[:, 0], axis=-1)
+    near = np.exp(-((np.linalg.norm(toward[:, -1], axis=-1) / (0.3 * length + 0.003)) ** 2))
+    t = np.linspace(0.0, 1.0, strands.shape[1], dtype=np.float32)
+    share = (pull * near).astype(np.float32)[:, None] * t[None] ** power
+    return strands + toward * share[..., None]
 
 
 def _cut_limits(
@@ -201,7 +234,7 @@ def _cut_limits(
     roots: Roots,
     side: np.ndarray,
     nearest: np.ndarray,
-    guide_count: int,
+    wisp: np.ndarray,
     cut_z_m: float | None,
     rng: np.random.Generator,
 ) -> np.ndarray | None:
@@ -209,14 +242,16 @@ def _cut_limits(
     bangs = side == FRINGE
     if cut_z_m is None and not bangs.any():
         return None
-    lock = rng.normal(0.0, 1.0, guide_count)[nearest]
-    strand = rng.normal(0.0, 0.35, len(roots))
+    count = len(roots)
+    lock = rng.normal(0.0, 1.0, nearest.max() + 1)[nearest]
+    strand = rng.normal(0.0, 0.35, count)
+    thin = np.minimum(rng.exponential(1.0, count), 4.0)[wisp]
     at_face = np.clip((-0.05 - roots.canonical[:, 1]) / 0.06, 0, 1)
     base = -np.inf if cut_z_m is None else cut_z_m + length.frame_m * at_face
-    limit = base + length.cut_jitter_m * (lock + strand)
+    limit = base + length.cut_jitter_m * (lock + strand) + length.taper_m * thin
     # bangs are a little longer towards the temples
     bend = 0.5 * np.clip(np.abs(roots.canonical[:, 0]) - 0.025, 0, None)
-    limit = np.where(bangs, fringe_height(hair) - bend + 0.0022 * (lock + strand), limit)
+    limit = np.where(bangs, fringe_height(hair) - bend + 0.0032 * (lock + strand + thin), limit)
     return np.where(side == TENDRIL, -np.inf, limit)
 
 
@@ -244,14 +279,35 @@ def shorten(strands: np.ndarray, fraction: np.ndarray) -> np.ndarray:
 
 
 def _length_factors(
-    style: HairStyle, roots: Roots, from_guide_m: np.ndarray, rng: np.random.Generator
+    style: HairStyle,
+    roots: Roots,
+    side: np.ndarray,
+    from_guide_m: np.ndarray,
+    rng: np.random.Generator,
 ) -> np.ndarray:
-    """Fraction of its length that each strand keeps: filling, baby hair, pointed clumps."""
+    """Fraction of its length that each strand keeps: filling, tendrils, pointed clumps."""
     count, length = len(roots), style.length
     keep = 1.0 - np.abs(rng.normal(0.0, 0.5 * length.jitter, count))
     outer = np.clip(from_guide_m / (2 * np.median(from_guide_m) + 1e-6), 0, 1)
     keep -= style.bundle.point * outer
     filling = rng.random(count) < length.fill
-    keep = np.where(filling, rng.uniform(0.35, 0.95, count), keep)
-    baby = (roots.edge_m < 0.006) & (rng.random(count) < 0.45)
-    return np.clip(np.where(baby, rng.uniform(0.12, 0.40, count), keep), 0.1, 1.0)
+    keep = np.where(filling | (side == TENDRIL), rng.uniform(0.35, 0.95, count), keep)
+    return np.clip(keep, 0.1, 1.0)
+
+
+def _is_baby(roots: Roots, rng: np.random.Generator) -> np.ndarray:
+    """Which strands [n] are the short fine ones of the hairline, most of them at its very edge."""
+    share = _BABY_SHARE * np.clip(1.0 - roots.edge_m / _BABY_RIM_M, 0.0, 1.0)
+    return rng.random(len(roots)) < share
+
+
+def _baby_hair(strands: np.ndarray, roots: Roots, rng: np.random.Generator) -> np.ndarray:
+    """Strands [n, m, 3] cut to a centimetre or two that stand off the head and bend anyhow."""
+    count, keys = strands.shape[:2]
+    arc = arc_lengths(strands)[:, -1]
+    length = rng.uniform(*_BABY_LENGTH_M, count)
+    strands = shorten(strands, np.clip(length / np.maximum(arc, 1e-4), 0.02, 1.0))
+    t = np.linspace(0.0, 1.0, keys)[None, :, None]
+    stand = rng.uniform(0.0, 0.35, (count, 1, 1)) * roots.normals[:, None] * t
+    bend = rng.normal(0.0, 0.30, (count, 1, 3)) * t**2
+    return (strands + length[:, None, None] * (stand + bend)).astype(np.float32)

@@ -23,6 +23,8 @@ from synth.spec import HAIR_STYLES
 
 _NO_LOCKS = Locks(count=0, pull=0.0, bend_m=0.0, uneven=0.0, shade=0.12)
 
+_BARBER = (0.40, 1.1)
+
 _FALLING = Growth(
     "parted",
     lift=0.22,
@@ -31,9 +33,9 @@ _FALLING = Growth(
     gravity=0.62,
     gravity_start_m=0.06,
     wander=0.035,
-    volume_m=0.009,
-    crown_volume_m=0.008,
-    rise_m=0.05,
+    volume_m=0.013,
+    crown_volume_m=0.010,
+    rise_m=0.045,
     hug=0.3,
     fall_width_m=0.080,
 )
@@ -44,11 +46,12 @@ _TIED = HairStyle(
     strands=22000,
     guides=900,
     steps=20,
-    growth=Growth("swept", volume_m=0.006, crown_volume_m=0.012, rise_m=0.045),
+    growth=Growth("swept", volume_m=0.008, crown_volume_m=0.013, rise_m=0.045),
     length=Length(),
-    bundle=Bundle(clump=0.55, spread_m=0.0005, noise_m=0.0005),
-    locks=Locks(count=130, pull=0.35, bend_m=0.0006, uneven=0.0, shade=0.22),
-    softness_m=0.018,
+    bundle=Bundle(clump=0.55, spread_m=0.0005),
+    locks=Locks(count=110, pull=0.5, power=1.0, bend_m=0.002, uneven=0.0, shade=0.26),
+    softness_m=0.028,
+    ragged_m=0.004,
 )
 
 STYLES: dict[str, HairStyle] = {
@@ -83,7 +86,12 @@ STYLES: dict[str, HairStyle] = {
                 hug=0.35,
             ),
             length=Length(
-                top_m=0.030, side_m=0.014, nape_m=0.006, fade_low_m=0.92, fade_high_m=0.985
+                top_m=0.030,
+                side_m=0.014,
+                nape_m=0.006,
+                sides=_BARBER,
+                fade_low_m=0.92,
+                fade_high_m=0.985,
             ),
             bundle=Bundle(clump=0.45, spread_m=0.0009),
             locks=Locks(count=170, pull=0.4, bend_m=0.0012, shade=0.18),
@@ -97,7 +105,7 @@ STYLES: dict[str, HairStyle] = {
             guides=700,
             steps=4,
             growth=Growth("whorl", lift=0.5, gravity=0.0, volume_m=0.003, comb=0.4),
-            length=Length(top_m=0.0085, side_m=0.0050, nape_m=0.003),
+            length=Length(top_m=0.0085, side_m=0.0050, nape_m=0.003, sides=_BARBER),
             bundle=Bundle(clump=0.0, noise_m=0.0002, spread_m=0.0003, flyaways=0.0),
             locks=_NO_LOCKS,
             softness_m=0.018,
@@ -122,6 +130,7 @@ STYLES: dict[str, HairStyle] = {
                 top_m=0.042,
                 side_m=0.011,
                 nape_m=0.005,
+                sides=_BARBER,
                 crown=0.75,
                 fade_low_m=0.925,
                 fade_high_m=0.985,
@@ -152,6 +161,7 @@ STYLES: dict[str, HairStyle] = {
                 top_m=0.074,
                 side_m=0.010,
                 nape_m=0.005,
+                sides=_BARBER,
                 crown=0.55,
                 fade_low_m=0.925,
                 fade_high_m=0.985,
@@ -183,6 +193,7 @@ STYLES: dict[str, HairStyle] = {
                 top_m=0.088,
                 side_m=0.020,
                 nape_m=0.007,
+                sides=_BARBER,
                 crown=0.55,
                 fade_low_m=0.93,
                 fade_high_m=0.978,
@@ -326,7 +337,7 @@ STYLES: dict[str, HairStyle] = {
             guides=900,
             steps=30,
             growth=replace(_FALLING, fall_width_m=0.078, turn_in=0.8),
-            length=Length(cut_height_m=0.80, cut_jitter_m=0.005, jitter=0.03),
+            length=Length(cut_height_m=0.80, cut_jitter_m=0.006, taper_m=0.005, jitter=0.03),
             bundle=Bundle(clump=0.5, clump_power=0.9, point=0.02),
             locks=Locks(count=110, pull=0.45, power=1.0, bend_m=0.003, uneven=0.0),
             parted=True,
@@ -338,7 +349,9 @@ STYLES: dict[str, HairStyle] = {
             guides=900,
             steps=38,
             growth=_FALLING,
-            length=Length(cut_height_m=0.62, cut_jitter_m=0.016, frame_m=0.05, jitter=0.03),
+            length=Length(
+                cut_height_m=0.60, cut_jitter_m=0.020, frame_m=0.05, taper_m=0.030, jitter=0.03
+            ),
             bundle=Bundle(clump=0.55, clump_power=0.9, point=0.10),
             locks=Locks(count=90, pull=0.6, power=0.9, bend_m=0.0045, uneven=0.0),
             parted=True,
@@ -358,16 +371,18 @@ STYLES: dict[str, HairStyle] = {
                 hug=0.25,
                 fall_width_m=0.088,
             ),
-            length=Length(cut_height_m=0.66, cut_jitter_m=0.014, frame_m=0.03, jitter=0.04),
+            length=Length(
+                cut_height_m=0.63, cut_jitter_m=0.024, frame_m=0.04, taper_m=0.032, jitter=0.04
+            ),
             bundle=Bundle(blend=3, clump=0.72, clump_power=0.7, spread_m=0.0014),
-            locks=Locks(count=80, pull=0.55, power=0.8, bend_m=0.0, uneven=0.0),
+            locks=Locks(count=80, pull=0.55, power=0.8, bend_m=0.004, uneven=0.0),
             curl=Curl(
                 radius_m=0.009,
                 turns_per_m=14,
                 start_m=0.09,
                 roundness=0.6,
                 smooth_phase=True,
-                jitter=0.04,
+                jitter=0.12,
             ),
             parted=True,
             tuckable=True,

@@ -59,10 +59,12 @@ class Length:
         fade_low_m, fade_high_m: canonical heights between which one becomes the other.
         nape_m: length at the nape, from which it grows to `side_m` at the height of the ears; 0
             leaves the back as long as the sides.
+        sides: range of a factor on both between heads: one barber fades more than another.
         crown: length on the back of the top relative to the front.
         cut_height_m: canonical height below which everything is cut off; None for no such cut.
             Strands are then grown long enough to reach it.
         cut_jitter_m: standard deviation of the cut; frame_m: how much higher it is at the face.
+        taper_m: mean of how much higher than the cut a wisp ends: ends that thin out.
         jitter: standard deviation of the logarithm of the length.
         fill: fraction of shorter strands that make the inside of the volume opaque.
         ball_m: the tips lie on an ellipsoid about the head with these margins (sides, depth, top).
@@ -73,10 +75,12 @@ class Length:
     fade_low_m: float = 0.93
     fade_high_m: float = 0.975
     nape_m: float = 0.0
+    sides: tuple[float, float] = (1.0, 1.0)
     crown: float = 1.0
     cut_height_m: float | None = None
     cut_jitter_m: float = 0.006
     frame_m: float = 0.0
+    taper_m: float = 0.0
     jitter: float = 0.08
     fill: float = 0.0
     ball_m: tuple[float, float, float] | None = None
@@ -111,8 +115,13 @@ class Bundle:
         apart: how little a strand takes from guides of other locks, [0, 1].
         clump, clump_power: pull towards the nearest guide, growing as t ** power from the root.
         point: how much shorter the outer strands of a clump are: pointed ends.
-        noise_m: amplitude of each strand's own slow waves.
+        noise_m: amplitude of the slow waves of each wisp, and of a third of it for each strand.
+            Strands are thinner than a pixel: waves of their own only blur the highlight of a
+            lock into that of wax, while wisps that wave together break it into streaks.
         spread_m: standard deviation of a constant offset, reached 2 cm from the root.
+        wisp: strands of a wisp, the finest level that a picture shows.
+        wisp_pull: how far the strands of a wisp come together at the tip.
+        wisp_shade: standard deviation of the logarithm of a wisp's pigment.
         flyaways, flyaway_gain: fraction of loose strands and how much more they wave.
     """
 
@@ -121,8 +130,11 @@ class Bundle:
     clump: float = 0.5
     clump_power: float = 1.3
     point: float = 0.10
-    noise_m: float = 0.0007
+    noise_m: float = 0.0009
     spread_m: float = 0.0008
+    wisp: int = 9
+    wisp_pull: float = 0.6
+    wisp_shade: float = 0.22
     flyaways: float = 0.02
     flyaway_gain: float = 3.0
 

@@ -12,7 +12,11 @@ from synth.blender_scenes.hair_strands import StrandSet, shorten
 from synth.blender_scenes.hair_styles import Gather
 
 _TIE_HEIGHT_M = 0.005
+_BACK_OF_HEAD_M = 0.095
+"""From the middle of the cranium to its back."""
 _TAIL_SEGMENTS = 30
+WISP = 9
+"""Strands that lie and shine alike; they follow each other in a tail or bun."""
 _OVER_SHOULDER_SHARE = 0.65
 # Where a tail passes after its arch, canonical metres, for the subject's left.
 _TAIL_BEHIND = np.array(
@@ -25,10 +29,20 @@ _TAIL_OVER_SHOULDER = np.array(
 
 
 def place_tie(
-    surface: HeadSurface, gather: Gather, rng: np.random.Generator
+    surface: HeadSurface,
+    gather: Gather,
+    rng: np.random.Generator,
+    hat_z_m: float | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where hair is tied: position [3] just above the head and outward unit normal [3]."""
+    """Where hair is tied: position [3] just above the head and outward unit normal [3].
+
+    Args:
+        hat_z_m: canonical height of the edge of a hat at the back, below which the tie then sits.
+    """
     elevation = np.radians(rng.uniform(*gather.elevation_deg))
+    if hat_z_m is not None:
+        below = hat_z_m - (0.4 * gather.size_m + 0.004) - HEAD_CENTER[2]
+        elevation = np.arcsin(np.clip(below / _BACK_OF_HEAD_M, -0.95, 0.3))
     direction = np.array([rng.normal(0.0, 0.02), np.cos(elevation), np.sin(elevation)])
     ray = HEAD_CENTER + np.linspace(0.0, 0.2, 200)[:, None] * normalize(direction)
     points = surface.canonical_map.to_model(ray)
@@ -58,15 +72,22 @@ def grow_tail(
     locks = 42
     angle, reach = rng.uniform(0, 2 * np.pi, locks), np.sqrt(rng.random(locks))
     lock_phase = rng.uniform(0, 2 * np.pi, (locks, 2))
-    lock = rng.integers(0, locks, count)
-    inside = rng.normal(0.0, 0.16, (count, 2)) * (1.0 - 0.5 * t[:, None, None] ** 1.5)
+    wisp = np.arange(count) // WISP
+    number = wisp[-1] + 1
+    lock = rng.integers(0, locks, number)[wisp]
+    phase, frequency = rng.uniform(0, 2 * np.pi, (2, number)), rng.uniform(8, 26, (2, number))
+    inside = rng.normal(0.0, 0.17, (number, 2)) + 0.07 * np.sin(
+        frequency.T * t[:, None, None] + phase.T
+    )
+    inside = inside[:, wisp] + rng.normal(0.0, 0.05, (count, 2))
+    inside *= 1.0 - 0.4 * t[:, None, None] ** 1.5
     turn = angle[:, None] + 0.5 * np.sin(2.5 * t + lock_phase[:, :1])
     spread = reach[:, None] * (1.0 + 0.15 * np.sin(7.0 * t + lock_phase[:, 1:]))
     u = (spread * np.cos(turn))[lock] + inside[..., 0].T
     v = (spread * np.sin(turn))[lock] + inside[..., 1].T
     points = center + first * (u * width)[..., None] + second * (v * 0.8 * width)[..., None]
-    uneven = np.abs(rng.normal(0, 0.08, count)) + 0.18 * rng.random(locks)[lock]
-    keep = np.clip(1.0 - uneven, 0.5, 1.0)
+    uneven = np.abs(rng.normal(0, 0.06, count)) + 0.30 * rng.random(number)[wisp] ** 2
+    keep = np.clip(1.0 - uneven - 0.12 * rng.random(locks)[lock], 0.5, 1.0)
     points = shorten(points, keep)
     points[:, 1:] = surface.field.push_out(points[:, 1:], 0.0015)
     radii = radius_m * rng.uniform(0.75, 1.2, count)[:, None] * (1.0 - 0.6 * t[None] ** 2.2)
@@ -90,7 +111,9 @@ def _tail_center(
     with_head = surface.canonical_map.to_model(way)
     falling = surface.torso_map.to_model(way)
     low = smoothstep(0.95, 0.80, way[:, 2:])
-    knots = np.concatenate([[tie, arch], with_head * (1 - low) + falling * low])
+    below_tie = way[:, 2] < surface.canonical_map.canonical_z(tie) - 0.02
+    onwards = (with_head * (1 - low) + falling * low)[below_tie]
+    knots = np.concatenate([[tie, arch], onwards])
     chord = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(knots, axis=0), axis=1))])
     spline = CubicSpline(np.sqrt(chord), knots)
     fine = spline(np.sqrt(np.linspace(0.0, chord[-1], 200)))
@@ -115,10 +138,13 @@ def grow_bun(
     t = np.linspace(0.0, 1.0, points_per_strand)
     axis_x = normalize(np.cross(normal, np.array([1.0, 0.0, 0.0])))
     axis_y = np.cross(normal, axis_x)
-    rope = rng.integers(0, ropes, count)
-    start = rng.uniform(0.0, 0.45, count)
+    wisp = np.arange(count) // WISP
+    number = wisp[-1] + 1
+    rope = rng.integers(0, ropes, number)[wisp]
+    start = np.clip(rng.uniform(0.0, 0.45, number)[wisp] + rng.normal(0, 0.03, count), 0, 0.5)
     reach = start[:, None] + (1 - start[:, None]) * t[None]
-    across = rng.uniform(-1.0, 1.0, count)
+    across = rng.uniform(-1.0, 1.0, number)[wisp] + rng.normal(0.0, 0.05, count)
+    across = np.clip(across, -1.0, 1.0)
     depth = np.sqrt(rng.random(count))
     # Latitude on a slightly flattened ball: from below the rim up to the middle of the top.
     latitude = -0.75 + (np.pi / 2 + 0.70) * reach

@@ -216,6 +216,14 @@ class HairCover:
         points[near] = (self.frame.centre + direction * moved[:, None]).astype(points.dtype)
         return dataclasses.replace(strands, points=points)
 
+    def rim_towards(self, direction: np.ndarray) -> np.ndarray:
+        """Model space point [3] of the head at the edge of the hat, seen along `direction` [3]."""
+        assert self.frame is not None
+        assert self.head is not None
+        azimuth, _, _ = self.frame.polar(self.frame.centre + direction)
+        elevation = self._rim_at(azimuth)
+        return self.frame.points(azimuth, elevation, self.head.at(azimuth, elevation))
+
     def _rim_at(self, azimuth: np.ndarray) -> np.ndarray:
         assert self.rim is not None
         angle = np.arange(len(self.rim) + 1) * (2 * np.pi / len(self.rim))

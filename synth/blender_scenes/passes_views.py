@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from synth.blender_scenes.passes_strands import StrandMass
 from synth.blender_scenes.passes_surface import Surface, SurfaceRenderer
 from synth.camera import Camera
 from synth.ground_truth import COVERING_LABELS, LABELS, SURFACE_PASSES, encode, stored_passes
@@ -54,10 +55,13 @@ def render_truth(
     truths = [ViewTruth() for _ in cameras]
     if not (names or locate):
         return truths
+    mass = StrandMass.of_scene() if {"normal_world", "normal_camera"} & set(names) else None
     seen: list[Surface] = []
     with SurfaceRenderer() as renderer:
         for camera, truth in zip(cameras, truths):
             surface = renderer.render(camera)
+            if mass is not None:
+                surface = mass.applied(surface, camera)
             truth.files.update(_files(names, "", surface, camera))
             if locate:
                 seen.append(surface)

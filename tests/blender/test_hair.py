@@ -11,6 +11,7 @@ from synth.blender_scenes.hair_field import HeadSurface, smoothstep
 from synth.blender_scenes.hair_groom import groom
 from synth.blender_scenes.hair_style_table import STYLES
 from synth.blender_scenes.hair_styles import Bundle, Curl, Locks, strand_scale
+from synth.hairline import PARTED_STYLES, hairline_m
 from synth.headmodel import HeadModel
 from synth.rng import stream
 from synth.spec import HAIR_STYLES, Hair, HairColour, HeadPose, Identity
@@ -91,7 +92,7 @@ def test_roots_lie_on_the_scalp(style, grooms, surface):
     distance, nearest = cKDTree(surface.vertices).query(roots)
     assert distance.max() < 0.006, "no root further from a vertex than the mesh is wide"
     assert np.abs(surface.field.distance(roots)).max() < 0.0015
-    assert (surface.scalp_sd[nearest] > -0.004).all()
+    assert (surface.scalp_sd[nearest] > -0.008).all()
     on_face = (surface.canonical[nearest, 1] < -0.145) & (surface.canonical[nearest, 2] < 0.95)
     assert not on_face.any()
 
@@ -154,6 +155,10 @@ def test_hair_falls_to_its_own_side(style, grooms, surface):
     crossed = front & (tip * side < -0.01)
     assert front.sum() > 500 and (side[front] > 0).any() and (side[front] < 0).any()
     assert crossed.sum() / front.sum() < 0.01
+
+
+def test_the_scalp_shows_in_the_parting_of_parted_styles_only():
+    assert {name for name, style in STYLES.items() if style.parted} == set(PARTED_STYLES)
 
 
 def test_parting_moves_with_the_spec():
@@ -231,6 +236,36 @@ def test_tied_hair_shows_from_the_front(surface):
         assert to_canonical(bun.points)[..., 2].max() > 1.04, "the bun hides behind the crown"
 
 
+def test_a_hat_moves_the_tie_below_its_edge(surface):
+    for style in ("ponytail", "bun"):
+        _, tied, *_ = groom(_hair(style, strands=600), surface, SIZE, hat_z_m=0.90)
+        z = surface.canonical_map.canonical_z(tied.points.astype(float))
+        assert z.max() < 0.925, f"{style}: nothing of it is under the hat"
+        assert np.median(z[:, 0]) > 0.83, f"{style}: it starts on the head"
+
+
+def test_the_hairline_of_tied_hair_has_short_fine_hairs(grooms, surface):
+    strands = grooms["ponytail"][0]
+    edge = hairline_m(surface.canonical, surface.scalp_sd, _hair("ponytail"))
+    nearest = cKDTree(surface.vertices).query(strands.points[:, 0])[1]
+    front = surface.canonical[nearest, 2] > 0.92
+    rim, inside = front & (edge[nearest] < 0.004), front & (edge[nearest] > 0.02)
+    short = _arc(strands.points) < 0.03
+    assert short[rim].mean() > 0.25 > 3 * short[inside].mean()
+    assert strands.radii[rim, 0].mean() < 0.6 * strands.radii[inside, 0].mean()
+
+
+def test_barbers_cut_sides_differently(surface):
+    length = STYLES["crop"].length
+    above_ear = np.array([[0.075, -0.04, 0.92]])
+    lengths = [
+        hair_guides._short_lengths(length, _hair("crop", groom_seed=seed), above_ear)[0]
+        for seed in range(20)
+    ]
+    assert max(lengths) > 1.6 * min(lengths)
+    assert max(lengths) <= 1.1 * length.side_m + 1e-9
+
+
 def test_tied_hair_ends_at_the_tie(grooms, surface):
     for style in ("ponytail", "bun"):
         tips = grooms[style][0].points[:, -1]
@@ -292,7 +327,7 @@ def _tip_gap(surface, locks: Locks, bundle: Bundle) -> float:
     )
     np.testing.assert_allclose(_arc(guides), 0.05, rtol=0.35)
     guides = hair_locks.pull_together(guides, lockset, locks)
-    strands, lock = hair_strands.grow_strands(
+    strands, lock, _ = hair_strands.grow_strands(
         surface, style, hair, roots, root_zero, guides, zero, lockset, None, 1.0,
         np.random.default_rng(4),
     )  # fmt: skip
@@ -308,6 +343,28 @@ def test_locks_and_clumps_draw_strands_together(surface):
     together = _tip_gap(surface, locks, bundle)
     assert together < 0.7 * _tip_gap(surface, replace(locks, pull=0.0), bundle)
     assert together < 0.9 * _tip_gap(surface, locks, replace(bundle, clump=0.0, apart=0.0))
+
+
+def test_strands_of_a_wisp_lie_and_wave_alike(surface):
+    roots = np.random.default_rng(0).uniform(0, 0.1, (600, 3)) * [1, 1, 0]
+    side = np.where(roots[:, 0] > 0.05, 1, -1)
+    wisp = hair_strands.wisps(roots, side, 10)
+    assert 50 <= len(np.unique(wisp)) <= 60 and (side[wisp] == side).all()
+    assert np.median(np.linalg.norm(roots[wisp] - roots, axis=1)) < 0.01
+    strands = np.repeat(roots[:, None], 5, axis=1)
+    strands[..., 2] -= np.linspace(0, 0.1, 5)
+    drawn = hair_strands._pull_to(strands, wisp, np.full(600, 0.5), 1.0)
+    far = np.linalg.norm(strands[wisp] - strands, axis=-1)
+    near = np.linalg.norm(drawn[wisp] - drawn, axis=-1)
+    np.testing.assert_allclose(near[:, 0], far[:, 0], atol=1e-6)
+    assert near[:, -1].mean() < 0.6 * far[:, -1].mean(), "ends of a wisp come together"
+
+
+def test_ends_of_long_hair_thin_out(grooms, surface):
+    for style in ("long", "wavy"):
+        tips = surface.canonical_map.canonical_z(grooms[style][0].points[:, -1].astype(float))
+        cut = np.quantile(tips, 0.02)
+        assert 0.15 < (tips > cut + 0.07).mean() < 0.8, style
 
 
 def test_locks_differ_in_pigment(grooms):

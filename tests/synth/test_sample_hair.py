@@ -1,5 +1,8 @@
 """What the sampler says about hair: styles by sex and texture, fields that fit the style."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from synth.config import load_config
@@ -68,3 +71,13 @@ def test_paint_under_the_hair_follows_the_hairline():
     assert painted.max() <= 1 and painted[sd < -0.005].max() < 0.02
     assert 0.3 * painted.sum() < less.sum() < 0.85 * painted.sum()
     assert growth_share(canonical, bald).min() < 0.3 and growth_share(canonical, full).min() == 1
+
+
+def test_paint_leaves_the_parting_bare():
+    beside, on_line = np.array([[0.03, -0.1, 1.0]]), np.array([[0.01, -0.1, 1.0]])
+    bob = Hair("bob", COLOUR, 1, parting=0.01)
+    deep = np.array([0.05])
+    assert scalp_cover(on_line, deep, bob)[0] < 0.4 * scalp_cover(beside, deep, bob)[0]
+    assert scalp_cover(on_line, deep, replace(bob, style="bun")) == scalp_cover(
+        beside, deep, replace(bob, style="bun")
+    )
