@@ -154,6 +154,21 @@ def measure_normals(built, view, truth: Truth) -> dict:
     }
 
 
+def measure_strand_normals(view, truth: Truth) -> dict:
+    """How much normals turn from pixel to pixel of hair, and whether they face the camera."""
+    normal, labels = truth["normal_world"], truth["segmentation"]
+    hair = np.isin(labels, [LABELS["hair"], LABELS["beard"]])
+    both = hair[:, 1:] & hair[:, :-1]
+    cosine = (normal[:, 1:] * normal[:, :-1]).sum(-1)[both]
+    to_camera = view.camera.position - truth["position"][hair]
+    return {
+        "pixels": int(both.sum()),
+        "turn_deg": float(np.degrees(np.arccos(np.clip(np.median(cosine), -1, 1)))),
+        "facing": float(((normal[hair] * to_camera).sum(-1) > 0).mean()),
+        "outwards": float((normal[hair] * truth["position"][hair]).sum(-1).mean()),
+    }
+
+
 # ----------------------------------------------------------------------------------- masks, colours
 
 
@@ -266,6 +281,7 @@ def main(out: Path) -> None:
         "types": {name: [str(v.dtype), list(v.shape)] for name, v in truths[0].items()},
         "reprojection": measure_reprojection(views, truths),
         "normals": measure_normals(built, views[0], truths[0]),
+        "strand_normals": measure_strand_normals(views[1], truths[1]),
         "masks": measure_masks(truths[0], truths[0]["albedo"][..., 3]),
         "albedo": measure_albedo(spec, truths[0]),
         "landmarks": [measure_landmarks(built, v, t) for v, t in zip(views, truths)],
