@@ -79,17 +79,17 @@ def sample_light(draw: Draw, settings: LightConfig) -> Light:
     rng = draw("light.values")
     if kind == "hdri":
         name = choose(draw("light.hdri"), settings.hdris)
-        rotation, strength = rng.uniform(0, 360), rng.uniform(0.8, 1.2)
-        # whatever the map has in front of the face, a large soft light gives it shape
-        fill = _area(rng.uniform(-45, 45), rng.uniform(10, 40), 2.5, rng.uniform(60, 130))
+        rotation, strength = rng.uniform(0, 360), rng.uniform(0.6, 1.0)
+        # whatever the map has in front of the face, a soft light from one side gives it shape
+        fill = _area(rng.uniform(-60, 60), rng.uniform(15, 45), 1.8, rng.uniform(90, 190))
         return Light(kind, _asset_id(name), float(rotation), float(strength), areas=(fill,))
     if kind == "hdri_area":
         name = choose(draw("light.hdri"), settings.dim_hdris)
         key = _area(
-            rng.uniform(-60, 60), rng.uniform(10, 50), rng.uniform(0.8, 2.5),
+            rng.uniform(-60, 60), rng.uniform(12, 50), rng.uniform(0.8, 2.2),
             rng.uniform(150, 320), (1.0, rng.uniform(0.94, 1.0), rng.uniform(0.88, 1.0)),
         )  # fmt: skip
-        return Light(kind, _asset_id(name), float(rng.uniform(0, 360)), 0.55, areas=(key,))
+        return Light(kind, _asset_id(name), float(rng.uniform(0, 360)), 0.45, areas=(key,))
     if kind == "studio":
         return _studio(rng, happens(rng, settings.side_lit))
     if kind == "window":
@@ -127,7 +127,7 @@ def _window(rng: np.random.Generator, side_lit: bool) -> Light:
     side = rng.choice((-1.0, 1.0))
     angle = rng.uniform(75, 100) if side_lit else rng.uniform(25, 70)
     window = _area(
-        side * angle, rng.uniform(5, 25), rng.uniform(1.6, 3.0), rng.uniform(200, 320),
+        side * angle, rng.uniform(8, 28), rng.uniform(1.2, 2.2), rng.uniform(200, 320),
         (rng.uniform(0.88, 0.97), rng.uniform(0.95, 0.99), 1.0), rng.uniform(1.2, 2.0),
     )  # fmt: skip
     wall = _area(
@@ -163,7 +163,7 @@ def _sky(rng: np.random.Generator) -> Light:
     haze = rng.uniform(0, 1)
     sky = Sky(
         sun_azimuth_deg=_wrapped(_FRONT_DEG + rng.uniform(-95, 95)),
-        sun_elevation_deg=float(rng.uniform(18, 65)),
+        sun_elevation_deg=float(rng.uniform(24, 65)),
         sun_strength=float(0.85 - 0.65 * haze),
         sun_size_deg=float(0.545 + 6.0 * haze**2),
         air=float(rng.uniform(0.7, 1.6)),

@@ -23,7 +23,7 @@ HDRI_SCALE_LIMITS = (0.25, 4.0)
 BACKLIGHT_LIMIT = 2.0
 """Irradiance of the brightest side relative to that of the face, above which the map counts as
 back-lit and is scaled by that side instead; brighter rims make hair glow."""
-WHITE_BALANCE = 0.5
+WHITE_BALANCE = 0.7
 """Share of the colour cast on the face, in stops, that a camera's white balance takes away."""
 _AROUND_DEG = tuple(float(a) for a in range(-180, 180, 45))
 

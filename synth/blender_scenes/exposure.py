@@ -17,14 +17,14 @@ from synth.blender_scenes.skin_tone import tone
 from synth.color import LUMINANCE
 from synth.errors import RenderInvalid
 
-SKIN_LEVEL = 0.52
-"""Scene-linear luminance that light skin is brought to: about 190 of 255 on screen."""
+SKIN_LEVEL = 0.40
+"""Scene-linear luminance that light skin is brought to: about 175 of 255 on screen."""
 LIGHT_SKIN_LUMINANCE = 0.50
 DARK_SKIN_GAIN = 0.18
 """Share of the difference to light skin, in stops, that the exposure takes back: 0.6 of 3.5."""
 BRIGHT_QUANTILE = 0.95
-BRIGHT_LIMIT = 1.6
-"""The brightest skin may reach this scene-linear luminance, about 235 of 255: under a hard light
+BRIGHT_LIMIT = 1.35
+"""The brightest skin may reach this scene-linear luminance, about 225 of 255: under a hard light
 from the side the lit half then keeps its colour, and the other half stays dark."""
 MIN_SKIN_PIXELS = 24
 MIN_LUMINANCE = 1e-5

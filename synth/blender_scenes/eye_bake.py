@@ -19,8 +19,8 @@ SIZE = 384
 MAP_ANGLE = math.radians(80.0)
 """Polar angle at the edge of the picture; what lies behind is never seen."""
 
-_SCLERA = np.array([0.51, 0.475, 0.44])
-_SCLERA_SHADE = np.array([0.45, 0.40, 0.36])
+_SCLERA = np.array([0.46, 0.425, 0.39])
+_SCLERA_SHADE = np.array([0.40, 0.355, 0.32])
 _AGED = np.array([0.96, 0.90, 0.74])
 _CORNER = np.array([0.56, 0.34, 0.30])
 _VEIN = np.array([0.48, 0.13, 0.10])

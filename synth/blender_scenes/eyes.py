@@ -8,6 +8,7 @@ caruncle sit on the rim of the lids (`eye_rim`) and so follow every expression.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import bpy
 import numpy as np
@@ -15,22 +16,23 @@ import numpy as np
 from synth.blender_scenes.eye_bake import bake_eye, map_coordinates_of
 from synth.blender_scenes.eye_rim import INNER_RINGS, EyeRim, eye_rims
 from synth.blender_scenes.head import new_image, new_mesh
+from synth.blender_scenes.lights import add_area
 from synth.blender_scenes.nodes import Shader
 from synth.blender_scenes.passes_labels import inner_attribute
 from synth.color import srgb_from_linear
 from synth.gaze import eye_rotation, lines_of_sight
 from synth.headmodel import EyeFrame, HeadModel, HeadShape
-from synth.spec import HeadSpec, Rgb
+from synth.spec import AreaLight, HeadSpec, Light, Rgb
 
 _BALL_SCALE = 0.985
 _CORNEA_SCALE = 0.992
 _CORNEA_BULGE = 0.085
 _CORNEA_IOR = 1.376
-_CORNEA_REFLECTION = 0.6
+_CORNEA_REFLECTION = 0.5
 """Brow and lashes of a real eye hide most of what a bare cornea mirrors; with all of it the sky
 bleaches brown irises to grey."""
-_WET_ROUGHNESS = 0.18
-"""Blurs a mirrored lamp by 4 degrees, a pixel or two of an iris. A sharper mirror finds the lamps
+_WET_ROUGHNESS = 0.12
+"""Blurs a mirrored lamp by 2 degrees, a pixel of an iris. A sharper mirror finds the lamps
 by chance alone: at 12 samples with 0.03 most catch lights were missing, or specks."""
 _TEAR_IOR = 1.336
 _TEAR_ON_LID_M, _TEAR_ON_BALL_M = 0.00055, 0.00060
@@ -45,8 +47,11 @@ _FLESH_DARKENING = 0.45
 _MERIDIANS, _PARALLELS = 64, 96
 
 CATCH_LIGHT = "catch_light"
-_CATCH_LIGHT_DIRECTION = np.array([-0.45, -0.85, 0.28])
-_CATCH_LIGHT_DISTANCE, _CATCH_LIGHT_SIZE = 4.0, 1.1
+_CATCH_LIGHT_GAIN = 3.0
+"""Softboxes light a head from four units; a lamp that gives as much from nearer or smaller is this
+much brighter in a mirror, and a picture without catch lights looks dead."""
+_SKY_CATCH_LIGHT = AreaLight(-118.0, 17.0, 4.0, 1.1, 260.0)
+"""Stands in the eyes alone under a uniform sky; watts at strength 1."""
 
 
 def build_eyes(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> list[bpy.types.Object]:
@@ -98,8 +103,7 @@ def build_eyes(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> list[bpy.t
         lining = new_mesh(f"conjunctiva_{side}", shape.to_world(points), quads, lining_material)
         objects += [shell, tear, corner, lining]
         mirrors.append(shell)
-    if not (spec.light.areas or spec.light.hdri or spec.light.sky):
-        _add_catch_light(spec, mirrors)
+    _add_catch_lights(spec.light, mirrors)
     return objects
 
 
@@ -243,20 +247,16 @@ def _flesh_material(name: str, colour: Rgb, spec: HeadSpec) -> bpy.types.Materia
     )
 
 
-def _add_catch_light(spec: HeadSpec, mirrors: list[bpy.types.Object]) -> None:
-    """A softbox that only the corneas mirror: under a uniform sky eyes would be dead.
+def _add_catch_lights(light: Light, mirrors: list[bpy.types.Object]) -> None:
+    """Lamps that only the corneas mirror: one for each of the light's own, or one in a bare sky.
 
-    It lights nothing: light linking lets it reach the corneas alone, and they only reflect.
+    They light nothing: light linking lets them reach the corneas alone, and these only reflect.
     """
-    lamp = bpy.data.lights.new(CATCH_LIGHT, "AREA")
-    lamp.size = _CATCH_LIGHT_SIZE
-    lamp.energy = 260.0 * spec.light.strength
-    item = bpy.data.objects.new(CATCH_LIGHT, lamp)
-    bpy.context.scene.collection.objects.link(item)
-    direction = _CATCH_LIGHT_DIRECTION / np.linalg.norm(_CATCH_LIGHT_DIRECTION)
-    item.location = (direction * _CATCH_LIGHT_DISTANCE).tolist()
-    item.rotation_euler = item.location.to_track_quat("Z", "Y").to_euler()
+    lamps = [replace(area, power_w=area.power_w * _CATCH_LIGHT_GAIN) for area in light.areas]
+    if not (lamps or light.hdri or light.sky):
+        lamps = [replace(_SKY_CATCH_LIGHT, power_w=_SKY_CATCH_LIGHT.power_w * light.strength)]
     receivers = bpy.data.collections.new(CATCH_LIGHT)
     for mirror in mirrors:
         receivers.objects.link(mirror)
-    item.light_linking.receiver_collection = receivers
+    for number, lamp in enumerate(lamps):
+        add_area(f"{CATCH_LIGHT}_{number}", lamp).light_linking.receiver_collection = receivers

@@ -55,7 +55,7 @@ def add_lights(spec: HeadSpec, store: Path | None = None) -> None:
         background.inputs["Color"].default_value = (*light.ambient, 1.0)
     background.inputs["Strength"].default_value = strength
     for number, area in enumerate(light.areas):
-        _add_area(f"area_{number}", area)
+        add_area(f"area_{number}", area)
 
 
 def _add_environment(
@@ -134,7 +134,8 @@ def _small_pixels(image: bpy.types.Image) -> np.ndarray:
     return pixels.reshape(rows, step, columns, step, 3).mean(axis=(1, 3))
 
 
-def _add_area(name: str, area: AreaLight) -> None:
+def add_area(name: str, area: AreaLight) -> bpy.types.Object:
+    """A lamp of the spec that shines on the head."""
     lamp = bpy.data.lights.new(name, "AREA")
     lamp.shape = "RECTANGLE"
     lamp.size = area.size
@@ -148,3 +149,4 @@ def _add_area(name: str, area: AreaLight) -> None:
     lamp_object.matrix_world = mathutils.Matrix.LocRotScale(
         mathutils.Vector(position.tolist()), aim, None
     )
+    return lamp_object

@@ -31,6 +31,7 @@ _BUMP_UNIT_M = 0.001
 _SUBSURFACE_SCALE_M = 0.0036
 _SUBSURFACE_RADIUS = (1.0, 0.34, 0.17)
 _IOR = 1.42
+_FILM_IOR, _FILM_ROUGHNESS = 1.45, 0.30
 
 
 def build_head_skin(
@@ -71,6 +72,8 @@ def build_head_skin(
         {
             "skin_colour": colours[used],
             "skin_roughness": baked.vertex_roughness[used],
+            "skin_oil": baked.vertex_oil[used],
+            "skin_subsurface": baked.vertex_subsurface[used],
             inner_attribute("lips"): model.masks["lips"][used],
             inner_attribute("mouth"): model.masks["mouth"][used],
         },
@@ -117,6 +120,7 @@ def _atlas_material(spec: HeadSpec, baked: BakedSkin, units_per_metre: float) ->
         units_per_metre,
     )
     shader.set(bsdf, "Normal", bump)
+    shader.set(bsdf, "Coat Normal", bump)
     return shader.surface(bsdf)
 
 
@@ -139,11 +143,14 @@ def _skin_bsdf(shader: Shader, spec: HeadSpec, colour, roughness, specular, unit
     bsdf = shader.principled(
         base_colour=colour,
         roughness=roughness,
-        subsurface_weight=1.0,
+        subsurface_weight=shader.attribute("skin_subsurface", "Fac"),
         subsurface_radius=_SUBSURFACE_RADIUS,
         subsurface_scale=scale,
         specular_ior_level=specular,
         ior=_IOR,
+        coat_weight=shader.attribute("skin_oil", "Fac"),
+        coat_roughness=_FILM_ROUGHNESS,
+        coat_ior=_FILM_IOR,
     )
     bsdf.subsurface_method = "BURLEY"
     return bsdf

@@ -46,6 +46,7 @@ _NAPE_SHARE = 0.24
 """MakeHuman's chart of the head has a gap in the nape, between these heights; it is unrolled with
 the neck and has this share of the rows."""
 _LATTICE = 64
+_BLOCK = 1 << 15
 _HEAD_WIDTH_M = 0.42
 _CREASE_CELLS_M = (0.0012, 0.0042)
 
@@ -95,14 +96,30 @@ class SkinAtlas:
     def sample(self, values: np.ndarray) -> np.ndarray:
         """Interpolate values per fine vertex, [V] or [V, C], at the texels: float32 [N(, C)]."""
         values = np.asarray(values, np.float32)
-        return self._matrix(len(values)) @ values
+        fields = self.sample_fields(values.reshape(len(values), -1))
+        return fields.T.reshape(len(self.texels), *values.shape[1:])
+
+    def sample_fields(self, values: np.ndarray) -> np.ndarray:
+        """The same for [V, C] float32 with each field in a row: [C, N], contiguous."""
+        fields = np.empty((values.shape[1], len(self.texels)), np.float32)
+        start = 0
+        for block in self._blocks(len(values)):
+            end = start + block.shape[0]
+            fields[:, start:end] = (block @ values).T
+            start = end
+        return fields
 
     @functools.cache  # noqa: B019 (atlases live as long as the process)
-    def _matrix(self, vertices: int) -> csr_matrix:
-        starts = np.arange(0, 4 * len(self.texels) + 1, 4)
-        return csr_matrix(
-            (self.weights.ravel(), self.corners.ravel(), starts), (len(self.texels), vertices)
-        )
+    def _blocks(self, vertices: int) -> list[csr_matrix]:
+        """Interpolation of successive texels, few enough that the result stays in the cache."""
+        blocks = []
+        for start in range(0, len(self.texels), _BLOCK):
+            corners = self.corners[start : start + _BLOCK]
+            starts = np.arange(0, corners.size + 1, 4)
+            weights = self.weights[start : start + _BLOCK]
+            shape = (len(corners), vertices)
+            blocks.append(csr_matrix((weights.ravel(), corners.ravel(), starts), shape))
+        return blocks
 
     def image(self, values: np.ndarray, background: float = 0.0) -> np.ndarray:
         """Put values [N] or [N, C] of texels into an image [H, W(, C)] float32."""

@@ -35,6 +35,8 @@ class BakedSkin:
         specular: [H, W] float32, Blender's specular level, 0.5 is that of the index of refraction.
         vertex_albedo: [V, 3] the same without detail, for the faces outside the atlas.
         vertex_roughness: [V].
+        vertex_oil: [V] in [0, 1], how much of the skin a film of oil or water covers.
+        vertex_subsurface: [V] in [0, 1], share of the light that travels below the surface.
     """
 
     albedo: np.ndarray
@@ -43,6 +45,8 @@ class BakedSkin:
     specular: np.ndarray
     vertex_albedo: np.ndarray
     vertex_roughness: np.ndarray
+    vertex_oil: np.ndarray
+    vertex_subsurface: np.ndarray
 
 
 def bake_skin(
@@ -78,6 +82,8 @@ def bake_skin(
         specular=atlas.image(specular, background=0.4),
         vertex_albedo=_vertex_albedo(spec, amounts, look_up, layers["scalp"], model),
         vertex_roughness=roughness,
+        vertex_oil=_vertex_oil(spec, regions),
+        vertex_subsurface=1 - np.maximum(regions["nostril"], regions["mouth"]),
     )
 
 
@@ -101,11 +107,26 @@ def _tint_veins(colour: np.ndarray, veins: np.ndarray) -> None:
 def _vertex_roughness(spec: HeadSpec, regions: SkinRegions) -> np.ndarray:
     """Roughness [V]: oily skin shines on the T-zone, old skin is dry, a bald scalp is smooth."""
     skin, dry = spec.skin, min(spec.skin.wrinkles, 1.0)
-    rough = 0.56 + 0.03 * dry - (0.06 + 0.17 * skin.oil) * regions["tzone"]
-    rough = rough - 0.05 * regions["cheek"] * skin.oil - 0.03 * regions["ear"]
+    rough = 0.58 + 0.03 * dry - (0.04 + 0.10 * skin.oil) * regions["tzone"]
+    rough = rough - 0.04 * regions["cheek"] * skin.oil - 0.03 * regions["ear"]
     rough = rough + 0.05 * skin.makeup.foundation * regions["face"]
     noise = regions.person_noise("patches", skin.texture_seed, "oil")
     return (rough + 0.025 * noise).astype(np.float32)
+
+
+def _vertex_oil(spec: HeadSpec, regions: SkinRegions) -> np.ndarray:
+    """The film [V] in [0, 1] on top of the skin: oil on forehead, nose and chin, water on lips.
+
+    Its narrow highlights lie over the wide ones of the skin below, the two lobes that skin was
+    measured to have (Weyrich et al. 2006).
+    """
+    skin = spec.skin
+    noise = regions.person_noise("patches", skin.texture_seed, "film")
+    oil = (0.20 + 0.65 * skin.oil) * (0.30 + 0.70 * regions["tzone"] + 0.20 * regions["cheek"])
+    oil = oil * (1 + 0.30 * noise) * (1 - 0.5 * skin.makeup.foundation * regions["face"])
+    lips = regions["lips"]
+    film = oil * (1 - lips) + (0.50 + 0.50 * skin.makeup.lip_gloss) * lips
+    return np.clip(film * (1 - regions["nostril"]), 0, 1).astype(np.float32)
 
 
 def _add_relief(texels: Texels) -> np.ndarray:
@@ -113,10 +134,12 @@ def _add_relief(texels: Texels) -> np.ndarray:
     skin, lips, resolved = texels.skin, texels["lips"], texels.resolved
     age = min(skin.wrinkles, 1.2)
     fine_cells, coarse_cells = texels.atlas.creases
-    small = -0.00011 * texels["pores"] - resolved * texels.bare * (
-        0.000012 * fine_cells + 0.000006 * texels.fine
+    small = -0.00014 * texels["pores"] - resolved * texels.bare * (
+        0.000022 * fine_cells + 0.000012 * texels.fine
     )
-    small -= texels.bare * 0.00011 * max(0.0, age - 0.30) * coarse_cells
+    small -= texels.bare * (0.000012 + 0.00011 * max(0.0, age - 0.30)) * coarse_cells
+    # fat and fibres below are uneven, too: it is this that breaks up highlights in a small picture
+    small += texels.bare * (0.000040 * texels.medium + 0.000065 * texels.blots)
     wobble = 0.8 * texels.medium + 0.6 * texels["wobble"]
     wrinkles = Wrinkler(
         texels.atlas.canonical, wobble, texels.fine, age, skin.eye_bags,
@@ -145,10 +168,11 @@ def _finish_gloss(texels: Texels, furrows: np.ndarray) -> np.ndarray:
     )
     rough += 0.10 * furrows
     lips = texels.where("lips")
-    wet = 0.43 - 0.24 * makeup.lip_gloss + 0.03 * texels.fine[lips]
+    wet = 0.42 - 0.20 * makeup.lip_gloss + 0.03 * texels.fine[lips]
     rough[lips] += (wet - rough[lips]) * texels["lips"][lips]
     rough += (0.22 - rough) * np.clip(texels["waterline"] + 0.7 * texels["mouth"], 0, 1)
     rough += 0.10 * texels["beard"] * texels.spec.facial_hair.shaving_shadow
     hollow = np.clip(0.55 * furrows + 0.5 * texels["cavity"] + 0.35 * texels["pores"], 0, 0.9)
     hollow *= 1 - texels["waterline"]
+    hollow = np.maximum(hollow, 0.9 * texels["nostril"])
     return 0.47 * (1 - hollow) + 0.10 * makeup.lip_gloss * texels["lips"]

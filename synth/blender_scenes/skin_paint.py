@@ -13,6 +13,8 @@ from synth.headmodel_masks import brow_mask, smoothstep
 from synth.spec import HeadSpec
 
 MOUTH_COLOUR = np.array([0.22, 0.055, 0.05], np.float32)
+_NOSTRIL_COLOUR = np.array([0.055, 0.018, 0.014], np.float32)
+"""Mucosa behind hairs; the cavity of the model is a few millimetres deep, a real one reaches on."""
 _WET_LID = np.array([0.80, 0.60, 0.57], np.float32)
 """Tint of the lids' wet margin, whose blood shows."""
 _SEAM_Z = 0.823
@@ -43,6 +45,7 @@ def paint(colour: np.ndarray, texels: Texels) -> None:
     _paint_makeup(colour, texels)
     _blend(colour, texels.where("waterline"), texels["waterline"] * 0.75, _WET_LID, tint=True)
     _blend(colour, texels.where("mouth"), texels["mouth"], MOUTH_COLOUR)
+    _blend(colour, texels.where("nostril"), texels["nostril"], _NOSTRIL_COLOUR)
     hair = np.array(texels.spec.hair.colour.albedo, np.float32)
     _blend(colour, texels.where("scalp"), texels["scalp"], hair * 0.8 + 0.02)
     face_hair = np.array(texels.spec.facial_hair.colour.albedo, np.float32)

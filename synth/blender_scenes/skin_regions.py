@@ -19,12 +19,14 @@ from synth.headmodel import HeadModel
 from synth.headmodel_masks import smoothstep
 from synth.rng import stream
 
-REGIONS_VERSION = 3
+REGIONS_VERSION = 4
 """Raised whenever a zone changes; part of the cache file's name."""
 
 NOISE_PER_METRE = {"broad": 18.0, "patches": 60.0, "blots": 150.0}
 """Cells per metre: features of about 55, 16 and 7 mm."""
 _PATTERNS = 4
+_NOSTRIL, _NOSTRIL_RADII = np.array([0.0098, -0.1608, 0.8520]), np.array([0.0046, 0.0056, 0.006])
+"""The opening of a nostril on the canonical head, which is a dimple there."""
 FAR_M = 0.03
 """Distance from the lids' edge where a vertex lies on no lid."""
 
@@ -87,7 +89,6 @@ def _face_zones(model: HeadModel) -> dict[str, np.ndarray]:
     x, y, z = model.canonical.T
     side, masks = np.abs(x), model.masks
     cavity = _cavity(model)
-    down = smoothstep(0.0, -0.6, model.canonical_normals[:, 2])
 
     def blob(cx, cy, cz, rx, ry, rz) -> np.ndarray:
         return np.exp(-(((side - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 + ((z - cz) / rz) ** 2))
@@ -98,7 +99,12 @@ def _face_zones(model: HeadModel) -> dict[str, np.ndarray]:
     # the bowl of the ear and its canal lie deeper than the helix around them
     concha = smoothstep(0.0815, 0.0745, side) * smoothstep(0.062, 0.066, side)
     concha = concha * blob(side, -0.055, 0.876, 1.0, 0.017, 0.021)
-    nostril = blob(0.0075, -0.158, 0.851, 0.0055, 0.008, 0.006) * np.maximum(down, cavity)
+    from_nostril = np.linalg.norm(
+        (np.stack([side, y, z], axis=1) - _NOSTRIL) / _NOSTRIL_RADII, axis=1
+    )
+    nostril = smoothstep(1.05, 0.65, from_nostril) * smoothstep(
+        0.0, -0.3, model.canonical_normals[:, 2]
+    )
     nose_tip = blob(0, -0.172, 0.857, 0.014, 0.014, 0.011)
     wings = blob(0.0155, -0.158, 0.854, 0.007, 0.012, 0.009)
     crease = blob(0.0195, -0.152, 0.856, 0.0035, 0.010, 0.008)
@@ -134,7 +140,7 @@ def _face_zones(model: HeadModel) -> dict[str, np.ndarray]:
         "jaw": jaw,
         "ear": ear,
         "concha": np.clip(concha + 0.8 * ear * cavity, 0, 1),
-        "nostril": np.clip(1.6 * nostril, 0, 1),
+        "nostril": nostril,
         "cavity": cavity,
         "porous": np.clip(
             0.25 + nose_tip + wings + 0.50 * cheek + 0.45 * masks["forehead"]

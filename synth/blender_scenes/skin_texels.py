@@ -14,7 +14,7 @@ from synth.spec import HeadSpec
 
 _ZONES = (
     "lips", "mouth", "waterline", "upper_lid", "lower_lid", "porous", "freckly", "sunned", "tzone",
-    "cavity", "face", "cheek", "jaw", "lid_middle",
+    "cavity", "face", "cheek", "jaw", "lid_middle", "nostril",
 )  # fmt: skip
 _FINEST_TEXEL_M = 0.00045
 """What is a millimetre wide fades out where texels are coarser, or it would alias into a grid."""
@@ -37,14 +37,14 @@ class Texels:
         self.x, self.y, self.z = atlas.canonical.T
         fields = {**{name: regions[name] for name in _ZONES}, **layers}
         names = tuple(fields)
-        sampled = atlas.sample(np.stack([fields[n].astype(np.float32) for n in names], axis=1))
-        self._fields = {name: np.ascontiguousarray(sampled[:, i]) for i, name in enumerate(names)}
+        stacked = np.stack([fields[n].astype(np.float32) for n in names], axis=1)
+        self._fields = dict(zip(names, atlas.sample_fields(stacked)))
         seed = self.skin.texture_seed
         self.medium = mixture(atlas.medium_noise, seed, "medium")
         self.blots = mixture(atlas.medium_noise, seed, "blots")
         self.fine = mixture(atlas.fine_noise, seed, "fine")
         self.resolved = float(min(1.0, _FINEST_TEXEL_M / atlas.texel_m))
-        self.bare = atlas.detail * (1 - self["mouth"]) * (1 - self["lips"])
+        self.bare = atlas.detail * (1 - self["mouth"]) * (1 - self["lips"]) * (1 - self["nostril"])
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self._fields[name]

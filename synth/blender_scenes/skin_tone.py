@@ -16,8 +16,8 @@ from synth.color import LUMINANCE
 from synth.spec import HeadSpec
 
 TONE = np.array(
-    [[0.72, 0.510, 0.415], [0.61, 0.405, 0.308], [0.50, 0.312, 0.220], [0.372, 0.216, 0.142],
-     [0.235, 0.128, 0.085], [0.134, 0.070, 0.047], [0.072, 0.039, 0.028]]
+    [[0.71, 0.500, 0.390], [0.605, 0.396, 0.286], [0.50, 0.306, 0.205], [0.372, 0.212, 0.133],
+     [0.235, 0.126, 0.080], [0.134, 0.069, 0.045], [0.072, 0.039, 0.027]]
 )  # fmt: skip
 """Linear albedo of bloodless skin for melanin 0 ... 1 in equal steps, tuned by eye."""
 
@@ -101,25 +101,25 @@ def pigments(spec: HeadSpec, regions: SkinRegions) -> Pigments:
     # the darker the skin, the more the same amount of melanin changes its colour
     contrast = melanin_contrast(skin.melanin)
     melanin = skin.melanin + skin.mottle * contrast * (
-        0.020 * noise("broad", "melanin") + 0.012 * noise("patches", "melanin")
-        + 0.008 * noise("blots", "melanin")
+        0.022 * noise("broad", "melanin") + 0.018 * noise("patches", "melanin")
+        + 0.011 * noise("blots", "melanin")
     ) + (0.35 + 0.25 * skin.melanin) * (
         0.035 * regions["forehead"] + 0.02 * regions["perioral"] + 0.030 * regions["socket"]
         + 0.06 * circles * regions["under_eye"] + 0.05 * regions["concha"]
         + 0.02 * regions["cavity"] - 0.03 * regions["cheek"]
     )  # fmt: skip
     blood = 0.26 + 0.16 * skin.redness + skin.mottle * (
-        0.05 * noise("broad", "blood") + 0.045 * noise("patches", "blood")
-        + 0.045 * noise("blots", "blood")
+        0.06 * noise("broad", "blood") + 0.070 * noise("patches", "blood")
+        + 0.055 * noise("blots", "blood")
     )  # fmt: skip
     flush = regions["flush"] * (1 + 0.25 * noise("patches", "flush"))
-    blood = blood + (0.14 + 0.80 * skin.redness) * flush
+    blood = blood + (0.22 + 0.80 * skin.redness) * flush
     blood = blood + (
         0.30 * regions["ear"] + 0.55 * regions["concha"] + 0.80 * regions["nostril"]
-        + 0.15 * _near(regions["upper_lid"], 0.007) + 0.14 * _near(regions["lower_lid"], 0.004)
+        + 0.24 * _near(regions["upper_lid"], 0.009) + 0.20 * _near(regions["lower_lid"], 0.004)
         + 0.06 * regions["socket"] + 0.05 * regions["cavity"] - 0.10 * regions["sallow"]
     )  # fmt: skip
-    veins = 0.08 * regions["socket"] + (0.08 + 0.50 * circles) * regions["under_eye"]
+    veins = 0.10 * regions["socket"] + (0.14 + 0.50 * circles) * regions["under_eye"]
     return Pigments(
         melanin=np.clip(melanin, 0.0, 1.0).astype(np.float32),
         blood=np.clip(blood, 0.02, 1.8).astype(np.float32),

@@ -114,6 +114,14 @@ def measure_eye(scene: Scene) -> dict[str, float]:
     }
 
 
+def catch_lights() -> list[bpy.types.Object]:
+    return [o for o in bpy.data.objects if o.name.startswith(eyes.CATCH_LIGHT)]
+
+
+def receivers(lamp: bpy.types.Object) -> list[str]:
+    return sorted(o.name for o in lamp.light_linking.receiver_collection.objects)
+
+
 def measure_rim(scene: Scene) -> dict[str, float]:
     """Where tear line and caruncle lie, in millimetres from the left eyeball and its lids."""
     eye = scene.shape.eyes[0]
@@ -153,21 +161,19 @@ def ear_redness(subsurface: bool) -> float:
 
 
 def main(out: str) -> None:
-    facts: dict = {"light": {}, "blue": {}}
+    facts: dict = {"light": {}, "blue": {}, "catch_lights": {}}
     for name, light in LIGHTS.items():
         scene = Scene(spec_with(light=light))
         facts["light"][name] = measure_eye(scene)
+        facts["catch_lights"][name] = [receivers(lamp) for lamp in catch_lights()]
         if name == "ambient":
             facts["rim"] = measure_rim(scene)
-            facts["catch_lights"] = eyes.CATCH_LIGHT in bpy.data.objects
             forehead = np.argmin(np.linalg.norm(scene.model.canonical - [0, -0.15, 0.945], axis=1))
             target = scene.shape.to_world(scene.shape.vertices[forehead])
             with_light, _ = scene.closeup(target, 4.0)
-            bpy.data.objects.remove(bpy.data.objects[eyes.CATCH_LIGHT])
+            bpy.data.objects.remove(catch_lights()[0])
             without, _ = scene.closeup(target, 4.0)
             facts["catch_light_on_skin"] = float(np.abs(with_light - without).max())
-        else:
-            facts.setdefault("extra_lamps", []).append(eyes.CATCH_LIGHT in bpy.data.objects)
     for name in ("ambient", "studio"):
         facts["blue"][name] = measure_eye(Scene(spec_with("blue", LIGHTS[name])))
     blink = Expression("blink", {"eyeBlinkLeft": 1.0, "eyeBlinkRight": 1.0})

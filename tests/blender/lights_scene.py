@@ -78,7 +78,7 @@ def main(out: Path) -> None:
     lights.add_lights(SimpleNamespace(light=Light("hdri", "bpy:city")))
     world = bpy.context.scene.world.cycles
     result["importance"] = [world.sampling_method, world.sample_map_resolution]
-    lights._add_area("tall", tall)
+    lights.add_area("tall", tall)
     lamp_data = bpy.data.objects["tall"].data
     result["rectangle"] = [lamp_data.size, lamp_data.size_y]
     out.write_text(json.dumps(result))

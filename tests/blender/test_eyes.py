@@ -39,9 +39,15 @@ def test_a_blue_iris_is_lighter_than_a_brown_one_and_darker_than_the_sclera(fact
 
 @pytest.mark.blender
 def test_the_catch_light_of_a_uniform_sky_lights_nothing_else(facts):
-    assert facts["catch_lights"]
     assert facts["catch_light_on_skin"] < 1e-5
-    assert not any(facts["extra_lamps"])  # other lights have reflections of their own
+
+
+@pytest.mark.blender
+def test_every_lamp_is_mirrored_once_more_by_the_corneas_alone(facts):
+    corneas = ["cornea_left", "cornea_right"]
+    counts = {light: len(lamps) for light, lamps in facts["catch_lights"].items()}
+    assert counts == {"ambient": 1, "studio": 1, "window": 1, "hdri": 1, "sky": 0}
+    assert all(lamp == corneas for lamps in facts["catch_lights"].values() for lamp in lamps)
 
 
 @pytest.mark.blender

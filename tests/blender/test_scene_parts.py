@@ -40,7 +40,7 @@ def test_a_backlit_map_is_not_scaled_up_until_the_hair_glows():
     assert behind <= environment.BACKLIGHT_LIMIT * environment.HDRI_LEVEL * 1.001
 
 
-def test_white_balance_halves_a_colour_cast_and_keeps_the_brightness():
+def test_white_balance_takes_most_of_a_colour_cast_and_keeps_the_brightness():
     light = np.array([0.9, 0.5, 0.2])
     balanced = light * environment.white_balance(np.broadcast_to(light, (16, 32, 3)), 20.0)
     assert balanced @ LUMINANCE == pytest.approx(light @ LUMINANCE)

@@ -314,6 +314,41 @@ def test_gloss_follows_oil_and_is_broken_up(bench, plain):
     assert bench.texels(plain.roughness)[wet].mean() < 0.3
 
 
+@pytest.mark.parametrize("melanin", [0.05, 0.9])
+def test_nostrils_are_dark_and_do_not_glow_while_the_wings_do(bench, melanin):
+    baked, inside = bench.bake(melanin=melanin), bench.regions["nostril"] > 0.9
+    where = bench.atlas.sample(bench.regions["nostril"]) > 0.9
+    assert luminance(bench.texels(baked.albedo)[where]).max() < 0.035
+    assert bench.texels(baked.specular)[where].max() < 0.06
+    assert inside.sum() > 40
+    assert baked.vertex_subsurface[inside].max() < 0.1
+    x, y, z = bench.model.canonical.T
+    wing = (np.abs(x) > 0.0165) & (np.abs(x) < 0.020) & (y < -0.150) & (z > 0.850) & (z < 0.862)
+    assert baked.vertex_subsurface[wing].min() > 0.99
+    assert luminance(bench.mean(baked.albedo, *NOSE_TIP)) > 0.035
+
+
+def test_oil_lies_on_the_t_zone_and_water_on_the_lips(bench, plain):
+    zones, oily = bench.regions, bench.bake(oil=1.0).vertex_oil
+    tzone, cheek = zones["tzone"] > 0.9, (zones["cheek"] > 0.6) & (zones["tzone"] < 0.2)
+    lips = zones["lips"] > 0.9
+    assert oily[tzone].mean() > 1.5 * oily[cheek].mean()
+    assert oily[tzone].mean() > 2 * bench.bake(oil=0.0).vertex_oil[tzone].mean()
+    gloss = bench.bake(makeup=Makeup(lip_gloss=1.0)).vertex_oil
+    assert plain.vertex_oil[lips].mean() + 0.3 < gloss[lips].mean()
+    powdered = bench.bake(oil=1.0, makeup=Makeup(foundation=1.0)).vertex_oil
+    assert powdered[tzone].mean() < 0.7 * oily[tzone].mean()
+
+
+def test_young_skin_is_not_flat_at_the_size_of_a_pixel(bench, plain):
+    """Slopes of 2 to 10 mm: they decide where a small picture shows a highlight."""
+    height, shown = plain.height_m, np.zeros(bench.atlas.shape[0] * bench.atlas.shape[1], bool)
+    shown[bench.atlas.texels[bench.near(*FOREHEAD, 0.02)]] = True
+    slope = (height[:, 3:] - height[:, :-3]) / (3 * bench.atlas.texel_m)
+    measured = slope[shown.reshape(bench.atlas.shape)[:, :-3]]
+    assert 0.02 < measured.std() < 0.12
+
+
 def test_every_covered_face_has_texels_of_its_own(model):
     """Faces of the nape once shared a few rows with others: a bar below the hairline."""
     atlas = load_atlas(model, 512)
