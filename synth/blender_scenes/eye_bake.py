@@ -19,7 +19,7 @@ SIZE = 384
 MAP_ANGLE = math.radians(80.0)
 """Polar angle at the edge of the picture; what lies behind is never seen."""
 
-_SCLERA = np.array([0.46, 0.425, 0.39])
+_SCLERA = np.array([0.48, 0.445, 0.41])
 _SCLERA_SHADE = np.array([0.40, 0.355, 0.32])
 _AGED = np.array([0.96, 0.90, 0.74])
 _CORNER = np.array([0.56, 0.34, 0.30])

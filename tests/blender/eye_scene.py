@@ -149,7 +149,9 @@ def ear_redness(subsurface: bool) -> float:
         for material in scene.skin[0].data.materials:
             for node in material.node_tree.nodes:
                 if node.type == "BSDF_PRINCIPLED":
-                    node.inputs["Subsurface Weight"].default_value = 0.0
+                    weight = node.inputs["Subsurface Weight"]
+                    material.node_tree.links.remove(weight.links[0])
+                    weight.default_value = 0.0
     ear = np.argmin(np.linalg.norm(scene.model.canonical - [0.086, -0.040, 0.885], axis=1))
     picture, _ = scene.closeup(scene.shape.to_world(scene.shape.vertices[ear]), 5.0)
     seen = picture.sum(axis=2) > 0.02
