@@ -6,13 +6,18 @@ The index is made from the shards and may be deleted at any time; opening a data
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from synth.config import atomic_write
 from synth.dataset import Dataset, split_of
+from synth.record import HeadRecord
+from synth.spec import AssetRef
 
 INDEX_NAME = "index.parquet"
+_BATCH = 1000
+"""Rows held as Python objects, which take ten times the memory of a column."""
 
 
 def write_index(dataset: Dataset) -> Path:
@@ -29,28 +34,31 @@ def write_index(dataset: Dataset) -> Path:
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
-    rows, assets = [], set()
-    for head in dataset.heads():
-        assets.update(head.spec.assets)
-        rows.append(
-            {
-                "spec_id": head.spec_id,
-                "index": head.index,
-                "shard": head.shard.name,
-                "split": split_of(head.spec.identity.identity_id),
-                "view_count": head.view_count,
-                **dict(_scalars(head.spec.to_json_dict())),
-            }
-        )
+    assets: set[AssetRef] = set()
+    tables = []
+    heads = dataset.heads()
+    while rows := [_row(head, assets) for head in islice(heads, _BATCH)]:
+        columns = dict.fromkeys(name for row in rows for name in row)
+        tables.append(pa.table({name: [row.get(name) for row in rows] for name in columns}))
     dataset.record_assets(assets)
-    columns: dict[str, None] = {}
-    for row in rows:
-        columns |= dict.fromkeys(row)
-    table = pa.table({name: [row.get(name) for row in rows] for name in columns})
     path = dataset.root / INDEX_NAME
     with atomic_write(path) as file:
-        parquet.write_table(table, file)
+        parquet.write_table(pa.concat_tables(tables, promote_options="permissive"), file)
     return path
+
+
+def _row(head: HeadRecord, assets: set[AssetRef]) -> dict[str, Any]:
+    """One line of the index; the head's assets are added to `assets`."""
+    spec = head.spec_data
+    assets.update(AssetRef(**asset) for asset in spec["assets"])
+    return {
+        "spec_id": head.spec_id,
+        "index": head.index,
+        "shard": head.shard.name,
+        "split": split_of(head.identity_id),
+        "view_count": head.view_count,
+        **dict(_scalars(spec)),
+    }
 
 
 def _scalars(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
