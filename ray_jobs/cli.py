@@ -149,7 +149,7 @@ def _add_dataset(verbs) -> None:
         "  info     what the dataset holds\n"
         "  sheet    contact sheet of the front views, DIR/contact.png\n"
         "  report   the datasheet: heads, distributions, judges, cost, licences, as a page\n\n"
-        "  headloom dataset report heads                        all judges\n"
+        "  headloom dataset report heads                        # all judges\n"
         "  headloom dataset report heads --judges faces,pictures --out report",
     )
     parser.add_argument("action", choices=("verify", "info", "sheet", "report"))

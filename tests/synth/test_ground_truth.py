@@ -36,6 +36,27 @@ def test_depth_comes_back_to_half_a_step():
     assert ((back == 0) == (depth == 0)).all() and (depth == 0).any()
 
 
+def test_files_hold_what_the_documentation_says():
+    """The formulas of docs/dataset_format.md, for readers without this package."""
+    depth = np.full((24, 24), 2.5, np.float32)
+    depth[0] = 0
+    stored = encode("depth", depth, CAMERA)
+    distance = np.linalg.norm(CAMERA.cam_from_world[:3, :3].T @ CAMERA.cam_from_world[:3, 3])
+    assert np.abs(distance + (stored[1:] - 32768.0) / 2048 - 2.5).max() <= 1 / 4096
+    assert (stored[0] == 0).all()
+    normal = np.zeros((24, 24, 3))
+    normal[1:] = (0.6, -0.8, 0.0)
+    stored = encode("normal_world", normal, CAMERA)
+    assert np.abs(stored[1:] / 127.5 - 1 - [0.6, -0.8, 0.0]).max() <= 0.5 / 127.5 + 1e-9
+    assert (stored[0] == 0).all()
+    coverage = np.zeros((16, 24, 24), np.float32)
+    coverage[LABELS["skin"] - 1, 3], coverage[LABELS["earrings"] - 1, 20] = 1.0, 0.2
+    stored = encode("coverage", coverage, CAMERA)
+    assert (stored[3] == 255).all()  # the first plane is the uppermost, and so are its rows
+    assert (stored[15 * 24 + 20] == 51).all()
+    assert stored.sum() == 24 * (255 + 51)
+
+
 def test_depth_out_of_reach_is_refused_and_not_wrapped():
     depth = np.full((24, 24), 30.0, np.float32)
     with pytest.raises(

@@ -10,7 +10,7 @@ import pytest
 
 from synth import landmarks
 from synth.camera import orbit
-from synth.ground_truth import LABELS, PASSES
+from synth.ground_truth import LABELS, PASSES, pixel_centres
 from synth.headmodel import HeadModel
 from synth.headmodel_masks import brow_mask
 from synth.landmarks import CANONICAL, MEDIAPIPE_INDEX, SPARSE_NAMES, Visibility
@@ -141,6 +141,22 @@ def test_visibility_of_points_on_a_wall():
     ]  # fmt: skip
     alone = landmarks.visibility(points, normals, camera, np.zeros_like(depth), cover)
     assert alone[:4].tolist() == [1, 2, 1, 2]
+
+
+def test_a_slanted_surface_does_not_hide_its_own_points():
+    """A wall seen at 70 degrees: within a pixel its depth changes more than a lash is thick."""
+    camera = orbit(-20.0, 0.0, size=24)
+    grid = np.stack(np.meshgrid(np.linspace(-0.6, 0.6, 41), np.linspace(-0.6, 0.6, 41)), -1)
+    points = np.insert(grid.reshape(-1, 2), 1, 0.0, axis=1)
+    normals = np.tile([0.0, -1.0, 0.0], (len(points), 1))
+    pixels = pixel_centres(camera).reshape(-1, 2)
+    rays = camera.unproject(pixels, np.ones(len(pixels))) - camera.position
+    depth = (-camera.position[1] / rays[:, 1]).reshape(24, 24).astype(np.float32)
+    nothing = np.zeros_like(depth)
+    seen = landmarks.visibility(points, normals, camera, depth, nothing)
+    assert (seen == Visibility.VISIBLE).all()
+    behind = landmarks.visibility(points + np.array([0, 0.4, 0]), normals, camera, depth, nothing)
+    assert (behind == Visibility.HIDDEN).mean() > 0.95
 
 
 def test_the_documentation_lists_every_landmark_label_and_pass():

@@ -16,7 +16,7 @@ from synth.errors import InputError, RecordCorrupt, RecordError
 from synth.ground_truth import encode
 from synth.record import ShardWriter
 from train import data as data_module
-from train.data import HeadDataset, resize_rgba
+from train.data import HeadDataset, resize_pass, resize_rgba
 from train.transforms import alpha
 
 
@@ -159,6 +159,18 @@ def test_reducing_passes_mixes_no_surfaces(with_passes):
     pooled = torch.nn.functional.avg_pool2d(torch.from_numpy(coverage), 4)
     assert (item.passes["coverage"][0] - pooled).abs().max() < 0.003
     assert small.dataset_id != HeadDataset(root, "all", 8).dataset_id
+
+
+def test_reducing_takes_the_nearest_centre_and_lets_clear_pixels_lend_no_albedo():
+    """Of three pixels in a row the middle one is nearest to the centre of the new one."""
+    labels = np.tile(np.arange(9, dtype=np.uint8), (9, 1))
+    assert resize_pass("segmentation", labels, 3)[0].tolist() == [1, 4, 7]
+    albedo = np.zeros((4, 4, 4), np.float32)
+    albedo[..., 1] = 1.0  # green, and clear
+    albedo[:, 0] = (0.8, 0.1, 0.2, 1.0)
+    reduced = resize_pass("albedo", albedo, 2)
+    assert reduced.shape == (4, 2, 2)
+    np.testing.assert_allclose(reduced[:, 0, 0], [0.8, 0.1, 0.2, 0.5], atol=1e-6)
 
 
 def test_a_pass_that_is_not_there_is_named(with_passes):
