@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import bpy
 import numpy as np
 
@@ -27,7 +29,11 @@ def headwear_materials(headwear: Headwear, units_per_metre: float) -> dict[str, 
     if headwear.kind == "beanie":
         return {"knit": _knit(headwear, units_per_metre)}
     if headwear.kind == "headscarf":
-        return {"scarf": _scarf(headwear, units_per_metre)}
+        cap = dataclasses.replace(headwear, pattern="plain", colour=headwear.second_colour)
+        return {
+            "scarf": _scarf(headwear, units_per_metre),
+            "underscarf": _scarf(cap, units_per_metre),
+        }
     return {
         "cloth": _twill(headwear, units_per_metre, stitched=False),
         "brim": _twill(headwear, units_per_metre, stitched=True),

@@ -40,7 +40,20 @@ _HEM = np.array(
     [[0, 0.118, 0.600], [0.105, 0.098, 0.625], [0.168, 0.030, 0.676], [0.168, -0.045, 0.660],
      [0.130, -0.115, 0.600], [0.055, -0.145, 0.570], [0, -0.150, 0.560]]
 )  # fmt: skip
-"""Four rings of the cloth in canonical metres at `_ANGLES_DEG`, the subject's left half."""
+"""Four rings of a tight cloth in canonical metres at `_ANGLES_DEG`, the subject's left half."""
+_LOOSE_FACE = np.array(
+    [[0, -0.138, 0.968], [0.056, -0.112, 0.956], [0.0790, -0.086, 0.910], [0.0850, -0.078, 0.862],
+     [0.0750, -0.094, 0.803], [0.039, -0.133, 0.764], [0, -0.142, 0.753]]
+)  # fmt: skip
+_LOOSE_MIDDLE = np.array(
+    [[0, -0.030, 1.034], [0.060, -0.028, 1.004], [0.097, -0.030, 0.930], [0.101, -0.018, 0.868],
+     [0.094, -0.034, 0.800], [0.047, -0.114, 0.746], [0, -0.134, 0.734]]
+)  # fmt: skip
+_LOOSE_NECK = np.array(
+    [[0, 0.090, 0.800], [0.062, 0.070, 0.792], [0.104, 0.022, 0.776], [0.115, -0.026, 0.752],
+     [0.101, -0.092, 0.728], [0.049, -0.142, 0.706], [0, -0.155, 0.698]]
+)  # fmt: skip
+"""The same of a loosely laid one: it stands off cheeks and jaw and hangs below the chin."""
 
 _COLUMNS, _FINE = 90, 2
 _ROWS = (0, 12, 26, 46)
@@ -48,9 +61,17 @@ _ROWS = (0, 12, 26, 46)
 _ROUNDS = 26
 _SKIN_M = 0.0014
 _CLOTH_M = 0.0045
+_CAP_M = 0.0014
+"""Thickness of an underscarf and the air in it; what is worn over it lies that much higher."""
 _EDGE_RADIUS_M = 0.0014
 _EAR_ROOT_X_M, _EAR_FLATTENED = 0.0755, 0.72
 """Canonical |x| from which an ear stands off the head, and how much of that is pressed away."""
+_CAP_ROWS = 9
+"""Rows of a tight cloth that an underscarf covers."""
+_CAP_FROM = 0.3
+"""A scarf that is laid more loosely than this is worn over an underscarf."""
+_EDGE_ROLL_M = 0.0045
+"""Height of the edge around the face of a loose scarf, where the cloth is turned under."""
 
 
 def headscarf(headwear: Headwear, surface: HeadSurface) -> tuple[list[MeshPart], HairCover]:
@@ -62,20 +83,31 @@ def headscarf(headwear: Headwear, surface: HeadSurface) -> tuple[list[MeshPart],
         surface: the head with pressed ears (`press_ears`) and its clothes.
     """
     rng = stream(headwear.fit_seed, 0, "headwear.folds")
-    coarse = _drawn_tight(_laid_out(surface), surface, headwear.looseness)
-    points = _refined(coarse)
+    loose = headwear.looseness
+    bun_m = rng.uniform(0.006, 0.034)
+    laid = _laid_out(surface, loose)
+    capped = loose > _CAP_FROM
+    lift_m = _CLOTH_M + capped * _CAP_M + 0.003 * loose
+    clearance = _clearance(laid, surface, lift_m, bun_m)
+    points = _refined(_drawn_tight(laid, _ROWS[2:], surface, clearance))
     side = -1.0 if headwear.turn_deg < 0 else 1.0
-    folded = _with_folds(points, headwear.looseness, side, surface, rng)
-    parts = [
-        _sheet(
-            "headscarf",
-            folded,
-            np.zeros(folded.shape[1], int),
-            np.full(folded.shape[1], len(folded) - 1),
-        )
-    ]
-    parts.append(_thrown_end(folded, side, headwear.looseness, surface, rng))
+    folded = _with_folds(points, loose, side, surface, rng)
+    columns = folded.shape[1]
+    parts = [_sheet("headscarf", folded, np.zeros(columns, int), np.full(columns, len(folded) - 1))]
+    parts.append(_thrown_end(folded, side, loose, surface, rng))
+    if capped:
+        parts.append(_underscarf(surface))
     return parts, HairCover(hides_all=True)
+
+
+def _underscarf(surface: HeadSurface) -> MeshPart:
+    """The tight band around the face that a loose scarf is worn over."""
+    rows = _laid_out(surface, 0.0)[:_CAP_ROWS]
+    rows[-1] = _onto_surface(rows[-1], surface, _CAP_M)
+    rows = _refined(_drawn_tight(rows, (-1,), surface, np.full(rows.shape[:2], _CAP_M)))
+    columns = rows.shape[1]
+    band = _sheet("underscarf", rows, np.zeros(columns, int), np.full(columns, len(rows) - 1))
+    return dataclasses.replace(band, material="underscarf")
 
 
 def _ring(points: np.ndarray) -> np.ndarray:
@@ -86,14 +118,18 @@ def _ring(points: np.ndarray) -> np.ndarray:
     return CubicSpline(angles, knots, bc_type="periodic")(np.arange(_COLUMNS) * 360.0 / _COLUMNS)
 
 
-def _laid_out(surface: HeadSurface) -> np.ndarray:
+def _laid_out(surface: HeadSurface, loose: float) -> np.ndarray:
     """[rows, columns, 3] the cloth on this head before it is drawn tight."""
-    rings = [
-        anchored(_ring(ring), surface.canonical, surface.vertices)
-        for ring in (_FACE, _MIDDLE, _NECK, _HEM)
-    ]
-    for number, clearance in ((0, _SKIN_M), (3, 0.005)):
-        rings[number] = _onto_surface(rings[number], surface, clearance)
+    tight, wide = (_FACE, _MIDDLE, _NECK), (_LOOSE_FACE, _LOOSE_MIDDLE, _LOOSE_NECK)
+    rings = [a + loose * (b - a) for a, b in zip(tight, wide)]
+    rings = [anchored(_ring(ring), surface.canonical, surface.vertices) for ring in (*rings, _HEM)]
+    # On the forehead even a loose cloth lies on the head; from the temples down it stands off.
+    angle = np.arange(_COLUMNS) * (2 * np.pi / _COLUMNS)
+    held = 1 - loose * smoothstep(0.7, 0.0, np.cos(angle))
+    rings[0] += held[:, None] * (
+        _onto_surface(rings[0], surface, _SKIN_M + 0.0035 * loose) - rings[0]
+    )
+    rings[3] = _onto_surface(rings[3], surface, 0.005)
     hem = uniform_filter1d(rings[3], 7, axis=0, mode="wrap")  # cloth bridges what is narrow
     rings[3] = surface.field.push_out(hem, 0.004)
     rings[2] = surface.field.push_out(rings[2], 0.012)
@@ -108,13 +144,13 @@ def _onto_surface(points: np.ndarray, surface: HeadSurface, clearance_m: float) 
     return points
 
 
-def _clearance(points: np.ndarray, surface: HeadSurface, loose: float) -> np.ndarray:
+def _clearance(points: np.ndarray, surface: HeadSurface, lift_m: float, bun_m: float) -> np.ndarray:
     """Wanted distance [rows, columns] from the skin: little at the face, more over tied hair."""
     canonical = surface.canonical_map.to_canonical(points)
     knot = np.exp(-(((canonical - [0.0, 0.062, 0.925]) / [0.060, 0.040, 0.048]) ** 2).sum(axis=-1))
     row = np.arange(len(points))[:, None]
-    edge = smoothstep(0, 7, row)
-    return _SKIN_M + edge * (_CLOTH_M - _SKIN_M + 0.002 * loose + (0.014 + 0.010 * loose) * knot)
+    edge = smoothstep(0, 5, row)
+    return _SKIN_M + edge * (lift_m - _SKIN_M + bun_m * knot)
 
 
 def press_ears(model: HeadModel, shape: HeadShape) -> HeadShape:
@@ -153,20 +189,27 @@ class _Ear:
         low, high = points[:, 1:].min(axis=0), points[:, 1:].max(axis=0)
         return cls(sign, (low + high) / 2, (high - low) / 2, float((sign * points[:, 0]).max()))
 
-    def lift(self, canonical: np.ndarray) -> np.ndarray:
+    def lift(self, canonical: np.ndarray, clearance_m: float) -> np.ndarray:
         """How far sideways points [..., 3] must move to lie outside, metres with sign."""
         across = np.linalg.norm((canonical[..., 1:] - self.centre) / self.half, axis=-1)
         bump = smoothstep(2.2, 0.8, across)
         side = self.sign * canonical[..., 0]
-        wanted = self.height + 0.0022 - 0.12 * (1 - bump)
+        wanted = self.height + clearance_m - 0.12 * (1 - bump)
         return self.sign * np.where(side > 0.03, wanted - side, 0.0).clip(0)
 
 
-def _drawn_tight(points: np.ndarray, surface: HeadSurface, loose: float) -> np.ndarray:
-    """A membrane between its four rings that lies outside head, ears and clothes."""
+def _drawn_tight(
+    points: np.ndarray, held_rows: tuple[int, ...], surface: HeadSurface, clearance: np.ndarray
+) -> np.ndarray:
+    """A membrane between its first row and `held_rows`, outside of head, ears and clothes.
+
+    Args:
+        points: [rows, columns, 3] the laid out cloth.
+        clearance: [rows, columns] metres from the skin.
+    """
+    over_ears_m = 0.5 * float(np.median(clearance))
     held = np.zeros(len(points), bool)
-    held[[0, _ROWS[2], _ROWS[3]]] = True
-    clearance = _clearance(points, surface, loose)
+    held[[0, *held_rows]] = True
     ears = [_Ear.of(surface, sign) for sign in (1.0, -1.0)]
     sideways = np.linalg.inv(surface.canonical_map.linear)[0]
     for _ in range(_ROUNDS):
@@ -177,7 +220,7 @@ def _drawn_tight(points: np.ndarray, surface: HeadSurface, loose: float) -> np.n
         points = np.where(held[:, None, None], points, moved)
         points = surface.field.push_out(points, clearance)
         canonical = surface.canonical_map.to_canonical(points)
-        shift = sum(ear.lift(canonical) for ear in ears)
+        shift = sum(ear.lift(canonical, over_ears_m) for ear in ears)
         points = points + shift[..., None] * sideways
     return points
 
@@ -234,13 +277,16 @@ def _with_folds(
     fan = _crease(13 * angle + 2.2 * bend + rng.uniform(0, 6.28) + 0.08 * row)
     fan = fan * smoothstep(15, 32, row) * (1 - 0.8 * chin) * (1 - 0.6 * smoothstep(40, 46, row))
     # Around the head the cloth is stretched from the temples to the nape.
-    pulled = _crease(2 * np.pi * (row + 5.0 * np.cos(angle) + 2.2 * bend) / 7.0)
-    pulled = pulled * smoothstep(3, 8, row) * smoothstep(26, 15, row) * (1 - chin) ** 2
+    pulled = _crease(2 * np.pi * (row + 5.0 * np.cos(angle) + 3.0 * bend) / (7.0 - 1.5 * loose))
+    pulled = pulled * smoothstep(2, 6, row) * smoothstep(28, 17, row) * (1 - chin) ** 2
     depth = 0.7 + 0.6 * loose
-    move = depth * (0.0037 * swags + 0.0052 * fan + 0.0015 * pulled)
+    move = depth * (0.0037 * swags + 0.0052 * fan + (0.0016 + 0.0026 * loose) * pulled)
     move = move + 0.0014 * fine * smoothstep(2, 8, row)
-    folded = _softened(points + normal * move[..., None])
-    clearance = np.where(row > 6, 0.0024, _SKIN_M) + 0 * angle
+    move = move + loose * _EDGE_ROLL_M * np.exp(-(((row - 1.4) / 1.2) ** 2))
+    # valleys stay above what the cloth lies on, which the grid of distances does not know
+    folded = _softened(points + normal * np.maximum(move, -0.0018)[..., None])
+    thickness_m = 2 * _CAP_M if loose > _CAP_FROM else 0.0
+    clearance = np.where(row > 6, 0.0024, _SKIN_M) + thickness_m + 0 * angle
     return surface.field.push_out(folded, clearance)
 
 
@@ -273,10 +319,10 @@ def _sheet(name: str, points: np.ndarray, first: np.ndarray, last: np.ndarray) -
     over = rolled(body[-1], end, normal[-1])
     grid = np.concatenate([np.stack(under), body, np.stack(over)])
     grid = np.concatenate([grid, grid[:, :1]], axis=1)
-    length = np.linalg.norm(np.diff(grid, axis=0), axis=-1).mean(axis=1)
-    v = np.broadcast_to(np.r_[0.0, np.cumsum(length)][:, None], grid.shape[:2])
-    u = np.broadcast_to(np.arange(columns + 1) * (2 * np.pi / columns) * 0.125, grid.shape[:2])
-    uv = np.stack([u, v], axis=-1).reshape(-1, 2)
+    # along both threads by arc length, from the middle of the front and from the face's edge
+    across = np.pad(np.linalg.norm(np.diff(grid, axis=1), axis=-1), ((0, 0), (1, 0))).cumsum(axis=1)
+    down = np.pad(np.linalg.norm(np.diff(grid, axis=0), axis=-1), ((1, 0), (0, 0))).cumsum(axis=0)
+    uv = np.stack([across - across[:, [columns // 2]], down], axis=-1).reshape(-1, 2)
     return MeshPart(name, grid.reshape(-1, 3), grid_faces(*grid.shape[:2]), "scarf", uv)
 
 
@@ -298,9 +344,9 @@ def _thrown_end(
     front = smoothstep(0.45, -0.05, np.cos(angle))
     move = 0.0056 + (0.0034 + 0.0026 * loose) * (swags + 0.6)
     # Behind, this layer runs under the first one.
-    move = front * move - 0.0030 * (1 - front)
+    move = front * move - 0.0060 * (1 - front)
     layer = surface.field.push_out(points + normal * move[..., None], 0.0012 + 0.003 * front)
     # Its upper edge runs from under the far jaw across the throat to the near shoulder.
-    upper = 19.0 - 5.0 * lean + 1.2 * np.cos(2 * angle + phase)
+    upper = 22.0 - 4.0 * lean + 1.2 * np.cos(2 * angle + phase)
     lower = np.minimum(_ROWS[-1] - 0.5, 42.0 + 4.0 * lean - 3.0 * np.cos(angle))
     return _sheet("headscarf_end", layer, upper[0] * per_row, lower[0] * per_row)

@@ -243,6 +243,29 @@ def test_folds_differ_by_their_seed_and_looseness(scarved):
     assert np.abs(base - loose).max() > 0.004
 
 
+def test_a_loose_headscarf_stands_off_the_jaw_over_an_underscarf(model, scarved):
+    shape, surface = scarved
+    jaw = [shape.vertices[model.landmarks[n]] for n in ("mouth_left", "mouth_right")]
+    tight, loose = (
+        headscarf(worn("headscarf", looseness=amount, fit_seed=1), surface)[0]
+        for amount in (0.0, 1.0)
+    )
+    assert [part.material for part in tight] == ["scarf", "scarf"]
+    assert [part.material for part in loose] == ["scarf", "scarf", "underscarf"]
+    to_tight, to_loose = (
+        cKDTree(parts[0].vertices).query(jaw)[0].min() for parts in (tight, loose)
+    )
+    assert to_loose > to_tight + 0.006
+    # what is worn over the underscarf hides it but for its edge around the face
+    cap, outer = loose[2].vertices, loose[0].vertices
+    place = surface.canonical_map.to_canonical(cap)
+    above = (place[:, 2] > 0.93) & (place[:, 1] > -0.10)
+    assert above.sum() > 100
+    nearest = cKDTree(outer).query(cap[above])[1]
+    over = surface.field.distance(outer[nearest]) - surface.field.distance(cap[above])
+    assert np.mean(over > 0.0003) > 0.98, np.quantile(over, [0, 0.01, 0.05, 0.5])
+
+
 def test_ears_are_pressed_flat_and_nothing_else_moves(model, spec):
     shape = model.shape(spec.identity, None, POSE)
     pressed = press_ears(model, shape)
