@@ -21,8 +21,10 @@ from infer.datasheet import write_report
 from infer.datasheet_data import collect_facts, open_head, spaced
 from infer.datasheet_judges import judges_section
 from infer.datasheet_pictures import GREY, LABEL_COLOURS, Figure, Pictures, colourise, fit
+from infer.datasheet_sections import origin_section
 from infer.judges_verdicts import give_verdicts
-from synth.config import load_config
+from synth.assets import LicenceRow
+from synth.config import load_config, to_dict
 from synth.dataset import Dataset, dataset_id
 from synth.errors import RecordError
 from synth.ground_truth import LABELS, encode
@@ -132,6 +134,23 @@ def test_the_page_says_what_was_counted(dataset):
     style = dataset.heads().__next__().spec.hair.style.replace("_", " ")
     assert f">{style}</span>" in text
     assert "Not asked for" in text
+
+
+def test_every_licence_is_on_the_page(dataset):
+    row = LicenceRow("own:x", "ab" * 32, "LicenseRef-Own", "our studio", "Anna & Co", "Ask <us>.")
+    facts = collect_facts(dataset)
+    facts.assets[row.ref] = 4
+    dataset._header["assets"] = [to_dict(row)]
+    html = origin_section(facts, dataset, "config.yaml")
+    for told in (
+        "own:x",
+        "LicenseRef-Own",
+        "our studio",
+        "Anna &amp; Co",
+        "Ask &lt;us&gt;.",
+        "abab",
+    ):
+        assert told in html
 
 
 def test_stored_passes_are_shown(tmp_path):

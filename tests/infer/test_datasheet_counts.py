@@ -13,6 +13,7 @@ from infer.datasheet_data import HeadPlace, collect_facts, judged_places
 from infer.datasheet_people import ALMOST_ONE, People
 from infer.datasheet_weights import ATTRIBUTES, Comparison, DrawCounter, text_of
 from synth.dataset import Dataset
+from synth.errors import SchemaMismatch
 from synth.record import ShardWriter
 from synth.sample import DatasetConfig, FactorConfig, ViewsConfig, sample_head
 from synth.sample_light import LightConfig
@@ -130,6 +131,19 @@ def test_judges_look_at_a_fair_part_of_much():
     assert [int(name[1:]) for name in looks] == list(range(0, 100, 10))
     alone = [HeadPlace(f"h{i}", i, f"p{i}", 0) for i in range(1000)]
     assert [place.index for place in judged_places(alone, 10)] == list(range(0, 1000, 100))
+
+
+def test_specs_of_another_version_are_refused(tmp_path, monkeypatch):
+    config = DatasetConfig(heads=1, size=8, samples=1, views=ViewsConfig(random=0))
+    dataset = Dataset.create(tmp_path / "heads", config)
+    (plan,) = dataset.plan()
+    with ShardWriter(plan.path, dataset_id=dataset.dataset_id) as writer:
+        (spec,) = plan.specs(config)
+        cameras = spec.resolved_cameras()
+        writer.add_head(spec, cameras, [np.zeros((8, 8, 4), np.uint8)] * len(cameras))
+    monkeypatch.setattr("synth.spec.SCHEMA", 3)
+    with pytest.raises(SchemaMismatch, match="schema 2, this version reads 3"):
+        collect_facts(dataset)
 
 
 def test_numbers_are_kept_of_some_and_words_of_all(tmp_path, monkeypatch):

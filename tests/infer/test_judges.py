@@ -32,7 +32,7 @@ from synth.headmodel import HeadModel
 from synth.landmarks import SPARSE_NAMES, HeadLandmarks, Visibility, locate
 from synth.record import ShardReader, ShardWriter
 from synth.sample import DatasetConfig, ViewsConfig, sample_head
-from synth.spec import Expression, Gaze, HeadPose
+from synth.spec import Expression, Gaze, HeadPose, UserParts
 
 SIZE = 96
 CONFIG = DatasetConfig(heads=3, size=SIZE, samples=1, views=ViewsConfig(random=0))
@@ -111,9 +111,10 @@ def test_empty_black_and_cut_off_pictures_are_named(spec):
     tall = plain(128)
     tall[0, SIZE // 2, 3] = 200
     assert "top" in judges_pictures.cut_off_views(look(tall))[0][1]
-    wide = plain(128)
-    wide[SIZE // 4, 0, 3] = 200
-    assert "side" in judges_pictures.cut_off_views(look(wide))[0][1]
+    for edge in (0, -1):
+        wide = plain(128)
+        wide[SIZE // 4, edge, 3] = 200
+        assert "side" in judges_pictures.cut_off_views(look(wide))[0][1]
     shoulders = plain(128)
     shoulders[-SIZE // 4 :, :, 3] = 255
     assert judges_pictures.cut_off_views(look(shoulders)) == []
@@ -131,6 +132,11 @@ def test_skin_is_measured_where_the_face_is(spec, model):
     assert seen.pixels > 100
     assert seen.median == pytest.approx(luminance_of(120), abs=1e-3)
     assert seen.problem is None
+    views = views_of(spec, rgba)
+    behind = [camera.name for camera in views.cameras].index("back")
+    views = dataclasses.replace(views, judged={"front": behind})
+    from_behind = judges_pictures.look_at_skin(views, model)  # insides of the cheeks
+    assert from_behind is None or from_behind.pixels < 0.15 * seen.pixels
 
 
 @pytest.mark.parametrize(
@@ -188,6 +194,8 @@ def test_offsets_are_shares_of_the_eye_distance(spec, model):
     (left, right), _ = camera.project(truth.pupils)
     eyes_px = left[0] - right[0]
     assert truth.eye_distance_px(camera) == pytest.approx(eyes_px, rel=0.02)
+    aside = orbit(-45.0, 0.0, size=SIZE)
+    assert truth.eye_distance_px(aside) == pytest.approx(eyes_px, rel=0.06)  # a little farther off
     place = {number: i for i, number in enumerate(judges_faces.point_numbers())}
     points = np.zeros((len(place), 2))
     off_px = np.array([0.1, -0.05]) * eyes_px
@@ -367,6 +375,16 @@ def test_identity_and_landmarks_reach_their_goals_or_not():
     assert [e.rank for e in judgement.examples] == ["best"]  # one head is not shown four times
 
 
+def test_a_goal_that_is_just_reached():
+    reached = {
+        sense: judges_verdicts.Goal("", "", "distance", 0.45, sense).met_by(0.45)
+        for sense in ("at least", "at most", "under")
+    }
+    assert reached == {"at least": True, "at most": True, "under": False}
+    assert judges_verdicts.Goal("", "", "share", None, "at most").met_by(0.5) is None
+    assert judges_verdicts.Goal("", "", "share", 0.04, "at most").show(0.0402) == "4.02 %"
+
+
 def test_every_goal_has_a_verdict_or_a_reason():
     judgement = give_verdicts([], {})
     assert [v.goal for v in judgement.verdicts] == list(GOALS)
@@ -402,9 +420,37 @@ def test_a_second_look_reads_no_picture(dataset, tmp_path, monkeypatch):
     assert again.skin_medians == first.skin_medians
 
 
+def test_a_panel_knows_what_it_may_say_of_a_head(tmp_path, monkeypatch):
+    """How far a face is turned counts its pose; of a user's own head no landmark is known."""
+    points = tuple((40.0, 40.0) for _ in judges_faces.point_numbers())
+    monkeypatch.setattr(
+        judges_faces,
+        "look_for_faces",
+        lambda views, finder: FacesSeen((FaceSeen("front", views.judged["front"], points),)),
+    )
+    drawn = dataclasses.replace(sample_head(CONFIG, 1), pose=HeadPose(yaw_deg=20.0))
+    own = dataclasses.replace(drawn, index=2, user_parts=UserParts(head="studio:anna"))
+    with ShardWriter(tmp_path / "s.tar") as writer:
+        for spec in (drawn, own):
+            writer.add_head(spec, spec.resolved_cameras(), [plain(120)] * len(spec.cameras))
+    panel = judges._Panel(("faces", "landmarks", "pictures"), None)
+    ours, users = map(panel.look_at, ShardReader(tmp_path / "s.tar").heads())
+    assert ours.turned_deg == pytest.approx(
+        {"front": -20.0, "front_left": 25.0, "front_right": -65.0}
+    )
+    assert ours.offsets["front"] and ours.skin is not None and not ours.no_truth
+    assert users.offsets == {} and users.skin is None and users.no_truth
+    assert users.faces is not None and users.pictures is not None
+    assert give_verdicts([ours, users], {}).no_truth == 1
+
+
 def test_the_cache_knows_other_pictures_and_other_definitions(dataset, tmp_path):
     heads = list(dataset.heads())
     assert len({pictures_key(head) for head in heads}) == 3
+    moved = dataclasses.replace(
+        heads[0], members={**heads[0].members, "cameras.json": heads[1].members["spec.json"]}
+    )
+    assert pictures_key(moved) != pictures_key(heads[0])  # the same pictures, other cameras
     path = tmp_path / "dlib.jsonl"
     cache = ObservationCache(path, DlibSeen, "1")
     cache.put(pictures_key(heads[0]), DlibSeen(True, (0.5, 0.25)))
