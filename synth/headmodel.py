@@ -17,6 +17,7 @@ import numpy as np
 from synth import headmodel_build, headmodel_pose, headmodel_shapes
 from synth.errors import SpecError
 from synth.headmodel_expression import shape_weights
+from synth.headmodel_lips import LipSeam, build_seam, part_lips
 from synth.headmodel_pose import Skeleton, build_skeleton
 from synth.spec import Expression, HeadPose, Identity
 from synth.subdivision import SparseRows, vertex_normals
@@ -203,6 +204,7 @@ class _ShapeSpace:
     action_shapes: dict[str, int]
     unit_shapes: dict[str, int]
     skeleton: Skeleton
+    seam: LipSeam
     fine_base_vertices: np.ndarray
     subdivision: tuple[SparseRows, ...]
 
@@ -243,8 +245,10 @@ class _ShapeSpace:
         """Base vertices [N, 3] without and with the expression."""
         neutral = self.template + self.displacement(self.identity_weights(identity))
         if expression is None or not expression.actions:
+            neutral = part_lips(neutral, self.seam)
             return neutral, neutral
-        return neutral, neutral + self.displacement(self.action_weights(expression))
+        expressive = neutral + self.displacement(self.action_weights(expression))
+        return part_lips(neutral, self.seam), part_lips(expressive, self.seam)
 
     def only_kept(self, base: np.ndarray) -> np.ndarray:
         """A copy with NaN at vertices that the shapes do not cover."""
@@ -315,6 +319,7 @@ def _load(path: Path) -> HeadModel:
             arrays["arm_weights"],
             (arrays["shoulder_left"], arrays["shoulder_right"]),
         ),
+        seam=build_seam(canonical_base, body),
         fine_base_vertices=body,
         subdivision=tuple(
             SparseRows(*(arrays[f"subdivision{i}/{n}"] for n in ("starts", "columns", "weights")))

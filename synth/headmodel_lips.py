@@ -1,0 +1,76 @@
+"""Lips that meet do not pass through each other: a correction after the sum of shapes.
+
+Shapes are linear, so a shrugging lower lip or a frown over thin lips would push one lip millimetres
+into the other. Where they cross, both give way, and the skin around them less and less.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from synth.headmodel_masks import smoothstep
+
+# Where the lips meet, from the middle outwards: canonical |x| and y in millimetres.
+_SEAM = ((0.0, -159.5), (5.7, -159.0), (11.3, -157.4), (16.3, -154.8), (20.6, -152.4))
+_UPPER_Z_MM, _LOWER_Z_MM = 823.8, 822.3
+_CORNER_M = 0.027
+_MIDDLE_Z = 0.8231
+_UPPER_REACH_M, _LOWER_REACH_M = 0.020, 0.022
+_TOUCH_M = 0.0006
+"""The least distance of the base vertices of both lips; subdivision rounds their edges off."""
+
+
+@dataclass(frozen=True, eq=False)
+class LipSeam:
+    """Which base vertices of the lips meet, and what moves when they are parted.
+
+    Attributes:
+        x: [S] canonical position of the pairs in metres, ascending.
+        upper, lower: [S] base vertices.
+        share: [N] how far each base vertex goes up (negative: down) of what a pair is parted.
+        canonical_x: [N] of all base vertices.
+    """
+
+    x: np.ndarray
+    upper: np.ndarray
+    lower: np.ndarray
+    share: np.ndarray
+    canonical_x: np.ndarray
+
+
+def build_seam(canonical_base: np.ndarray, body: np.ndarray) -> LipSeam:
+    """The seam of the base mesh.
+
+    Args:
+        canonical_base: [N, 3] metres.
+        body: vertices of the skin, in base numbering.
+    """
+    right = [(-x, y) for x, y in _SEAM[:0:-1]]
+    places = np.array([*right, *_SEAM]) / 1000
+
+    def nearest(z_mm: float) -> np.ndarray:
+        wanted = np.column_stack([places, np.full(len(places), z_mm / 1000)])
+        offsets = canonical_base[body][None] - wanted[:, None]
+        return body[np.argmin(np.linalg.norm(offsets, axis=2), axis=1)]
+
+    x, y, z = canonical_base.T
+    above, below = z - _MIDDLE_Z, _MIDDLE_Z - z
+    up = (above > 0) * smoothstep(_UPPER_REACH_M, 0.002, above)
+    down = (below >= 0) * smoothstep(_LOWER_REACH_M, 0.002, below)
+    share = np.zeros(len(z))
+    share[body] = 0.5 * ((up - down) * smoothstep(-0.135, -0.148, y))[body]
+    return LipSeam(places[:, 0], nearest(_UPPER_Z_MM), nearest(_LOWER_Z_MM), share, x)
+
+
+def part_lips(base: np.ndarray, seam: LipSeam) -> np.ndarray:
+    """Base vertices [N, 3] in metres, of an unturned head, with lips that touch at most."""
+    crossed = np.maximum(_TOUCH_M - (base[seam.upper, 2] - base[seam.lower, 2]), 0)
+    if not crossed.any():
+        return base
+    x = np.concatenate([[-_CORNER_M], seam.x, [_CORNER_M]])
+    depth = np.interp(seam.canonical_x, x, np.pad(crossed, 1), left=0, right=0)
+    parted = base.copy()
+    parted[:, 2] += seam.share * depth
+    return parted
