@@ -18,6 +18,7 @@ from synth import headmodel_build, headmodel_pose, headmodel_shapes
 from synth.errors import SpecError
 from synth.headmodel_expression import shape_weights
 from synth.headmodel_lips import LipSeam, build_seam, part_lips
+from synth.headmodel_neck import neck_relief
 from synth.headmodel_pose import Skeleton, build_skeleton
 from synth.spec import Expression, HeadPose, Identity
 from synth.subdivision import SparseRows, vertex_normals
@@ -162,6 +163,8 @@ class HeadModel:
         fine = base[space.fine_base_vertices]
         for level in space.subdivision:
             fine = level.apply(fine)
+        relief = neck_relief(self.masks, identity, pose)
+        fine = fine + vertex_normals(fine, self.faces) * relief[:, None]
         return HeadShape(
             base_vertices=space.only_kept(base),
             vertices=fine,

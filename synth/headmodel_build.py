@@ -22,12 +22,13 @@ from synth import headmodel_masks as masks_module
 from synth import headmodel_shapes as shape_space
 from synth.config import atomic_write
 from synth.errors import AssetError
+from synth.headmodel_neck import tendon_masks
 from synth.headmodel_sculpt import sculpted_shapes
 from synth.subdivision import catmull_clark, subdivide_corners, vertex_normals
 
 logger = logging.getLogger(__name__)
 
-BUILDER_VERSION = 8
+BUILDER_VERSION = 10
 """Raised whenever the content of the file changes; part of its name."""
 
 _SUBDIVISION_LEVELS = 2
@@ -205,6 +206,7 @@ def _fine_mesh(data, canonical_base, base_uv, groups, group_uv) -> dict[str, np.
         [canonical_base[np.unique(groups[f"helper-{side}-eye"])].mean(axis=0) for side in "lr"]
     )
     masks = masks_module.build_masks(points, vertex_uv, _read_textures(data), eyes)
+    masks |= tendon_masks(points)
     in_atlas, atlas_uv = _atlas(points, quads, corners)
     return {
         **arrays,

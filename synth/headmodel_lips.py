@@ -12,9 +12,12 @@ import numpy as np
 
 from synth.headmodel_masks import smoothstep
 
-# Where the lips meet, from the middle outwards: canonical |x| and y in millimetres.
-_SEAM = ((0.0, -159.5), (5.7, -159.0), (11.3, -157.4), (16.3, -154.8), (20.6, -152.4))
-_UPPER_Z_MM, _LOWER_Z_MM = 823.8, 822.3
+# Where the lips meet, from the middle outwards: canonical |x|, y and the heights of the upper and
+# of the lower lip, in millimetres.
+_SEAM = (
+    (0.0, -159.5, 823.7, 822.4), (5.7, -159.0, 823.8, 822.5), (11.3, -157.4, 824.1, 822.3),
+    (16.3, -154.8, 823.5, 822.2), (20.6, -152.4, 823.1, 821.6),
+)  # fmt: skip
 _CORNER_M = 0.027
 _MIDDLE_Z = 0.8231
 _UPPER_REACH_M, _LOWER_REACH_M = 0.020, 0.022
@@ -47,11 +50,10 @@ def build_seam(canonical_base: np.ndarray, body: np.ndarray) -> LipSeam:
         canonical_base: [N, 3] metres.
         body: vertices of the skin, in base numbering.
     """
-    right = [(-x, y) for x, y in _SEAM[:0:-1]]
-    places = np.array([*right, *_SEAM]) / 1000
+    right = [(-x, *rest) for x, *rest in _SEAM[:0:-1]]
+    places = np.array([*right, *_SEAM]) / 1000  # [S, 4]
 
-    def nearest(z_mm: float) -> np.ndarray:
-        wanted = np.column_stack([places, np.full(len(places), z_mm / 1000)])
+    def nearest(wanted: np.ndarray) -> np.ndarray:
         offsets = canonical_base[body][None] - wanted[:, None]
         return body[np.argmin(np.linalg.norm(offsets, axis=2), axis=1)]
 
@@ -61,7 +63,8 @@ def build_seam(canonical_base: np.ndarray, body: np.ndarray) -> LipSeam:
     down = (below >= 0) * smoothstep(_LOWER_REACH_M, 0.002, below)
     share = np.zeros(len(z))
     share[body] = 0.5 * ((up - down) * smoothstep(-0.135, -0.148, y))[body]
-    return LipSeam(places[:, 0], nearest(_UPPER_Z_MM), nearest(_LOWER_Z_MM), share, x)
+    upper, lower = nearest(places[:, [0, 1, 2]]), nearest(places[:, [0, 1, 3]])
+    return LipSeam(places[:, 0], upper, lower, share, x)
 
 
 def part_lips(base: np.ndarray, seam: LipSeam) -> np.ndarray:

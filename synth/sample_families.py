@@ -20,7 +20,7 @@ WHOLE_ACTIONS = (
 FAMILIES: dict[str, Ranges] = {
     "neutral": {},
     "smile": {
-        "mouthSmile": (0.25, 0.75), "cheekSquint": (0.15, 0.55), "eyeSquint": (0.05, 0.25),
+        "mouthSmile": (0.25, 0.75), "cheekSquint": (0.20, 0.65), "eyeSquint": (0.08, 0.32),
         "mouthDimple": (0.0, 0.15),
     },
     "grin": {
@@ -61,13 +61,13 @@ FAMILIES: dict[str, Ranges] = {
     },
     "squint": {"eyeSquint": (0.50, 0.95), "cheekSquint": (0.25, 0.60), "browDown": (0.10, 0.35)},
     "pout": {
-        "mouthPucker": (0.30, 0.65), "mouthShrugLower": (0.20, 0.55), "mouthFrown": (0.10, 0.30),
+        "mouthPucker": (0.15, 0.45), "mouthShrugLower": (0.20, 0.50), "mouthFrown": (0.10, 0.30),
         "browInnerUp": (0.0, 0.3),
     },
-    "kiss": {"mouthPucker": (0.60, 0.95), "mouthFunnel": (0.0, 0.15), "eyeSquint": (0.0, 0.3)},
+    "kiss": {"mouthPucker": (0.50, 0.80), "mouthFunnel": (0.0, 0.10), "eyeSquint": (0.0, 0.3)},
     "closed_eyes": {"eyeBlink": (0.97, 1.0), "browInnerUp": (0.0, 0.25), "mouthSmile": (0.0, 0.2)},
     "puffed": {"cheekPuff": (0.35, 0.75), "mouthPress": (0.15, 0.45), "browInnerUp": (0.0, 0.4)},
-    "blow": {"cheekPuff": (0.15, 0.40), "mouthPucker": (0.35, 0.60), "mouthFunnel": (0.20, 0.40)},
+    "blow": {"cheekPuff": (0.15, 0.40), "mouthPucker": (0.30, 0.50), "mouthFunnel": (0.15, 0.30)},
 }  # fmt: skip
 """Families in which both sides do about the same."""
 
@@ -93,8 +93,8 @@ VISEMES: dict[str, Ranges] = {
           "mouthUpperUp": (0.05, 0.20)},
     "i": {"jawOpen": (0.02, 0.08), "mouthStretch": (0.20, 0.40), "mouthSmile": (0.10, 0.30),
           "mouthUpperUp": (0.10, 0.25), "mouthLowerDown": (0.15, 0.35)},
-    "o": {"jawOpen": (0.12, 0.25), "mouthFunnel": (0.30, 0.60), "mouthPucker": (0.10, 0.30)},
-    "u": {"jawOpen": (0.03, 0.08), "mouthPucker": (0.50, 0.85), "mouthFunnel": (0.10, 0.30)},
+    "o": {"jawOpen": (0.10, 0.22), "mouthFunnel": (0.18, 0.38), "mouthPucker": (0.08, 0.22)},
+    "u": {"jawOpen": (0.03, 0.08), "mouthPucker": (0.30, 0.58), "mouthFunnel": (0.08, 0.20)},
     "m": {"mouthPress": (0.20, 0.50), "mouthRollLower": (0.15, 0.40),
           "mouthRollUpper": (0.10, 0.30)},
     "f": {"jawOpen": (0.02, 0.06), "mouthRollLower": (0.30, 0.55), "mouthUpperUp": (0.15, 0.30)},
@@ -102,9 +102,9 @@ VISEMES: dict[str, Ranges] = {
     "l": {"jawOpen": (0.10, 0.20), "mouthUpperUp": (0.05, 0.15), "mouthLowerDown": (0.1, 0.2)},
     "s": {"jawOpen": (0.01, 0.04), "mouthStretch": (0.10, 0.25), "mouthUpperUp": (0.10, 0.25),
           "mouthLowerDown": (0.20, 0.40)},
-    "sh": {"jawOpen": (0.04, 0.10), "mouthFunnel": (0.35, 0.60), "mouthLowerDown": (0.1, 0.2)},
+    "sh": {"jawOpen": (0.04, 0.10), "mouthFunnel": (0.20, 0.40), "mouthLowerDown": (0.1, 0.2)},
     "k": {"jawOpen": (0.10, 0.22), "mouthLowerDown": (0.05, 0.15)},
-    "r": {"jawOpen": (0.06, 0.12), "mouthPucker": (0.20, 0.40), "mouthFunnel": (0.10, 0.25)},
+    "r": {"jawOpen": (0.06, 0.12), "mouthPucker": (0.12, 0.30), "mouthFunnel": (0.10, 0.25)},
 }  # fmt: skip
 """Mouth shapes of speech by the sound they belong to; "th" stands for dental fricatives, "l" for
 the alveolars, "k" for the velars (the usual grouping of phonemes that look alike)."""

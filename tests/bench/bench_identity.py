@@ -6,8 +6,9 @@
 
 `--people` draws heads as they come and compares all pairs. `--breakdown` takes a plain picture of
 each person (neutral, straight, bare face, studio light) and changes one thing at a time, as the
-sampler draws it; "everything" is two heads as they come. Photographs of one real person lie
-.34-.44 apart. About 5 CPU s a head.
+sampler draws it for another look; "everything" is two heads as they come. Then it takes one thing
+from somebody else of the same sex, "his ...": these ought to be far. Photographs of one real person
+lie .34-.44 apart. About 5 CPU s a head.
 """
 
 from __future__ import annotations
@@ -184,8 +185,23 @@ def _variants(faces: Faces, person: int) -> tuple[HeadSpec, dict[str, tuple[Head
     }
     if base.identity.sex == "female":
         del parts["beard"]
+    stranger = _of_same_sex(usual, base)
+    own = base.identity
+    parts |= {
+        "his bones": {"identity": dataclasses.replace(stranger.identity, brows=own.brows)},
+        "his brows": {"identity": dataclasses.replace(own, brows=stranger.identity.brows)},
+        "his skin": {"skin": dataclasses.replace(stranger.skin, makeup=Makeup())},
+        "his eyes": {"eyes": stranger.eyes},
+    }
     changed = {name: (plain, dataclasses.replace(plain, **part)) for name, part in parts.items()}
     return plain, changed | {"everything": (base, others[1])}
+
+
+def _of_same_sex(config: DatasetConfig, head: HeadSpec) -> HeadSpec:
+    index = head.index + _LOOKS
+    while (other := sample_head(config, index)).identity.sex != head.identity.sex:
+        index += _LOOKS
+    return other
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import pytest
 
 from synth.headmodel import CHIN_TO_CROWN_UNITS, HeadModel
 from synth.headmodel_masks import neck_height
+from synth.headmodel_neck import neck_relief
 from synth.headmodel_pose import head_rotation
 from synth.sample import DatasetConfig, sample_head
 from synth.spec import HeadPose, Identity
@@ -99,3 +100,16 @@ def test_sampled_people_have_human_shoulders_that_slope(model):
             top = (np.abs(x) > near) & (np.abs(x) < far) & (z > 0.6) & (z < 0.8)
             heights.append(shape.vertices[top, 2].max())
         assert heights[0] > heights[1] > heights[2], "from the neck down to the deltoid"
+
+
+def test_a_turn_draws_the_opposite_muscle_of_the_neck_tight(model):
+    turned = neck_relief(model.masks, person(), HeadPose(yaw_deg=20.0))  # to the subject's left
+    rest = neck_relief(model.masks, person(), HeadPose())
+    pulled = turned - rest
+    x = model.canonical[:, 0]
+    assert pulled[x < 0].max() > 0.0015
+    assert np.abs(pulled[x > 0.02]).max() < 1e-4
+    height = model.canonical[np.abs(rest) > 2e-4, 2]
+    assert height.min() > 0.68 and height.max() < 0.84
+    fat = Identity("fat", {"weight": 1.0}, {}, 40.0, "female")
+    assert np.abs(neck_relief(model.masks, fat, HeadPose())).max() < 0.8 * np.abs(rest).max()
