@@ -92,7 +92,7 @@ def build_lashes(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> list[bpy
         spec.facial_hair, shape.base_vertices, model.groups, shape.eyes, _small_radius(spec),
         spec.skin.makeup.mascara,
     )  # fmt: skip
-    return [_curves("lashes", strands, shape, hair_material(LASH_COLOUR, "lashes", variation=0.0))]
+    return [_curves("lashes", strands, shape, hair_material(LASH_COLOUR, "lashes"))]
 
 
 def build_beard(

@@ -12,29 +12,18 @@ _RADIAL_ROUGHNESS = 0.42
 _IOR = 1.55
 PIGMENT = "pigment"
 """Attribute of the curves' points: factor on the amount of pigment (`hair_pigment`)."""
-_VARIATION = 0.12
-"""Difference between strands on top of their own pigment."""
 
 
-def hair_material(
-    colour: HairColour,
-    name: str,
-    *,
-    melanin: float | None = None,
-    variation: float = _VARIATION,
-) -> bpy.types.Material:
+def hair_material(colour: HairColour, name: str) -> bpy.types.Material:
     """Strand material by melanin, multiplied by the `PIGMENT` of each point.
 
     Args:
         colour: the spec's colour.
         name: name of the material.
-        melanin: used instead of `colour.melanin` (brows are a little darker than hair).
-        variation: further difference in pigment from strand to strand, [0, 1].
     """
     shader = Shader(name)
-    own = colour.melanin if melanin is None else melanin
     # The shader turns melanin m into -ln(1 - m), so a factor on that is a power of (1 - m).
-    left = shader.math("POWER", max(1.0 - own, 1e-4), shader.attribute(PIGMENT, "Fac"))
+    left = shader.math("POWER", max(1.0 - colour.melanin, 1e-4), shader.attribute(PIGMENT, "Fac"))
     fibre = shader.node(
         "ShaderNodeBsdfHairPrincipled",
         {
@@ -43,7 +32,6 @@ def hair_material(
             "Roughness": _ROUGHNESS,
             "Radial Roughness": _RADIAL_ROUGHNESS,
             "IOR": _IOR,
-            "Random Color": variation,
             "Random Roughness": 0.3,
         },
         model="CHIANG",

@@ -15,7 +15,8 @@ from synth.blender_scenes.hair_field import smoothstep
 from synth.blender_scenes.hair_strands import StrandSet
 from synth.spec import HairColour
 
-_GREY_MELANIN = 0.05
+_GREY_MELANIN = 0.10
+"""Gives strands of any colour about `GREY_ALBEDO`."""
 _STRAND_DEVIATION = 0.14
 _TIP_LIGHTENING = 2.2
 _TEMPLE = np.array([0.070, -0.085, 0.915])
@@ -43,6 +44,16 @@ def greying(canonical: np.ndarray, grey: float) -> np.ndarray:
     return 1.0 - (1.0 - min(grey, 0.999)) ** (0.6 + 2.4 * near)
 
 
+def _centre(colour: HairColour, variance: float) -> float:
+    """What to add to the logarithm of the pigment so that the mean of strands has the colour.
+
+    A strand of p times the pigment has the albedo c ** sqrt(p) (Chiang et al. 2016, eq. 9), which
+    is convex: strands that differ are brighter in the mean. To second order in log p.
+    """
+    depth = -float(np.log(np.mean(colour.albedo)))
+    return 0.25 * variance * (depth - 1.0)
+
+
 def colour_strands(
     strands: StrandSet,
     colour: HairColour,
@@ -58,7 +69,9 @@ def colour_strands(
     count, keys = strands.radii.shape
     own = pigment_amount(colour.melanin)
     t = np.linspace(0.0, 1.0, keys)[None]
-    factor = np.exp(shade + rng.normal(0.0, _STRAND_DEVIATION, count))[:, None] * np.ones((1, keys))
+    shade = shade + rng.normal(0.0, _STRAND_DEVIATION, count)
+    shade = shade + _centre(colour, float(shade.var()))
+    factor = np.exp(shade)[:, None] * np.ones((1, keys))
     edge = rng.normal(0.0, 0.03, count)[:, None] + 0.06 * shade[:, None]
     if colour.light_tips > 0:
         ends = smoothstep(0.35, 0.95, t + edge)

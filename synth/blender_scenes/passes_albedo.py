@@ -97,12 +97,7 @@ def _strand_albedo(shader: Shader, fibre: bpy.types.Node, strands: HairColour) -
     absorption sigma proportional to -ln(1 - melanin). A strand with p times the pigment of the
     colour c therefore has the colour c ** sqrt(p).
     """
-    spread = _value(fibre.inputs["Random Color"])
-    random = shader.node("ShaderNodeHairInfo").outputs["Random"]
-    about_one = shader.math(
-        "MULTIPLY_ADD", shader.math("SUBTRACT", random, 0.5), shader.math("MULTIPLY", spread, 2), 1
-    )
-    melanin = shader.math("MULTIPLY", about_one, _value(fibre.inputs["Melanin"]), clamp=True)
+    melanin = _value(fibre.inputs["Melanin"])
     left = shader.math("MAXIMUM", shader.math("SUBTRACT", 1.0, melanin), 1e-4)
     of_spec = math.log(max(1.0 - strands.melanin, 1e-4))
     pigment = shader.math("DIVIDE", shader.math("LOGARITHM", left, math.e), min(of_spec, -1e-3))

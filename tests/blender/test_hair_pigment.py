@@ -12,6 +12,7 @@ from synth.blender_scenes.hair_pigment import (
     pigment_amount,
 )
 from synth.blender_scenes.hair_strands import StrandSet
+from synth.sample_palettes import GREY_ALBEDO
 from synth.spec import HairColour
 
 BROWN = HairColour("brown", 0.72, 0.55, (0.055, 0.03, 0.016))
@@ -30,6 +31,26 @@ def test_plain_hair_has_the_pigment_of_the_spec():
     assert np.exp(np.log(pigment).mean()) == pytest.approx(1.0, abs=0.02)
     assert 0.05 < np.log(pigment).std() < 0.25
     assert pigment_amount(0.0) == 0.0 and pigment_amount(0.9) == pytest.approx(2.3026, abs=1e-3)
+
+
+@pytest.mark.parametrize("albedo", [0.007, 0.03, 0.25])
+def test_strands_have_the_colour_of_the_spec_in_the_mean(albedo):
+    """Chiang et al. (2016), eq. 9: a strand of p times the pigment has the albedo c ** sqrt(p)."""
+    colour = replace(BROWN, albedo=(albedo,) * 3)
+    rng = np.random.default_rng(0)
+    strands = StrandSet.plain(np.zeros((9000, 2, 3)), np.ones((9000, 2)))
+    shade = rng.normal(0.0, 0.35, 9000)
+    roots = np.tile(CROWN, (9000, 1))
+    pigment = colour_strands(strands, colour, roots, shade, rng).pigment
+    assert (albedo ** np.sqrt(pigment)).mean() == pytest.approx(albedo, rel=0.06)
+
+
+def test_grey_strands_are_as_light_as_the_palette_says():
+    colour = replace(BROWN, melanin=0.8, grey=0.99)
+    white = _pigment(colour).min()
+    assert np.mean(np.array(BROWN.albedo) ** np.sqrt(white)) == pytest.approx(
+        np.mean(GREY_ALBEDO), abs=0.04
+    )
 
 
 def test_temples_grey_first():
