@@ -18,6 +18,7 @@ from synth.rng import derive_seed, stream
 from synth.sample_accessories import sample_accessories
 from synth.sample_assets import use_assets
 from synth.sample_config import DatasetConfig, FactorConfig, RingConfig, ViewsConfig
+from synth.sample_draw import happens
 from synth.sample_expression import sample_expression
 from synth.sample_hair import sample_facial_hair, sample_hair
 from synth.sample_identity import sample_person
@@ -109,7 +110,16 @@ def sample_head(config: DatasetConfig, index: int) -> HeadSpec:
     look = streams.look
     person = sample_person(streams.identity, config.identity, config.seed)
     expression, gaze, pose = sample_expression(streams.expression, config.expression)
-    hair = sample_hair(look, config.hair, person)
+
+    def usual(part: str) -> Streams:
+        """Streams of the first look where this one keeps the person's habit."""
+        kept = happens(look(f"{part}.kept"), getattr(config.habits, part))
+        return streams.identity if kept else look
+
+    hair = sample_hair(usual("hair"), config.hair, person)
+    hair = dataclasses.replace(hair, groom_seed=look.derive_seed("hair.groom"))
+    worn = sample_accessories(look, config.accessories, person)
+    glasses = sample_accessories(usual("glasses"), config.accessories, person).glasses
     spec = HeadSpec(
         seed=config.seed,
         index=index,
@@ -117,12 +127,12 @@ def sample_head(config: DatasetConfig, index: int) -> HeadSpec:
         expression=expression,
         gaze=gaze,
         pose=pose,
-        skin=dress_skin(look, config.makeup, person),
+        skin=dress_skin(usual("makeup"), config.makeup, person),
         eyes=person.eyes,
         hair=hair,
-        facial_hair=sample_facial_hair(look, config.facial_hair, person),
+        facial_hair=sample_facial_hair(usual("beard"), config.facial_hair, person),
         clothes=sample_clothes(look, config.wear),
-        accessories=sample_accessories(look, config.accessories, person),
+        accessories=dataclasses.replace(worn, glasses=glasses),
         light=sample_light(streams.light, config.light),
         cameras=sample_views(streams.head, config.views),
         render=RenderSettings(

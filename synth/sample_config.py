@@ -14,7 +14,7 @@ from synth.camera import FOV_DEG, RADIUS
 from synth.ground_truth import check_passes
 from synth.sample_accessories import AccessoriesConfig
 from synth.sample_assets import AssetsConfig, expand_assets, expand_weights
-from synth.sample_draw import Range, check_range
+from synth.sample_draw import Range, check_probability, check_range
 from synth.sample_expression import ExpressionConfig
 from synth.sample_hair import FacialHairConfig, HairConfig
 from synth.sample_identity import IdentityConfig
@@ -99,6 +99,27 @@ class FactorConfig:
 
 
 @dataclass(frozen=True)
+class HabitsConfig:
+    """What a person keeps: the probability that a further look has it as the first one.
+
+    Attributes:
+        hair: style, colour and length of the hair (it falls differently all the same).
+        beard: its style and length.
+        glasses: wearing them, and which.
+        makeup: wearing it, and how.
+    """
+
+    hair: float = 0.5
+    beard: float = 0.6
+    glasses: float = 0.75
+    makeup: float = 0.5
+
+    def __post_init__(self) -> None:
+        for item in dataclasses.fields(self):
+            check_probability(item.name, getattr(self, item.name))
+
+
+@dataclass(frozen=True)
 class DatasetConfig:
     """A dataset: how many heads, how they are drawn and how they are rendered.
 
@@ -109,6 +130,7 @@ class DatasetConfig:
         samples: Cycles samples a pixel.
         denoise: OpenImageDenoise on colour.
         factors: how the heads of one identity are arranged.
+        habits: what the looks of one identity have in common beside it.
         heads_per_shard: heads in one tar file, the unit of work and of retries.
         passes: ground truth to store beside RGBA, of `synth.ground_truth.PASSES`.
     """
@@ -121,6 +143,7 @@ class DatasetConfig:
     heads_per_shard: int = 4
     passes: tuple[str, ...] = ()
     factors: FactorConfig = field(default_factory=FactorConfig)
+    habits: HabitsConfig = field(default_factory=HabitsConfig)
     views: ViewsConfig = field(default_factory=ViewsConfig)
     identity: IdentityConfig = field(default_factory=IdentityConfig)
     expression: ExpressionConfig = field(default_factory=ExpressionConfig)

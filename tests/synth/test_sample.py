@@ -19,7 +19,7 @@ from synth.config import canonical_json, load_config
 from synth.errors import AssetError, ConfigError
 from synth.headmodel import HeadModel
 from synth.sample import DatasetConfig, sample_head, sample_views
-from synth.sample_config import FactorConfig, RingConfig, ViewsConfig
+from synth.sample_config import FactorConfig, HabitsConfig, RingConfig, ViewsConfig
 from synth.spec import AssetRef, HeadSpec
 
 PRESETS = Path(__file__).parents[2] / "synth" / "configs"
@@ -94,6 +94,24 @@ def test_looks_share_the_identity_and_nothing_else():
     assert a.cameras[:6] == b.cameras[:6]
     assert a.cameras[6:] != b.cameras[6:]
     assert other.identity.identity_id != a.identity.identity_id
+
+
+def test_people_keep_their_habits_in_every_look():
+    def same(part: str, probability: float) -> float:
+        habits = HabitsConfig(**{part: probability})
+        config = dataclasses.replace(CONFIG, factors=FactorConfig(looks=2), habits=habits)
+        worn = {
+            "hair": lambda spec: (spec.hair.style, spec.hair.colour, spec.hair.length_scale),
+            "beard": lambda spec: (spec.facial_hair.beard, spec.facial_hair.beard_length),
+            "glasses": lambda spec: spec.accessories.glasses,
+            "makeup": lambda spec: spec.skin.makeup,
+        }[part]
+        pairs = [(sample_head(config, 2 * i), sample_head(config, 2 * i + 1)) for i in range(20)]
+        return float(np.mean([worn(a) == worn(b) for a, b in pairs]))
+
+    for part in ("hair", "beard", "glasses", "makeup"):
+        never, sometimes, always = (same(part, p) for p in (0.0, 0.6, 1.0))
+        assert never < sometimes < always == 1.0, part
 
 
 def test_the_factors_are_a_product_with_the_light_fastest():
