@@ -22,8 +22,8 @@ from synth.blender_scenes.hair import (
     build_brows,
     build_hair,
     build_lashes,
-    head_surface,
 )
+from synth.blender_scenes.hair_field import HeadSurface
 from synth.blender_scenes.headwear import build_headwear, pressed_shape
 from synth.blender_scenes.lights import add_lights
 from synth.blender_scenes.mouth import build_mouth
@@ -105,7 +105,7 @@ def build_head(spec: HeadSpec, store: Path | None = None) -> BuiltHead:
     with clock("mouth"):
         parts["mouth"] = tuple(build_mouth(spec, model, shape))
     with clock("surface"):
-        surface = head_surface(model, shape, clothing.obstacles)
+        surface = HeadSurface.create(model, shape, clothing.obstacles)
     with clock("headwear"):
         worn = build_headwear(spec, shape, surface)
         parts["headwear"] = worn.objects

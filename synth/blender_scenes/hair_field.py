@@ -15,6 +15,7 @@ from scipy.ndimage import map_coordinates, zoom
 from scipy.spatial import cKDTree
 
 from synth.errors import SpecError
+from synth.headmodel import HeadModel, HeadShape
 
 Obstacle = tuple[np.ndarray, np.ndarray]
 """Vertices and outward normals of something hair lies on, each [n, 3] in model space metres."""
@@ -196,20 +197,15 @@ class HeadSurface:
 
     @classmethod
     def create(
-        cls,
-        *,
-        canonical: np.ndarray,
-        vertices: np.ndarray,
-        normals: np.ndarray,
-        faces: np.ndarray,
-        masks: dict[str, np.ndarray],
-        obstacles: Sequence[Obstacle] = (),
+        cls, model: HeadModel, shape: HeadShape, obstacles: Sequence[Obstacle] = ()
     ) -> HeadSurface:
-        """Collect the arrays of a head model and build its distance field.
+        """The head as hair sees it, with its distance field (about 0.4 s).
 
         Raises:
             SpecError: the model lacks a mask.
         """
+        canonical, masks = model.canonical, model.masks
+        vertices, normals = shape.vertices, shape.normals
         missing = {"scalp_sd", "beard_sd", "mouth"} - set(masks)
         if missing:
             raise SpecError(
@@ -233,7 +229,7 @@ class HeadSurface:
             canonical=canonical,
             vertices=vertices,
             normals=normals,
-            faces=faces,
+            faces=model.faces,
             scalp_sd=masks["scalp_sd"],
             beard_sd=masks["beard_sd"],
             field=field,

@@ -8,6 +8,7 @@ import bpy
 import numpy as np
 
 from synth.blender_scenes import hair, session
+from synth.blender_scenes.hair_field import HeadSurface
 from synth.headmodel import HeadModel
 from synth.spec import HeadSpec
 
@@ -17,7 +18,7 @@ def main(spec_file: str, out_file: str) -> None:
     session.reset(spec, threads=1)
     model = HeadModel.load()
     shape = model.shape(spec.identity, spec.expression, spec.pose)
-    surface = hair.head_surface(model, shape)
+    surface = HeadSurface.create(model, shape)
     parts = {
         "hair": hair.build_hair(spec, model, shape, surface=surface),
         "brows": hair.build_brows(spec, model, shape, surface=surface),

@@ -22,13 +22,7 @@ def rolled(model: HeadModel) -> tuple[HeadShape, HeadSurface]:
     """A head whose left ear is lowered by 15 degrees."""
     spec = sample_head(DatasetConfig(size=64, samples=2), 3)
     shape = model.shape(spec.identity, spec.expression, HeadPose(roll_deg=15.0, yaw_deg=10.0))
-    surface = HeadSurface.create(
-        canonical=model.canonical,
-        vertices=shape.vertices,
-        normals=shape.normals,
-        faces=model.faces,
-        masks=model.masks,
-    )
+    surface = HeadSurface.create(model, shape)
     return shape, surface
 
 

@@ -37,13 +37,7 @@ def shape(model):
 
 @pytest.fixture(scope="module")
 def surface(model, shape) -> HeadSurface:
-    return HeadSurface.create(
-        canonical=model.canonical,
-        vertices=shape.vertices,
-        normals=shape.normals,
-        faces=model.faces,
-        masks=model.masks,
-    )
+    return HeadSurface.create(model, shape)
 
 
 def _arc(points: np.ndarray) -> np.ndarray:
@@ -175,13 +169,7 @@ def test_mascara_makes_lashes_longer_and_thicker(model):
 
 def _brow_roots(model, actions: dict[str, float], face: FacialHair = FACE) -> np.ndarray:
     shape = model.shape(MAN, Expression("test", actions))
-    surface = HeadSurface.create(
-        canonical=model.canonical,
-        vertices=shape.vertices,
-        normals=shape.normals,
-        faces=model.faces,
-        masks=model.masks,
-    )
+    surface = HeadSurface.create(model, shape)
     return brow_strands(face, MAN.brows, surface).points.astype(float)
 
 

@@ -45,14 +45,7 @@ def grooms(surface):
 
 def _surface(model, pose=None, obstacles=()) -> HeadSurface:
     shape = model.shape(WOMAN, pose=pose or HeadPose())
-    return HeadSurface.create(
-        canonical=model.canonical,
-        vertices=shape.vertices,
-        normals=shape.normals,
-        faces=model.faces,
-        masks=model.masks,
-        obstacles=obstacles,
-    )
+    return HeadSurface.create(model, shape, obstacles)
 
 
 def _hair(style: str, **changes) -> Hair:

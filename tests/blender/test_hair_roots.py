@@ -1,5 +1,7 @@
 """Roots: drawn by density, spread evenly, never on an empty region."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
@@ -15,13 +17,7 @@ PERSON = Identity("roots-test", {"gender": 0.9, "age": 0.7, "asian": 1.0}, {}, 3
 @pytest.fixture(scope="module")
 def surface(model) -> HeadSurface:
     shape = model.shape(PERSON)
-    return HeadSurface.create(
-        canonical=model.canonical,
-        vertices=shape.vertices,
-        normals=shape.normals,
-        faces=model.faces,
-        masks=model.masks,
-    )
+    return HeadSurface.create(model, shape)
 
 
 def test_root_density_follows_the_density(surface):
@@ -58,10 +54,4 @@ def test_a_missing_mask_is_named(model):
     shape = model.shape(PERSON)
     masks = {k: v for k, v in model.masks.items() if k != "beard_sd"}
     with pytest.raises(SpecError, match="beard_sd"):
-        HeadSurface.create(
-            canonical=model.canonical,
-            vertices=shape.vertices,
-            normals=shape.normals,
-            faces=model.faces,
-            masks=masks,
-        )
+        HeadSurface.create(dataclasses.replace(model, masks=masks), shape)

@@ -26,29 +26,19 @@ def worn(kind: str, **changes) -> Headwear:
     return Headwear(kind, (0.1, 0.1, 0.1), (0.5, 0.5, 0.5), **changes)
 
 
-def surface_of(model: HeadModel, shape: HeadShape) -> HeadSurface:
-    return HeadSurface.create(
-        canonical=model.canonical,
-        vertices=shape.vertices,
-        normals=shape.normals,
-        faces=model.faces,
-        masks=model.masks,
-    )
-
-
 @pytest.fixture(scope="module")
 def surfaces(model: HeadModel) -> list[HeadSurface]:
     """Two people, one with a turned head."""
     specs = [sample_head(DatasetConfig(size=64, samples=2), index) for index in (3, 8)]
     shapes = [model.shape(s.identity, s.expression, p) for s, p in zip(specs, (HeadPose(), POSE))]
-    return [surface_of(model, shape) for shape in shapes]
+    return [HeadSurface.create(model, shape) for shape in shapes]
 
 
 @pytest.fixture(scope="module")
 def scarved(model: HeadModel) -> tuple[HeadShape, HeadSurface]:
     spec = sample_head(DatasetConfig(size=64, samples=2), 8)
     shape = press_ears(model, model.shape(spec.identity, spec.expression, POSE))
-    return shape, surface_of(model, shape)
+    return shape, HeadSurface.create(model, shape)
 
 
 def mesh(parts, *names: str) -> np.ndarray:
