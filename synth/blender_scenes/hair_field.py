@@ -25,7 +25,7 @@ _COLLIDER_MIN_CANONICAL_Z_M = 0.45
 _COVER_MAX_CANONICAL_Z_M = 0.80
 _COVER_DEPTH_M = 0.05
 _TORSO_Z_M, _TORSO_HALF_HEIGHT_M, _TORSO_HALF_WIDTH_M = 0.66, 0.06, 0.15
-_COARSEST = 4
+_COARSEST = 8
 _BOX_M = ((-0.20, 0.20), (-0.24, 0.20), (0.52, 1.12))
 """Where hair may be, canonical x, y and z."""
 
@@ -116,7 +116,7 @@ class DistanceField:
     ) -> DistanceField:
         """Sample the distance to an oriented point cloud.
 
-        Cells of four times the size are measured first; each finer grid is interpolated from the
+        Cells of eight times the size are measured first; each finer grid is interpolated from the
         coarser one and measured anew only near the surface, where it matters.
 
         Args:
