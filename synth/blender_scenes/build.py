@@ -27,6 +27,7 @@ from synth.blender_scenes.hair_field import HeadSurface
 from synth.blender_scenes.headwear import build_headwear, pressed_shape
 from synth.blender_scenes.lights import add_lights
 from synth.blender_scenes.mouth import build_mouth
+from synth.blender_scenes.passes import add_outputs
 from synth.blender_scenes.passes_labels import label_parts
 from synth.blender_scenes.skin import build_head_skin
 from synth.blender_scenes.user_head import build_user_head, user_landmarks
@@ -67,6 +68,9 @@ class BuiltHead:
 def build_head(spec: HeadSpec, store: Path | None = None) -> BuiltHead:
     """Build every part of `spec` and its light in the current (empty) scene.
 
+    Nothing is added later: a change of materials or nodes between two renders has Blender hand the
+    whole scene to Cycles again.
+
     Args:
         spec: the head; `session.reset` was called with it.
         store: where the user's assets lie that it names.
@@ -74,6 +78,7 @@ def build_head(spec: HeadSpec, store: Path | None = None) -> BuiltHead:
     Raises:
         SpecError: a value that no builder knows.
         AssetError: an asset is missing, or differs from the one the spec was made with.
+        RenderError: a material whose albedo cannot be told, where the spec asks for that pass.
     """
     clock = _Clock()
     with clock("assets"):
@@ -124,6 +129,7 @@ def build_head(spec: HeadSpec, store: Path | None = None) -> BuiltHead:
     with clock("lights"):
         add_lights(spec, store)
     label_parts(parts)
+    add_outputs(spec)
     return BuiltHead(parts, model, shape, locate(spec, model, shape), clock.seconds)
 
 
@@ -136,6 +142,7 @@ def _build_users(
     with clock("lights"):
         add_lights(spec, store)
     label_parts(parts)
+    add_outputs(spec)
     return BuiltHead(parts, None, None, user_landmarks(asset), clock.seconds)
 
 

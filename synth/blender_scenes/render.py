@@ -24,7 +24,7 @@ import imageio.v3 as imageio
 import numpy as np
 
 from synth.blender_scenes.frame import render_channels, render_to
-from synth.blender_scenes.passes import add_outputs, read_outputs
+from synth.blender_scenes.passes import read_outputs
 from synth.blender_scenes.passes_views import render_truth
 from synth.blender_scenes.view import RenderedView
 from synth.camera import Camera
@@ -47,14 +47,13 @@ def render_views(spec: HeadSpec, built: BuiltHead) -> list[RenderedView]:
     Only the camera moves, so Cycles keeps its scene. The scene is used up afterwards.
 
     Args:
-        spec: the head; `session.reset` was called with it.
-        built: the head in the current scene (its objects are already linked).
+        spec: the head; `session.reset` and `build.build_head` were called with it.
+        built: the head in the current scene.
 
     Raises:
         RenderError: Cycles reported an error, or wrote values that are not finite.
         SpecError: a camera that cannot be rendered.
     """
-    add_outputs(spec)
     views = []
     with Renderer(spec.render) as renderer:
         for camera in spec.resolved_cameras():
@@ -86,12 +85,16 @@ class Renderer:
         self._directory = tempfile.TemporaryDirectory(prefix="views-")
         self._png = Path(self._directory.name) / "view.png"
         render_to(Path(self._directory.name) / "view.exr")
-        if self._settings.denoise:
-            _denoise_alpha(bpy.context.scene)
+        bpy.context.scene.render.use_compositing = self._settings.denoise
         self._display_scene = _display_scene(bpy.context.scene)
+        # One image serves all views: after the removal of one, Blender hands the whole scene to
+        # Cycles again, 0.7 s a view with long hair.
+        side = self._settings.size
+        self._image = bpy.data.images.new("display", side, side, alpha=True, float_buffer=True)
         return self
 
     def __exit__(self, *exception: object) -> None:
+        bpy.data.images.remove(self._image)
         self._directory.cleanup()
 
     def render(self, camera: Camera) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -119,47 +122,19 @@ class Renderer:
         """Scene-linear premultiplied colour to what a file holds.
 
         Args:
-            linear: [H, W, 4] float32 as from `render`.
+            linear: [size, size, 4] float32 as from `render`.
 
         Returns:
-            [H, W, 4] uint8, the spec's view transform applied to the straight colour.
+            [size, size, 4] uint8, the spec's view transform applied to the straight colour.
         """
-        height, width = linear.shape[:2]
         straight = unpremultiply(np.where(linear[..., 3:] < _INVISIBLE, 0.0, linear))
         opaque = np.concatenate([straight[..., :3], np.ones_like(straight[..., :1])], axis=-1)
-        image = bpy.data.images.new("display", width, height, alpha=True, float_buffer=True)
-        try:
-            # Blender's first row is the lowest.
-            image.pixels.foreach_set(np.ascontiguousarray(opaque[::-1], np.float32).ravel())
-            image.save_render(str(self._png), scene=self._display_scene)
-        finally:
-            bpy.data.images.remove(image)
+        # Blender's first row is the lowest.
+        self._image.pixels.foreach_set(np.ascontiguousarray(opaque[::-1], np.float32).ravel())
+        self._image.save_render(str(self._png), scene=self._display_scene)
         colour = imageio.imread(self._png)[..., :3]
         alpha = rgba8_from_float(linear[..., 3:])
         return np.concatenate([np.where(alpha > 0, colour, 0), alpha], axis=-1).astype(np.uint8)
-
-
-def _denoise_alpha(scene: bpy.types.Scene) -> None:
-    """Let the compositor denoise alpha; colour stays what Cycles' own denoiser made of it."""
-    scene.use_nodes = True
-    scene.render.use_compositing = True
-    tree = scene.node_tree
-    tree.nodes.clear()
-    layers = tree.nodes.new("CompositorNodeRLayers")
-    grey = tree.nodes.new("CompositorNodeCombineColor")
-    for channel in range(3):
-        tree.links.new(layers.outputs["Alpha"], grey.inputs[channel])
-    denoise = tree.nodes.new("CompositorNodeDenoise")
-    denoise.use_hdr = False
-    tree.links.new(grey.outputs[0], denoise.inputs["Image"])
-    clean = tree.nodes.new("CompositorNodeSeparateColor")
-    tree.links.new(denoise.outputs[0], clean.inputs[0])
-    join = tree.nodes.new("CompositorNodeSetAlpha")
-    join.mode = "REPLACE_ALPHA"
-    tree.links.new(layers.outputs["Image"], join.inputs["Image"])
-    tree.links.new(clean.outputs[0], join.inputs["Alpha"])
-    composite = tree.nodes.new("CompositorNodeComposite")
-    tree.links.new(join.outputs[0], composite.inputs[0])
 
 
 def _display_scene(scene: bpy.types.Scene) -> bpy.types.Scene:

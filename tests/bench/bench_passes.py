@@ -34,10 +34,10 @@ Clock = dict[str, list[float]]
 def main() -> None:
     arguments = _arguments()
     spec = _spec(arguments)
-    session.reset(spec, threads=1)
-    built = build.build_head(spec)
-    clock: Clock = defaultdict(list)
     plain = dataclasses.replace(spec, render=dataclasses.replace(spec.render, passes=()))
+    session.reset(plain, threads=1)
+    built = build.build_head(plain)
+    clock: Clock = defaultdict(list)
     _pictures(plain, defaultdict(list), "warm")
     _pictures(plain, clock, "picture")
     with _timed(clock, "outputs, once a head"):

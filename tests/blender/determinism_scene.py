@@ -10,14 +10,14 @@ from pathlib import Path
 
 import bpy
 
-from synth.blender_scenes import build, checks, render, session
+from synth.blender_scenes import build, checks, frame, probe, render, session
 from synth.sample import DatasetConfig, sample_head
 from synth.spec import HeadSpec, OrbitCamera
 
 
 def small_head() -> HeadSpec:
     """One head with all that is drawn at random inside a builder, however odd together."""
-    config = DatasetConfig(size=48, samples=2)
+    config = DatasetConfig(size=48, samples=2, passes=("albedo", "coverage"))
     spec = sample_head(config, 3)
     worn = (sample_head(config, index).accessories for index in range(1000))
     return dataclasses.replace(
@@ -43,12 +43,17 @@ def main(out: Path, threads: int) -> None:
     }
     built = build.build_head(spec)
     checks.before(spec, built)
-    views = list(render.render_views(spec, built))
+    probe.set_exposure(spec, built)
+    logs = []
+    report = frame.raise_reported
+    frame.raise_reported = lambda log, camera: (logs.append(log), report(log, camera))
+    views = render.render_views(spec, built)
     result = {
         "spec_id": spec.spec_id,
         "wanted_noise_seed": spec.render.noise_seed,
         "settings": settings,
         "pixels": [hashlib.sha256(view.rgba.tobytes()).hexdigest() for view in views],
+        "objects_handed_over": [log.count("Synchronizing object") for log in logs],
         "shapes": [view.rgba.shape for view in views],
         "meta": checks.after(spec, views),
         "parts": {part: len(objects) for part, objects in built.objects.items()},

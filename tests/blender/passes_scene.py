@@ -14,7 +14,7 @@ from mathutils import Vector
 from mathutils.bvhtree import BVHTree
 from scipy.spatial import cKDTree
 
-from synth.blender_scenes import build, frame, passes_labels, render, session
+from synth.blender_scenes import build, frame, passes, passes_labels, render, session
 from synth.blender_scenes.passes_albedo import pigmented_albedo
 from synth.blender_scenes.passes_surface import SurfaceRenderer
 from synth.ground_truth import (
@@ -270,10 +270,11 @@ def dense_agreement(built, view) -> float:
 
 def main(out: Path) -> None:
     spec = everything_on_one_head()
-    session.reset(spec, threads=2)
-    built = build.build_head(spec)
     bare = replace(spec, cameras=VIEWS[:1], render=replace(spec.render, passes=()))
+    session.reset(bare, threads=2)
+    built = build.build_head(bare)
     plain = render.render_views(bare, built)[0].rgba
+    passes.add_outputs(spec)
     views = render.render_views(spec, built)
     truths = [decoded(view) for view in views]
     result = {

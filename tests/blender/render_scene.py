@@ -163,16 +163,16 @@ def main(out: Path) -> None:
         "unknown_view": error_of(lambda: reset(view_transform="Filmik")),
         "missing_gpu": error_of(lambda: session.use_device("OPTIX")),
     }  # fmt: skip
-    reset()
+    settings = reset()
     sphere(emitting(red))
     bpy.context.scene.camera = None
-    with render.Renderer(RenderSettings(size=SIZE)) as renderer:
+    with render.Renderer(settings) as renderer:
         renderer.render(orbit(-90.0, 0.0, size=SIZE))
         result["captured"] = captured_c_output()
-        corners = np.zeros((2, 3, 4), np.float32)  # red on the upper left, green on the lower right
-        corners[0, 0] = (1, 0, 0, 1)
-        corners[1, 2] = (0, 1, 0, 1)
-        result["corners"] = renderer.display(corners).tolist()
+        corners = np.zeros((SIZE, SIZE, 4), np.float32)
+        corners[0, 0] = (1, 0, 0, 1)  # red on the upper left
+        corners[-1, -2] = (0, 1, 0, 1)  # green on the lower right
+        result["corners"] = renderer.display(corners)[[0, -1]][:, [0, -2]].tolist()
     view = orbit(-90.0, 0.0, size=SIZE, name="front")
     result["reported"] = error_of(lambda: frame.raise_reported("ok\nError: no texture\n", view))
     out.write_text(json.dumps(result))
