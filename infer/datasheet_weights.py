@@ -3,7 +3,8 @@
 Only attributes whose probabilities stand in the configuration are compared, those that depend on
 the sex or on the kind of light within it. Hair (texture and balding), glasses (age), earrings
 (headscarves) and patterns (garment) depend on more than the spec tells; they are shown elsewhere.
-An attribute that several heads share, such as the sex of one identity, is one draw.
+An attribute that several heads share, such as the sex of one identity, is one draw; of what a
+person keeps by habit (beard, glasses) the first look counts.
 """
 
 from __future__ import annotations
@@ -73,9 +74,9 @@ ATTRIBUTES = (
     Attribute("Sex", "identity.sex", "identity", "", _sexes),
     Attribute("Expression", "expression.name", "expression", "",
               lambda config, _: config.expression.families),
-    Attribute("Beard, of men", "facial_hair.beard", "look", "identity.sex", _beards),
+    Attribute("Beard, of men", "facial_hair.beard", "identity", "identity.sex", _beards),
     Attribute("Garment", "clothes.garment", "look", "", lambda config, _: config.wear.garments),
-    Attribute("Glasses, shape", "accessories.glasses.shape", "look", "",
+    Attribute("Glasses, shape", "accessories.glasses.shape", "identity", "",
               lambda config, _: config.accessories.glasses_shapes),
     Attribute("Headwear", "accessories.headwear.kind", "look", "identity.sex", _headwear),
     Attribute("Light", "light.kind", "light", "", lambda config, _: config.light.kinds),

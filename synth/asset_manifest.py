@@ -15,7 +15,6 @@ Keys are strict. Paths are relative to the folder and never leave it.
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -24,7 +23,7 @@ from typing import Literal
 import yaml
 
 from synth.asset_alignment import Alignment
-from synth.config import from_dict
+from synth.config import did_you_mean, from_dict
 from synth.errors import AssetError, ConfigError
 
 MANIFEST_NAME = "assets.yaml"
@@ -153,8 +152,7 @@ class Manifest:
                 "{name: ..., file: ...} with the text)"
             )
         if isinstance(licence, str) and licence not in SPDX:
-            close = difflib.get_close_matches(licence, SPDX, n=1)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            hint = did_you_mean(licence, SPDX)
             raise ValueError(
                 f"{where}.licence: {licence!r} is no SPDX id that is known here{hint}; for any "
                 "other licence give {name: ..., file: ...} with its text"

@@ -14,10 +14,13 @@ import pytest
 
 from ray_jobs.cluster import ClusterInfo, Node, connect
 from ray_jobs.render import render_dataset, time_limit_s
+from synth.asset_store import AssetRecord, AssetStore
 from synth.dataset import Dataset
 from synth.dataset_report import verify
 from synth.errors import ConfigError, DatasetMismatch, RecordError, RenderCrashed
 from synth.sample import DatasetConfig, ViewsConfig, sample_head
+from synth.sample_assets import AssetsConfig
+from synth.sample_light import LightConfig
 
 STUB = Path(__file__).parents[1] / "synth" / "stub_worker.py"
 CONFIG = DatasetConfig(heads=7, size=16, samples=1, heads_per_shard=2, views=ViewsConfig(random=1))
@@ -36,6 +39,21 @@ def cluster():
 def render(config, out, **options):
     options = {"memory_bytes": 10_000_000, "progress": False, "command": stub(), **options}
     return render_dataset(config, out, **options)
+
+
+def test_selected_assets_are_named_before_anything_is_drawn(tmp_path):
+    """`own:*` becomes ids in dataset.yaml; a store that grows is then a mismatch, no surprise."""
+    store = AssetStore(tmp_path / "store")
+    (tmp_path / "a.exr").write_bytes(b"map")
+    for item in ("dawn", "dusk"):
+        record = AssetRecord(f"own:{item}", "hdri", "a.exr", (), "CC0-1.0")
+        store.add(record, {"a.exr": tmp_path / "a.exr"})
+    light = LightConfig(kinds={"hdri": 1}, hdris={"own:*": 2.0})
+    config = dataclasses.replace(CONFIG, light=light, assets=AssetsConfig(store=store.root))
+    with pytest.raises(ConfigError, match="nobody"):
+        render(config, tmp_path / "heads", address="nobody")
+    made = Dataset.open(tmp_path / "heads").config
+    assert made.light.hdris == {"own:dawn": 1.0, "own:dusk": 1.0}
 
 
 @pytest.mark.ray
