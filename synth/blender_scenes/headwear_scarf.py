@@ -319,10 +319,12 @@ def _sheet(name: str, points: np.ndarray, first: np.ndarray, last: np.ndarray) -
     over = rolled(body[-1], end, normal[-1])
     grid = np.concatenate([np.stack(under), body, np.stack(over)])
     grid = np.concatenate([grid, grid[:, :1]], axis=1)
-    # along both threads by arc length, from the middle of the front and from the face's edge
+    # along both threads by arc length, from the middle of the front and from the neck: measured
+    # from the face's edge, columns of unlike length would shear the print on the shoulders
     across = np.pad(np.linalg.norm(np.diff(grid, axis=1), axis=-1), ((0, 0), (1, 0))).cumsum(axis=1)
     down = np.pad(np.linalg.norm(np.diff(grid, axis=0), axis=-1), ((1, 0), (0, 0))).cumsum(axis=0)
-    uv = np.stack([across - across[:, [columns // 2]], down], axis=-1).reshape(-1, 2)
+    u, v = across - across[:, [columns // 2]], down - down[[len(down) // 2]]
+    uv = np.stack([u, v], axis=-1).reshape(-1, 2)
     return MeshPart(name, grid.reshape(-1, 3), grid_faces(*grid.shape[:2]), "scarf", uv)
 
 
