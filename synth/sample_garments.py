@@ -43,6 +43,8 @@ GARMENT_PATTERNS: dict[str, tuple[str, ...]] = {
     "blazer": ("plain", "vertical_stripes", "plaid"),
 }
 """Patterns that a garment carries; the configured weights hold among these."""
+SHORT_SLEEVES: dict[str, float] = {"tee": 0.8, "v_neck": 0.5, "polo": 0.85, "shirt": 0.15}
+"""Probability of short sleeves."""
 LIGHT_BUTTON: Rgb = (0.60, 0.57, 0.50)
 BUTTON_COLOURS: tuple[Rgb, ...] = (
     LIGHT_BUTTON, LIGHT_BUTTON, (0.020, 0.018, 0.018), (0.090, 0.045, 0.020), (0.30, 0.30, 0.31),

@@ -8,7 +8,7 @@ import numpy as np
 
 from synth import sample_garments as garments
 from synth import sample_palettes as palettes
-from synth.sample_draw import Draw, Weights, check_weights, choose
+from synth.sample_draw import Draw, Weights, check_weights, choose, happens
 from synth.spec import (
     GARMENTS,
     PATTERNS,
@@ -95,4 +95,5 @@ def sample_clothes(draw: Draw, settings: WearConfig) -> Clothes:
         under=choose(draw("clothes.under_garment"), layers),
         under_colour=under_colour,
         button_colour=buttons,
+        short_sleeves=happens(draw("clothes.sleeves"), garments.SHORT_SLEEVES.get(garment, 0.0)),
     )

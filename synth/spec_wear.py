@@ -10,6 +10,8 @@ GARMENTS = (
     "tee", "v_neck", "tank_top", "sweater", "turtleneck", "shirt", "polo", "hoodie", "cardigan",
     "blazer",
 )  # fmt: skip
+SHORT_SLEEVED = ("tee", "v_neck", "polo", "shirt")
+"""Garments that may have short sleeves."""
 UNDER_GARMENTS = ("none", "tee", "shirt")
 FABRICS = ("jersey", "poplin", "denim", "flannel", "fine_knit", "chunky_knit", "fleece", "wool")
 PATTERNS = (
@@ -38,6 +40,7 @@ class Clothes:
         under: worn underneath, one of `UNDER_GARMENTS`; a cardigan or blazer needs something.
         under_colour: its colour.
         button_colour: of buttons and drawstrings.
+        short_sleeves: whether the sleeves end above the elbow, for one of `SHORT_SLEEVED`.
     """
 
     garment: str
@@ -53,6 +56,7 @@ class Clothes:
     under: str = "none"
     under_colour: Rgb = (0.64, 0.635, 0.62)
     button_colour: Rgb = (0.5, 0.48, 0.44)
+    short_sleeves: bool = False
 
     def __post_init__(self) -> None:
         check_known("clothes.garment", self.garment, GARMENTS)
@@ -63,6 +67,11 @@ class Clothes:
             raise ValueError(
                 f"clothes.under 'none': a {self.garment} is worn over something; use one of "
                 f"{', '.join(name for name in UNDER_GARMENTS if name != 'none')}"
+            )
+        if self.short_sleeves and self.garment not in SHORT_SLEEVED:
+            raise ValueError(
+                f"clothes.short_sleeves true: a {self.garment} has none; they are for "
+                f"{', '.join(SHORT_SLEEVED)}"
             )
         for name in ("fit", "opening"):
             if not 0 <= getattr(self, name) <= 1:

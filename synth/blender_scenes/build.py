@@ -15,7 +15,7 @@ import numpy as np
 from synth import assets
 from synth.asset_store import StoredAsset
 from synth.blender_scenes.accessories import build_earrings, build_glasses
-from synth.blender_scenes.clothes import build_clothes
+from synth.blender_scenes.clothes import build_clothes, hung_shape
 from synth.blender_scenes.eyes import build_eyes
 from synth.blender_scenes.hair import (
     build_beard,
@@ -91,7 +91,7 @@ def build_head(spec: HeadSpec, store: Path | None = None) -> BuiltHead:
     with clock("shape"):
         model = HeadModel.load()
         shape = model.shape(spec.identity, spec.expression, spec.pose)
-        shape = pressed_shape(spec, model, shape)
+        shape = hung_shape(spec, model, pressed_shape(spec, model, shape))
     parts: dict[str, tuple[bpy.types.Object, ...]] = {}
     with clock("clothes"):
         if "garment" in users:

@@ -8,6 +8,7 @@ import bpy
 import numpy as np
 from scipy.spatial import cKDTree
 
+from synth.blender_scenes.clothes_drape import with_hanging_arms
 from synth.blender_scenes.clothes_dress import Dressed, dress
 from synth.blender_scenes.clothes_fabric import SEAM_ATTRIBUTE, Materials
 from synth.blender_scenes.clothes_geometry import PANELS, Garment
@@ -35,6 +36,11 @@ class Clothing:
     objects: tuple[bpy.types.Object, ...]
     obstacles: tuple[tuple[np.ndarray, np.ndarray], ...]
     visible_skin: np.ndarray
+
+
+def hung_shape(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> HeadShape:
+    """The body in its clothes: arms that come out of short sleeves hang as these do."""
+    return with_hanging_arms(model, shape) if spec.clothes.short_sleeves else shape
 
 
 def build_clothes(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> Clothing:

@@ -130,4 +130,5 @@ def cloth_of(clothes: Clothes) -> Cloth:
         crease_m=cloth.crease_m * clothes.wrinkles,
         stretch=cloth.stretch + 0.04 * loose,
         weight_m=cloth.weight_m * (1 + 0.8 * loose),
+        inward_m=0.0 if clothes.short_sleeves else cloth.inward_m,
     )

@@ -31,8 +31,6 @@ _RESTS_ON = (0.30, 0.80)
 (z of the unit normal)."""
 _BRIDGED_ON_TOP = 0.25
 """How much of a hollow cloth spans where it lies on the shoulders, as a part of the whole."""
-_LOOSE_INWARD_M = 0.010
-"""How deep cloth may cut into shoulder and arm, whose skin is not rendered under it."""
 _OVER_RELAXATION = 1.2
 _FRICTION = 0.3
 _NEW_CONTACTS_EVERY = 20
@@ -59,6 +57,7 @@ class Cloth:
         steps: steps of relaxation.
         bridging: how often it is smoothed outwards over hollows first.
         pad_m: thickness of a shoulder pad.
+        inward_m: how deep it may cut into shoulder and arm, if their skin is not rendered.
         folding: which folds.
     """
 
@@ -71,6 +70,7 @@ class Cloth:
     steps: int = 60
     bridging: int = _BRIDGING_STEPS
     pad_m: float = 0.0
+    inward_m: float = 0.010
     folding: Folding = field(default_factory=Folding)
     crease_m: float = 0.0
 
@@ -105,6 +105,14 @@ def body_under_cloth(model: HeadModel, shape: HeadShape, *, hang_arms: bool) -> 
     return turn_arms(shape.vertices, model.canonical, excess)
 
 
+def with_hanging_arms(model: HeadModel, shape: HeadShape) -> HeadShape:
+    """`shape` with relaxed arms, its normals too; doing it twice changes nothing more."""
+    vertices = body_under_cloth(model, shape, hang_arms=True)
+    return dataclasses.replace(
+        shape, vertices=vertices, normals=vertex_normals(vertices, model.faces)
+    )
+
+
 def collider(model: HeadModel, vertices: np.ndarray) -> Collider:
     """What cloth on the body `vertices` must stay outside of."""
     side, height = np.abs(model.canonical[:, 0]), model.canonical[:, 2]
@@ -137,7 +145,7 @@ def drape(
     skin = body[mesh.body]
     free = 1.0 - mesh.pinned
     hangs = smoothstep(_RESTS_ON[1], _RESTS_ON[0], vertex_normals(skin, mesh.quads)[:, 2])
-    start = _bridge_hollows(mesh, skin, cloth.bridging, hangs)
+    start = _bridge_hollows(mesh, skin, cloth, hangs)
     normals = vertex_normals(start, mesh.quads)
     # what faces up carries the cloth, everything else is only reached by its folds
     lift = cloth.clearance_m + (cloth.offset_m - cloth.clearance_m) * hangs
@@ -190,15 +198,15 @@ def _shoulder_pad(canonical: np.ndarray) -> np.ndarray:
     return smoothstep(0.09, 0.16, side) * smoothstep(0.235, 0.20, side) * (height > 0.62)
 
 
-def _bridge_hollows(mesh: ClothMesh, skin: np.ndarray, steps: int, hangs: np.ndarray) -> np.ndarray:
+def _bridge_hollows(mesh: ClothMesh, skin: np.ndarray, how: Cloth, hangs: np.ndarray) -> np.ndarray:
     """Smooth outwards only: cloth spans what skin follows, less where it lies on the shoulders."""
     normals = vertex_normals(skin, mesh.quads)
     cloth = skin
-    for _ in range(steps):
+    for _ in range(how.bridging):
         cloth = 0.35 * cloth + 0.65 * (mesh.average @ cloth)
     inward = np.minimum(((cloth - skin) * normals).sum(axis=1), 0.0)
     # Cloth over the upper arm hangs from the shoulder; it does not show the muscle under it.
-    tolerance = _LOOSE_INWARD_M * smoothstep(0.14, 0.20, np.abs(mesh.canonical[:, 0]))
+    tolerance = how.inward_m * smoothstep(0.14, 0.20, np.abs(mesh.canonical[:, 0]))
     cloth = cloth - normals * np.minimum(inward + tolerance, 0.0)[:, None]
     spans = ((1 - mesh.pinned) * (_BRIDGED_ON_TOP + (1 - _BRIDGED_ON_TOP) * hangs))[:, None]
     return cloth * spans + skin * (1 - spans)
@@ -212,7 +220,7 @@ def _relax(
     length = length.astype(np.float32)
     free = (1.0 - mesh.pinned).astype(np.float32)[:, None]
     fall = free * np.array([0.0, 0.0, -cloth.weight_m], np.float32)
-    inside_arm = _LOOSE_INWARD_M * smoothstep(0.14, 0.20, np.abs(mesh.canonical[:, 0]))
+    inside_arm = cloth.inward_m * smoothstep(0.14, 0.20, np.abs(mesh.canonical[:, 0]))
     clearance = (cloth.clearance_m - inside_arm).astype(np.float32)
     for step in range(cloth.steps):
         if step % _NEW_CONTACTS_EVERY == 0:

@@ -13,6 +13,7 @@ from synth.blender_scenes.clothes_geometry import (
     Neckline,
     armhole_depth,
     cut_garment,
+    short_sleeve_depth,
 )
 from synth.blender_scenes.clothes_mesh import cloth_mesh
 from synth.blender_scenes.clothes_sewing import Sewing, sew_collar, sew_trim, sew_under
@@ -28,6 +29,8 @@ _EDGE_RAMP_M = 0.03
 _EDGE_OVER_COLLAR = 0.75
 _SKIN_UNDER_EDGE_M = 0.012
 """Skin is kept this far below the neckline, so that no gap opens at the edge."""
+_SLEEVE_SHOWS_M = 0.05
+"""How much farther one can look up a wide sleeve."""
 _UNDER_HIDDEN_M = 0.035
 """What is worn underneath is kept this far below the outer neckline."""
 _COVERED_X = 0.13
@@ -66,7 +69,8 @@ def dress(clothes: Clothes, model: HeadModel, shape: HeadShape) -> Dressed:
     # over another collar the edge cannot hug the neck
     edge_lift = cut.edge_lift if clothes.under == "none" else max(cut.edge_lift, _EDGE_OVER_COLLAR)
     sleeve = "raglan" if raglan else cut.sleeve
-    garment = body.drape(cloth_of(clothes), neckline, sleeve, edge_lift, rng)
+    short = clothes.short_sleeves
+    garment = body.drape(cloth_of(clothes), neckline, sleeve, edge_lift, rng, short=short)
     sewing = Sewing.of(clothes.garment, garment, neckline, body.skin, rng)
     parts = [*sew_collar(sewing), *sew_trim(sewing)]
     necklines = [neckline]
@@ -74,7 +78,11 @@ def dress(clothes: Clothes, model: HeadModel, shape: HeadShape) -> Dressed:
         parts_under, neckline_under = _underneath(clothes, body, neckline, rng)
         parts = [*parts_under, *parts]
         necklines.append(neckline_under)
-    visible = _visible_skin(model, necklines, sleeveless=cut.sleeve is None)
+    visible = _visible_skin(model, necklines)
+    if cut.sleeve is None:
+        visible |= _bare_below(armhole_depth(model.canonical), model)
+    elif short:
+        visible |= _bare_below(short_sleeve_depth(model.canonical) - _SLEEVE_SHOWS_M, model)
     return Dressed(garment, tuple(parts), visible)
 
 
@@ -98,12 +106,14 @@ class _Body:
         sleeve: str | None,
         edge_lift: float,
         rng: np.random.Generator,
+        *,
+        short: bool = False,
     ) -> Garment:
         """Lay a cloth on the body and cut it."""
         depth = neckline.depth(self.mesh.canonical)
         edge = edge_lift + (1 - edge_lift) * smoothstep(0.0, _EDGE_RAMP_M, depth)
         fine = drape(self.mesh, self._vertices, self.skin, cloth, edge, rng)
-        return cut_garment(self.mesh, fine, neckline, sleeve)
+        return cut_garment(self.mesh, fine, neckline, sleeve, short=short)
 
 
 def _underneath(
@@ -125,11 +135,14 @@ def _underneath(
     return [cloth, *sew_under(sewing)], neckline
 
 
-def _visible_skin(model: HeadModel, necklines: list[Neckline], *, sleeveless: bool) -> np.ndarray:
-    """[F] bool, the quads above or just below the highest of the necklines; bare arms."""
+def _visible_skin(model: HeadModel, necklines: list[Neckline]) -> np.ndarray:
+    """[F] bool, the quads above or just below the highest of the necklines."""
     depth = np.max([neckline.depth(model.canonical) for neckline in necklines], axis=0)
     side, height = np.abs(model.canonical[:, 0]), model.canonical[:, 2]
     shown = (depth < _SKIN_UNDER_EDGE_M) & (side < _COVERED_X) & (height > _COVERED_Z)
-    if sleeveless:
-        shown |= armhole_depth(model.canonical) < _SKIN_UNDER_EDGE_M
     return shown[model.faces].any(axis=1)
+
+
+def _bare_below(depth: np.ndarray, model: HeadModel) -> np.ndarray:
+    """[F] bool, the quads of bare arms: beyond an edge by `depth` [V] metres, or just inside."""
+    return (depth < _SKIN_UNDER_EDGE_M)[model.faces].any(axis=1)

@@ -17,6 +17,10 @@ from synth.blender_scenes.limbs import EXTENSION_M, boundary_loops, is_arm, ring
 from synth.headmodel_masks import smoothstep
 from synth.subdivision import vertex_normals
 
+SHORT_SLEEVE_M = 0.155
+"""Length of a short sleeve along the canonical arm, where `sleeve_chart` begins."""
+_SLEEVE_X = 0.17
+"""Beyond this canonical |x| lies what may be sleeve."""
 _SHOULDER_X = 0.13
 """Beyond this canonical |x| a neckline does not reach."""
 _FAR_M = 0.05
@@ -82,6 +86,14 @@ def armhole_depth(canonical: np.ndarray) -> np.ndarray:
     return 0.116 + 0.062 * smoothstep(0.69, 0.545, height) - side
 
 
+def short_sleeve_depth(canonical: np.ndarray) -> np.ndarray:
+    """[V] metres above the hem of a short sleeve; covered where positive."""
+    along = np.where(
+        canonical[:, 0] > 0, sleeve_chart(canonical, 1.0)[0], sleeve_chart(canonical, -1.0)[0]
+    )
+    return np.where(np.abs(canonical[:, 0]) > _SLEEVE_X, SHORT_SLEEVE_M - along, np.inf)
+
+
 def sleeve_depth(canonical: np.ndarray, sleeve: str) -> np.ndarray:
     """[V] metres from the seam of a sleeve (one of `SLEEVES`), positive on the body panel."""
     side, height = np.abs(canonical[:, 0]), canonical[:, 2]
@@ -106,7 +118,7 @@ class Garment:
         panel: [F] int, which of `PANELS` each face belongs to.
         seam_m: [N] distance to the nearest seam, at most 5 cm.
         neck_loop: [K] vertex numbers of the neckline in order around the neck.
-        armholes: loops of the armholes of a sleeveless garment.
+        arm_openings: loops that bare arms come out of: armholes, or hems of short sleeves.
         fine: [n] numbers on the fine cloth mesh of the first n vertices; the rest runs on below.
     """
 
@@ -117,24 +129,29 @@ class Garment:
     panel: np.ndarray
     seam_m: np.ndarray
     neck_loop: np.ndarray
-    armholes: tuple[np.ndarray, ...]
+    arm_openings: tuple[np.ndarray, ...]
     fine: np.ndarray
 
 
 def cut_garment(
-    mesh: ClothMesh, cloth: np.ndarray, neckline: Neckline, sleeve: str | None
+    mesh: ClothMesh, cloth: np.ndarray, neckline: Neckline, sleeve: str | None, *, short: bool
 ) -> Garment:
-    """Cut draped cloth along the neckline (and the armholes) and find panels and seams.
+    """Cut draped cloth along its edges and find panels and seams.
 
     Args:
         mesh: what was draped.
         cloth: [N, 3] vertices of its fine mesh.
         neckline: the upper edge.
         sleeve: one of `SLEEVES`, or None for a garment without sleeves.
+        short: whether the sleeves end above the elbow.
     """
     canonical, faces = mesh.fine_canonical, mesh.fine_quads
     depth = neckline.depth(canonical)
-    fields = [depth] if sleeve else [depth, armhole_depth(canonical)]
+    fields = [depth]
+    if not sleeve:
+        fields.append(armhole_depth(canonical))
+    elif short:
+        fields.append(short_sleeve_depth(canonical))
     seam = sleeve_depth(canonical, sleeve) if sleeve else np.full(len(canonical), _FAR_M)
     side_seam = canonical[:, 1] - _SIDE_SEAM_Y  # over the shoulder, and down under the arm
     cloth, on_sleeve_seam = _snap_to_edge(cloth, faces, seam)
@@ -154,10 +171,11 @@ def cut_garment(
     loops = boundary_loops(faces)
     neck = max(loops, key=lambda loop: cloth[loop, 2].mean())
     others = [loop for loop in loops if loop is not neck and len(loop) >= 24]
-    armholes = () if sleeve else tuple(sorted(others, key=lambda loop: -cloth[loop, 2].mean())[:2])
-    open_ends = [loop for loop in others if not any(loop is hole for hole in armholes)]
+    others.sort(key=lambda loop: -cloth[loop, 2].mean())
+    bare = 2 if short or not sleeve else 0
+    arm_openings, open_ends = tuple(others[:bare]), others[bare:]
     panel = np.where(is_sleeve, 2, np.where(is_front, 1, 0))
-    cut = Garment(cloth, cloth, faces, coordinates, panel, seam_m, neck, armholes, used)
+    cut = Garment(cloth, cloth, faces, coordinates, panel, seam_m, neck, arm_openings, used)
     return _run_on(cut, open_ends)
 
 

@@ -35,6 +35,9 @@ _ROLL_NECK = np.array(
 _BINDING = np.array(
     [[-0.0060, 0.0008], [-0.0035, 0.0012], [-0.0010, 0.0013], [0.0015, 0.0011], [0.0040, 0.0006]]
 )
+_TURNED_UP = np.array(
+    [[-0.0180, 0.0004], [-0.0130, 0.0011], [-0.0080, 0.0012], [-0.0030, 0.0010], [0.0015, 0.0002]]
+)
 _FACING = np.array([[-0.0160, 0.0016], [-0.0075, 0.0026], [0.0012, 0.0016]])
 _BUTTON_BAND = np.array([[-0.026, 0.0022], [-0.013, 0.0036], [0.002, 0.0024]])
 
@@ -49,6 +52,8 @@ BANDS = {
     "polo": Band(_FACING * 0.8, _FACING * 0.8, 0.0018, role="plain"),
 }
 """What is swept along the whole neckline."""
+_HEM = Band(_TURNED_UP, _TURNED_UP, 0.0016, role="plain")
+"""The end of a short sleeve."""
 COLLARS = {
     "shirt": FoldedCollar(0.031, 0.022, 0.043, 0.068, 0.030, 0.0022),
     "polo": FoldedCollar(0.022, 0.014, 0.040, 0.056, 0.026, 0.0026, role="rib"),
@@ -108,9 +113,10 @@ def sew_collar(sewing: Sewing) -> list[Part]:
         if sewing.neckline.v_depth_m:
             gap = sewing.neckline.v_half_width_m * _OPEN_GAP
         parts.append(fold_collar("collar", collar, sewing.frames, gap, sewing.skin, sewing.surface))
-    for hole in sewing.garment.armholes:
-        frames = edge_frames(sewing.garment.vertices, sewing.garment.normals, hole)
-        parts.append(sweep_band("binding", BANDS["tank_top"], frames, sewing.skin, sewing.surface))
+    for opening in sewing.garment.arm_openings:
+        frames = edge_frames(sewing.garment.vertices, sewing.garment.normals, opening)
+        name, band = ("binding", BANDS["tank_top"]) if sewing.name == "tank_top" else ("hem", _HEM)
+        parts.append(sweep_band(name, band, frames, sewing.skin, sewing.surface))
     return parts
 
 

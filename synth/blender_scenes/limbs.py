@@ -77,10 +77,10 @@ def run_arms_on(
         The same with the added vertices and faces at the end; an added vertex has the source of the
         open end above it.
     """
-    for loop in boundary_loops(faces):
-        # an armhole is a border as well, but it lies at the shoulder
-        if len(loop) < 12 or not is_arm(points[loop]) or np.ptp(points[loop, 2]) > 0.17:
-            continue
+    ends = [loop for loop in boundary_loops(faces) if len(loop) >= 12 and is_arm(points[loop])]
+    # where an arm comes out of its clothes there is a border as well, but higher up
+    ends.sort(key=lambda loop: points[loop, 2].mean())
+    for loop in ends[:2]:
         added = rings_below(points[loop])
         faces = np.concatenate([faces, ring_faces(loop, len(points))])
         points = np.concatenate([points, added.reshape(-1, 3)])

@@ -10,7 +10,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from synth.blender_scenes.clothes_cuts import CUTS
-from synth.blender_scenes.clothes_drape import Collider
+from synth.blender_scenes.clothes_drape import Collider, with_hanging_arms
 from synth.blender_scenes.clothes_dress import dress
 from synth.blender_scenes.clothes_pattern import pattern_picture
 from synth.blender_scenes.clothes_sheet import ROLES, edge_frames, lie_on
@@ -31,7 +31,7 @@ _MOST_SHAPES = 12.0
 def outfit(spec, name, **changes):
     defaults = {
         "pattern": "plain", "under": UNDER.get(name, "none"), "opening": 0.0, "fit": 0.5,
-        "wrinkles": 1.0,
+        "wrinkles": 1.0, "short_sleeves": False,
     }  # fmt: skip
     return dataclasses.replace(spec.clothes, garment=name, **{**defaults, **changes})
 
@@ -129,15 +129,15 @@ def test_no_view_shows_the_end_of_a_sleeve_or_hem(dressed, name, shape):
 
 def test_a_tank_top_has_straps_armholes_and_arms_that_run_on(dressed, model, shape):
     worn = dressed["tank_top"]
-    assert len(worn.garment.armholes) == 2 and len(parts(worn, "binding")) == 2
-    for hole in worn.garment.armholes:
+    assert len(worn.garment.arm_openings) == 2 and len(parts(worn, "binding")) == 2
+    for hole in worn.garment.arm_openings:
         frames = edge_frames(worn.garment.vertices, worn.garment.normals, hole)
         tangent = np.diff(frames.points, axis=0)
         tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
         turns = (tangent[1:] * tangent[:-1]).sum(axis=1)
         assert np.quantile(turns, 0.02) > 0.9  # a saw-tooth turns by 45 degrees
     # the strap: cloth between neckline and armhole on top of the shoulder
-    neck, hole = neckline(worn).points, worn.garment.vertices[worn.garment.armholes[0]]
+    neck, hole = neckline(worn).points, worn.garment.vertices[worn.garment.arm_openings[0]]
     gap = cKDTree(neck[neck[:, 2] > np.quantile(neck[:, 2], 0.7)]).query(hole)[0].min()
     assert 0.015 < gap < 0.08
     used, faces = np.unique(model.faces[worn.visible_skin], return_inverse=True)
@@ -145,6 +145,32 @@ def test_a_tank_top_has_straps_armholes_and_arms_that_run_on(dressed, model, sha
     assert len(points) == len(source) > len(used)
     for sign in (1, -1):
         assert shape.to_world(points[points[:, 0] * sign > 0.15])[:, 2].min() < -7.0
+
+
+def test_arms_come_out_of_short_sleeves_and_hang_like_them(model, shape, spec):
+    body = with_hanging_arms(model, shape)
+    np.testing.assert_allclose(with_hanging_arms(model, body).vertices, body.vertices, atol=1e-4)
+    worn = dress(outfit(spec, "tee", short_sleeves=True), model, body)
+    assert len(parts(worn, "hem")) == 2
+    used, faces = np.unique(model.faces[worn.visible_skin], return_inverse=True)
+    points, _, _ = run_arms_on(body.vertices[used], faces.reshape(-1, 4), used)
+    for opening in worn.garment.arm_openings:
+        hem = worn.garment.vertices[opening]
+        sign = np.sign(hem[0, 0])
+        arm = body.vertices[(model.canonical[:, 0] * sign > 0.2) & (model.canonical[:, 2] > 0.3)]
+        inside = arm[np.abs(arm[:, 2] - hem[:, 2].mean()) < 0.01]
+        assert np.linalg.norm(inside.mean(axis=0) - hem.mean(axis=0)) < 0.025
+        assert body.to_world(points[points[:, 0] * sign > 0.15])[:, 2].min() < -7.0
+    middle = np.abs(model.canonical[:, 0]) < 0.17
+    chest = middle & (model.canonical[:, 2] > 0.5) & (model.canonical[:, 2] < 0.66)
+    assert not worn.visible_skin[chest[model.faces].all(axis=1)].any()
+    # no skin shows through the sleeve that hides its upper end
+    skin = Collider.of(body.vertices, body.normals)
+    sleeve = worn.garment.vertices[np.unique(worn.garment.faces[worn.garment.panel == 2])]
+    near = sleeve[sleeve[:, 2] < sleeve[:, 2].min() + 0.05]
+    assert (height_over(skin, near) < -0.001).mean() < 0.02
+    with pytest.raises(ValueError, match="short_sleeves"):
+        outfit(spec, "hoodie", short_sleeves=True)
 
 
 @pytest.mark.parametrize("name", ["tee", "shirt", "blazer"])

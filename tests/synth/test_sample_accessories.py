@@ -10,6 +10,7 @@ from synth.config import load_config
 from synth.errors import ConfigError
 from synth.sample import DatasetConfig, sample_head
 from synth.spec import HEADWEAR, HeadSpec
+from synth.spec_wear import SHORT_SLEEVED
 
 
 def heads(count: int, *overrides: str) -> list[HeadSpec]:
@@ -38,6 +39,13 @@ def test_everything_is_worn_by_some_and_by_no_more_than_configured(many):
     assert {g.metal for g in glasses} == {0.0, 1.0}
     assert any(g.tortoise > 0 for g in glasses)
     assert 0 < sum(g.tint > 0 for g in glasses) < 0.3 * len(glasses)
+
+
+def test_short_sleeves_are_for_tees_and_shirts(many):
+    short = Counter(s.clothes.garment for s in many if s.clothes.short_sleeves)
+    assert set(short) == set(SHORT_SLEEVED)
+    tees = sum(s.clothes.garment == "tee" for s in many)
+    assert 0.6 * tees < short["tee"] < tees
 
 
 def test_what_does_not_go_together_is_not_drawn(many):
