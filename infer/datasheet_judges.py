@@ -51,7 +51,7 @@ def _judged(judged: int, heads: int) -> str:
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> str:
-    """Goal, number reached, pass or fail."""
+    """Pass or fail, the number reached, the goal."""
     rows = []
     for verdict in verdicts:
         state = {True: ("good", "reached"), False: ("bad", "missed"), None: ("open", "")}
@@ -65,13 +65,13 @@ def verdict_table(verdicts: Sequence[Verdict]) -> str:
         rows.append(
             (
                 escape(verdict.goal.title),
-                escape(str(verdict.goal)) or "&ndash;",
-                value,
-                f"{verdict.count:,}" if verdict.value is not None else "",
                 f'<span class="pill {style}">{word}</span>',
+                value,
+                escape(str(verdict.goal)) or "&ndash;",
+                f"{verdict.count:,}" if verdict.value is not None else "",
             )
         )
-    return table(("", "goal", "reached", "of", ""), rows)
+    return table(("", "", "reached", "goal", "of"), rows)
 
 
 def _judges_charts(judgement: Judgement) -> list[str]:

@@ -200,6 +200,14 @@ def test_heads_are_found_again(dataset):
     assert len(facts.cameras) == 48
 
 
+def test_judges_look_at_as_many_heads_as_asked_for(dataset):
+    summary = write_report(dataset, judges=("pictures",), max_judged=2)
+    assert summary.judgement.heads == 2 and summary.heads == 6
+    assert "2 of 6 heads: identities at even distances, up to 4 heads of each" in (
+        summary.page.read_text()
+    )
+
+
 def test_judges_that_cannot_run_say_so(dataset, monkeypatch):
     monkeypatch.setattr(judges_identity.importlib.util, "find_spec", lambda name: None)
     summary = write_report(dataset, judges=("identity",))
