@@ -149,7 +149,7 @@ def _practicals(rng: np.random.Generator) -> Light:
     lamps = [
         _area(
             sign * rng.uniform(70, 150), rng.uniform(-15, 35), rng.uniform(0.4, 1.2),
-            rng.uniform(120, 320), _saturated(rng), rng.uniform(1.0, 4.0),
+            rng.uniform(80, 210), _saturated(rng), rng.uniform(1.0, 4.0),
         )
         for sign in (-side, side)[: rng.integers(1, 3)]
     ]  # fmt: skip
@@ -174,8 +174,8 @@ def _sky(rng: np.random.Generator) -> Light:
 
 
 def _saturated(rng: np.random.Generator) -> Rgb:
-    """A lamp colour of any hue, saturation 0.35 to 0.8 (HSV with value 1)."""
-    hue, saturation = rng.uniform(0, 1), rng.uniform(0.35, 0.8)
+    """A lamp colour of any hue, saturation 0.3 to 0.7 (HSV with value 1)."""
+    hue, saturation = rng.uniform(0, 1), rng.uniform(0.3, 0.7)
     ramp = np.clip(np.abs((hue + np.array([0, 2 / 3, 1 / 3])) % 1 * 6 - 3) - 1, 0, 1)
     return tuple(float(c) for c in 1 - saturation * (1 - ramp))
 

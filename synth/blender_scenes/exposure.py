@@ -17,8 +17,8 @@ from synth.blender_scenes.skin_tone import tone
 from synth.color import LUMINANCE
 from synth.errors import RenderInvalid
 
-SKIN_LEVEL = 0.40
-"""Scene-linear luminance that light skin is brought to: about 175 of 255 on screen."""
+SKIN_LEVEL = 0.43
+"""Scene-linear luminance that light skin is brought to: about 180 of 255 on screen."""
 LIGHT_SKIN_LUMINANCE = 0.50
 DARK_SKIN_GAIN = 0.18
 """Share of the difference to light skin, in stops, that the exposure takes back: 0.6 of 3.5."""

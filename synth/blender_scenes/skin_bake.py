@@ -123,9 +123,9 @@ def _vertex_oil(spec: HeadSpec, regions: SkinRegions) -> np.ndarray:
     skin = spec.skin
     noise = regions.person_noise("patches", skin.texture_seed, "film")
     oil = (0.20 + 0.65 * skin.oil) * (0.30 + 0.70 * regions["tzone"] + 0.20 * regions["cheek"])
-    oil = oil * (1 + 0.30 * noise) * (1 - 0.5 * skin.makeup.foundation * regions["face"])
+    oil = oil * (1 + 0.20 * noise) * (1 - 0.5 * skin.makeup.foundation * regions["face"])
     lips = regions["lips"]
-    film = oil * (1 - lips) + (0.50 + 0.50 * skin.makeup.lip_gloss) * lips
+    film = oil * (1 - lips) + (0.40 + 0.60 * skin.makeup.lip_gloss) * lips
     return np.clip(film * (1 - regions["nostril"]), 0, 1).astype(np.float32)
 
 

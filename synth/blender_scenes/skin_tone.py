@@ -109,13 +109,13 @@ def pigments(spec: HeadSpec, regions: SkinRegions) -> Pigments:
         + 0.02 * regions["cavity"] - 0.03 * regions["cheek"]
     )  # fmt: skip
     blood = 0.26 + 0.16 * skin.redness + skin.mottle * (
-        0.06 * noise("broad", "blood") + 0.070 * noise("patches", "blood")
-        + 0.055 * noise("blots", "blood")
+        0.05 * noise("broad", "blood") + 0.055 * noise("patches", "blood")
+        + 0.045 * noise("blots", "blood")
     )  # fmt: skip
     flush = regions["flush"] * (1 + 0.25 * noise("patches", "flush"))
-    blood = blood + (0.22 + 0.80 * skin.redness) * flush
+    blood = blood + (0.18 + 0.75 * skin.redness) * flush
     blood = blood + (
-        0.30 * regions["ear"] + 0.55 * regions["concha"] + 0.80 * regions["nostril"]
+        0.30 * regions["ear"] + 0.55 * regions["concha"] + 0.45 * regions["nostril"]
         + 0.24 * _near(regions["upper_lid"], 0.009) + 0.20 * _near(regions["lower_lid"], 0.004)
         + 0.06 * regions["socket"] + 0.05 * regions["cavity"] - 0.10 * regions["sallow"]
     )  # fmt: skip
