@@ -28,7 +28,7 @@ _BEHIND_LIPS_M = 0.0012
 _BELOW_LIP_LINE_M = 0.0022
 _OVERBITE_M, _OVERJET_M = 0.0012, 0.0024
 _MOUTH_LINE_CANONICAL_Z = 0.8230
-_LEAST_FLESH_M = 0.0015
+_LEAST_FLESH_M, _NEAR_SKIN_M = 0.0015, 0.005
 _CHEEKS_FROM_M = 0.031
 """Canonical distance from the middle at which the corners of the mouth end."""
 _FLESH_BEFORE_ROOTS_M = 0.0035
@@ -295,8 +295,14 @@ def _grid_quads(rows: int, columns: int) -> np.ndarray:
     return np.stack(corners, axis=-1).reshape(-1, 4)
 
 
-def gums(arch: Arch, reach: float) -> tuple[np.ndarray, np.ndarray]:
-    """A tube along the arch at the necks of the teeth, which dips between them."""
+def gums(
+    arch: Arch, reach: float, model: HeadModel, shape: HeadShape
+) -> tuple[np.ndarray, np.ndarray]:
+    """A tube along the arch at the necks of the teeth, which dips between them.
+
+    Where lip or chin are too thin for it, it is flattened to stay below the skin: it showed as a
+    row of dark specks there.
+    """
     end = min(_WIDEST_GUM_M, reach)
     x = np.linspace(-end, end, 96)
     width, height = arch.crowns_m[:, 0], arch.crowns_m[:, 1]
@@ -312,7 +318,19 @@ def gums(arch: Arch, reach: float) -> tuple[np.ndarray, np.ndarray]:
         + arch.outward(x)[:, None] * (0.0046 * np.cos(angle))[None, :, None]
         + np.array([0, 0, 1.0]) * (0.0046 * np.sin(angle))[None, :, None]
     )
-    return arch.moved(tube.reshape(-1, 3)), _grid_quads(len(x), len(angle))
+    return _below_skin(arch.moved(tube.reshape(-1, 3)), model, shape), _grid_quads(len(x), 16)
+
+
+def _below_skin(points: np.ndarray, model: HeadModel, shape: HeadShape) -> np.ndarray:
+    """Points [N, 3] around the mouth, pushed in where they come too near to the outer skin."""
+    z = model.canonical[:, 2]
+    outer = (model.masks["lips"] < 0.3) & (model.masks["mouth"] < 0.3)
+    outer &= (z > 0.77) & (z < 0.85) & (model.canonical[:, 1] < -0.11)
+    skin, normals = shape.vertices[outer], shape.normals[outer]
+    distance, nearest = cKDTree(skin).query(points)
+    depth = ((skin[nearest] - points) * normals[nearest]).sum(axis=1)
+    push = np.where(distance < _NEAR_SKIN_M, np.maximum(_LEAST_FLESH_M - depth, 0), 0)
+    return points - normals[nearest] * push[:, None]
 
 
 def tongue(

@@ -29,6 +29,8 @@ FOLDED_BY = {
 """How much each facial action folds which wrinkles; paired actions count for their side."""
 
 _SIDES = (("Left", 1.0), ("Right", -1.0))
+_FINE_LINES = 0.08
+"""Depth factor of the lines that every adult has."""
 
 
 def folding(actions: Mapping[str, float], wrinkle: str) -> tuple[float, float]:
@@ -88,7 +90,7 @@ class Wrinkler:
 
     def _depth(self, wrinkle: str, carved_mm: float, folded_mm: float, x: np.ndarray) -> np.ndarray:
         """Depth [n] in metres on each side of the face."""
-        old = max(0.0, self.age - 0.12)
+        old = _FINE_LINES + max(0.0, self.age - 0.12)
         soft = 0.45 + 0.55 * min(self.age, 1.0)  # young skin folds less deeply
         left, right = (
             1e-3 * (carved_mm * old + folded_mm * soft * amount)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
 from synth.blender_scenes import mouth_teeth
 from synth.headmodel import HeadModel
@@ -90,3 +91,17 @@ def test_crowns_follow_the_persons_teeth(model, people):
     inner = [np.abs(points[:, 0] - upper.middle_x).min() for points in (even, gapped)]
     assert inner[1] > inner[0] + 0.0006
     assert len(mouth_teeth.crowns(upper, 0.02, Teeth())[0]) < len(even)
+
+
+@pytest.mark.parametrize(("seed", "index"), [(5, 2), (0, 20)])
+def test_gums_stay_below_a_thin_chin(model, seed, index):
+    """They came through the skin as a row of specks below the lower lip."""
+    spec = sample_head(DatasetConfig(seed=seed), index)
+    rest = model.shape(spec.identity)
+    lower = mouth_teeth.fit_arches(model, rest, rest, spec.identity.teeth)[1]
+    gums = mouth_teeth.gums(lower, 0.026, model, rest)[0]
+    skin = (model.masks["lips"] < 0.3) & (model.masks["mouth"] < 0.3)
+    skin &= model.canonical[:, 1] < -0.10
+    distance, nearest = cKDTree(rest.vertices[skin]).query(gums)
+    out = ((gums - rest.vertices[skin][nearest]) * rest.normals[skin][nearest]).sum(axis=1)
+    assert out[distance < 0.004].max() < -0.0003
