@@ -12,6 +12,7 @@ from synth.color import srgb_from_linear
 
 WIDTH, MEDIUM, WIDE, HEIGHT = 310, 500, 1080, 132
 """Widths in pixels of a chart in three columns, in two and in one; text keeps its size."""
+_SPARKS = 20
 _LEFT, _RIGHT, _TOP, _BOTTOM = 6, 6, 16, 20
 
 
@@ -110,7 +111,6 @@ def histogram_pair(
     low: float,
     high: float,
     limits: Sequence[float] = (),
-    bins: int = 48,
 ) -> str:
     """Two distributions over one axis, each with an area of its own.
 
@@ -119,13 +119,12 @@ def histogram_pair(
         names: of both.
         low, high: ends of the axis; what lies beyond is counted at them.
         limits: values to mark with a line.
-        bins: number of bars.
     """
     axis = _Axis(low, high, WIDE)
     body = ""
     for values, style in ((second, "column other"), (first, "column")):
         if len(values):
-            counts, _ = np.histogram(np.clip(values, low, high), bins, (low, high))
+            counts, _ = np.histogram(np.clip(values, low, high), 48, (low, high))
             body += _columns(counts / counts.sum(), axis, style)
     body += "".join(axis.line(limit, "limit") for limit in limits)
     chart = _svg(body + axis.ticks(""), " and ".join(names), WIDE)
@@ -271,12 +270,12 @@ def stacked(parts: Mapping[str, float], unit: str) -> str:
     return f'<div class="stack">{bar}</div><div class="legend">{keys}</div>'
 
 
-def sparkline(values: np.ndarray, bins: int = 20) -> str:
+def sparkline(values: np.ndarray) -> str:
     """A histogram the size of a word."""
     low, high = float(values.min()), float(values.max())
     if high <= low:
         return ""
-    counts, _ = np.histogram(values, bins, (low, high))
+    counts, _ = np.histogram(values, _SPARKS, (low, high))
     tallest = counts.max()
     rects = "".join(
         f'<rect class="column" x="{4 * i}" y="{18 - 18 * c / tallest:.1f}" width="3" '
@@ -284,4 +283,4 @@ def sparkline(values: np.ndarray, bins: int = 20) -> str:
         for i, c in enumerate(counts)
         if c
     )
-    return f'<svg class="spark" viewBox="0 0 {4 * bins} 18" aria-hidden="true">{rects}</svg>'
+    return f'<svg class="spark" viewBox="0 0 {4 * _SPARKS} 18" aria-hidden="true">{rects}</svg>'

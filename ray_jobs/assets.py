@@ -10,7 +10,7 @@ import dataclasses
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import imageio.v3 as iio
@@ -37,20 +37,16 @@ _PREVIEW_VIEWS = ((-90.0, 0.0), (-135.0, 10.0), (180.0, 0.0), (90.0, 0.0))
 _ROUNDED_TO = 6
 """Significant digits of an alignment that was found."""
 
-Report = Callable[[str], None]
-"""Receives one line about what was done."""
-
 
 def add_folder(
-    folder: Path, store: AssetStore, *, replace_others: bool = False, report: Report = print
+    folder: Path, store: AssetStore, *, replace_others: bool = False
 ) -> list[StoredAsset]:
-    """Add every item of a folder's manifest to the store.
+    """Add every item of a folder's manifest to the store; prints a line for each.
 
     Args:
         folder: holds `assets.yaml`.
         store: where they go.
         replace_others: assets of the same names and other content are replaced.
-        report: told about every item.
 
     Raises:
         ConfigError: the manifest does not fit.
@@ -63,7 +59,7 @@ def add_folder(
         asset_id = f"{manifest.name}:{name}"
         print(f"{asset_id} ({number} of {len(manifest.items)}) ...", file=sys.stderr, flush=True)
         try:
-            added.append(_add_item(folder, manifest, name, item, store, replace_others, report))
+            added.append(_add_item(folder, manifest, name, item, store, replace_others))
         except InputError as error:
             raise AssetError(f"{asset_id}: {error}") from error
         except HeadloomError as error:
@@ -80,7 +76,6 @@ def _add_item(
     item: ItemEntry,
     store: AssetStore,
     replace_others: bool,
-    report: Report,
 ) -> StoredAsset:
     licence = manifest.licence_of(item)
     files = _files_of(folder, item, licence)
@@ -117,9 +112,9 @@ def _add_item(
         )
         staged = {relative: Path(staging) / relative for relative in files}
         asset = store.add(record, staged, placed.preview, replace_other=replace_others)
-    report(_line(asset, placed.facts))
+    print(_line(asset, placed.facts))
     for note in placed.facts.notes:
-        report(f"  note: {note}")
+        print(f"  note: {note}")
     return asset
 
 

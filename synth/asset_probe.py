@@ -118,7 +118,7 @@ class Probe:
     views: tuple[ProbeView, ...] = field(default=())
 
 
-def probe(job: ProbeJob, cameras: Sequence[Camera] = (), *, timeout_s: float = TIMEOUT_S) -> Probe:
+def probe(job: ProbeJob, cameras: Sequence[Camera] = ()) -> Probe:
     """Import and render an asset in a process of its own.
 
     Args:
@@ -135,7 +135,7 @@ def probe(job: ProbeJob, cameras: Sequence[Camera] = (), *, timeout_s: float = T
         with atomic_write(directory / JOB_NAME) as file:
             file.write(canonical_json(data).encode())
         environment = worker_environment(directory, job.threads)
-        code = run_worker(directory, PROBE_COMMAND, environment, timeout_s, job.file.name)
+        code = run_worker(directory, PROBE_COMMAND, environment, TIMEOUT_S, job.file.name)
         facts_path = directory / FACTS_NAME
         if code != 0 or not facts_path.exists():
             raise worker_failure(directory, code, job.file.name)

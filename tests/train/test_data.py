@@ -165,6 +165,7 @@ def test_reducing_takes_the_nearest_centre_and_lets_clear_pixels_lend_no_albedo(
     """Of three pixels in a row the middle one is nearest to the centre of the new one."""
     labels = np.tile(np.arange(9, dtype=np.uint8), (9, 1))
     assert resize_pass("segmentation", labels, 3)[0].tolist() == [1, 4, 7]
+    assert resize_pass("segmentation", labels.T, 3)[:, 0].tolist() == [1, 4, 7]
     albedo = np.zeros((4, 4, 4), np.float32)
     albedo[..., 1] = 1.0  # green, and clear
     albedo[:, 0] = (0.8, 0.1, 0.2, 1.0)
