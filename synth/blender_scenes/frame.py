@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import bpy
@@ -10,11 +9,9 @@ import numpy as np
 
 from synth.blender_scenes import rig
 from synth.blender_scenes.exr import read_exr
-from synth.blender_scenes.log import captured_output
+from synth.blender_scenes.log import captured_output, raise_reported
 from synth.camera import Camera
 from synth.errors import RenderError
-
-_CYCLES_ERROR = re.compile(r"^\s*error\b|out of memory|failed to|svm stack", re.IGNORECASE)
 
 
 def render_to(path: Path) -> None:
@@ -37,7 +34,7 @@ def render_channels(camera: Camera) -> dict[str, np.ndarray]:
         layer are named without the layer, those of the compositor start with "Composite.".
 
     Raises:
-        RenderError: Cycles reported an error.
+        AssetError, RenderCrashed, RenderError: Cycles reported an error.
     """
     rig.place_camera(camera)
     with captured_output() as output:
@@ -45,14 +42,7 @@ def render_channels(camera: Camera) -> dict[str, np.ndarray]:
             bpy.ops.render.render(write_still=True)
         except RuntimeError as error:
             raise RenderError(f"Cycles, view {camera.name!r}: {error}") from error
-    raise_reported(output.text, camera)
+    raise_reported(output.text, f"view {camera.name!r}: ")
     channels = read_exr(Path(bpy.context.scene.render.filepath))
     prefix = f"{bpy.context.view_layer.name}."
     return {name.removeprefix(prefix): values for name, values in channels.items()}
-
-
-def raise_reported(log: str, camera: Camera) -> None:
-    """Cycles prints its errors and goes on; a picture made after one is not to be trusted."""
-    errors = [line.strip() for line in log.splitlines() if _CYCLES_ERROR.search(line)]
-    if errors:
-        raise RenderError(f"Cycles, view {camera.name!r}: " + "; ".join(errors[:3]))

@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+
+from synth.errors import AssetError, RenderCrashed, RenderError
+
+_REPORTS = (
+    (re.compile(r"out of (\w+ )?memory|cannot allocate", re.IGNORECASE), RenderCrashed),
+    (
+        re.compile(
+            r"(cannot|can't|could not|failed to|unable to) (read|find|open|load)\b"
+            r"|(missing|file not found).*(image|texture|file)"
+            r"|(image|texture|file).*(missing|not found)",
+            re.IGNORECASE,
+        ),
+        AssetError,
+    ),
+    (
+        re.compile(
+            r"svm stack|shader graph: out of|failed to|^\s*(\S+ \| )?error\b", re.IGNORECASE
+        ),
+        RenderError,
+    ),
+)
 
 
 @dataclass
@@ -45,3 +67,19 @@ def captured_output() -> Iterator[CapturedOutput]:
             captured.text = sink.read().decode("utf-8", "replace")
             if failed:
                 sys.stderr.write(captured.text)
+
+
+def raise_reported(text: str, where: str = "") -> None:
+    """Raise for an error that Blender or Cycles printed; they go on, but not to anything of use.
+
+    Args:
+        text: what they printed.
+        where: begins the message.
+
+    Raises:
+        AssetError, RenderCrashed, RenderError: by the first line that reports an error.
+    """
+    for line in text.splitlines():
+        for pattern, kind in _REPORTS:
+            if pattern.search(line):
+                raise kind(f"{where}Blender reported: {line.strip()}")

@@ -11,13 +11,10 @@ from typing import TYPE_CHECKING
 import bpy
 import numpy as np
 
-from synth.blender_scenes import rig
 from synth.blender_scenes.exposure import Exposure, expose
-from synth.blender_scenes.exr import read_exr
-from synth.blender_scenes.log import captured_output
+from synth.blender_scenes.frame import render_channels, render_to
 from synth.camera import orbit
 from synth.color import LUMINANCE
-from synth.errors import RenderError
 from synth.spec import HeadSpec
 
 if TYPE_CHECKING:
@@ -38,7 +35,7 @@ def set_exposure(spec: HeadSpec, built: BuiltHead) -> Exposure:
 
     Raises:
         RenderInvalid: no skin is seen, or no light reaches it.
-        RenderError: Cycles could not render.
+        RenderError: Cycles could not render, or reported an error.
     """
     exposure = expose(_skin_luminance(built), spec.skin.melanin)
     bpy.context.scene.view_settings.exposure += exposure.stops
@@ -48,35 +45,21 @@ def set_exposure(spec: HeadSpec, built: BuiltHead) -> Exposure:
 def _skin_luminance(built: BuiltHead) -> np.ndarray:
     """[n] scene-linear luminance of the probe's pixels that show skin."""
     skin = {item.pass_index for item in built.objects["skin"]}
-    rig.place_camera(orbit(-90.0, 0.0, fov_deg=FOV_DEG, size=SIZE, name="probe"))
-    with tempfile.TemporaryDirectory(prefix="probe-") as directory:
-        path = Path(directory) / "probe.exr"
-        with _coarse(bpy.context.scene, path), captured_output() as output:
-            try:
-                bpy.ops.render.render(write_still=True)
-            except RuntimeError as error:
-                raise RenderError(f"exposure probe: {error}\n{output.text[-500:]}") from error
-        channels = read_exr(path)
-    layer = bpy.context.view_layer.name
-    colour = np.stack([channels[f"{layer}.Combined.{c}"] for c in "RGB"], axis=-1)
-    index = channels[f"{layer}.IndexOB.X"].round().astype(int)
-    seen = np.isin(index, sorted(skin)) & (channels[f"{layer}.Combined.A"] > 0.99)
+    camera = orbit(-90.0, 0.0, fov_deg=FOV_DEG, size=SIZE, name="exposure probe")
+    with tempfile.TemporaryDirectory(prefix="probe-") as directory, _coarse():
+        render_to(Path(directory) / "probe.exr")
+        channels = render_channels(camera)
+    colour = np.stack([channels[f"Combined.{c}"] for c in "RGB"], axis=-1)
+    index = channels["IndexOB.X"].round().astype(int)
+    seen = np.isin(index, sorted(skin)) & (channels["Combined.A"] > 0.99)
     luminance = colour[seen].astype(np.float64) @ LUMINANCE
     return luminance[np.isfinite(luminance)]
 
 
 @contextmanager
-def _coarse(scene: bpy.types.Scene, path: Path) -> Iterator[None]:
-    """The probe's sampling, taken back at the end. The output settings stay: whoever renders next
-    sets its own."""
-    scene.render.filepath = str(path)
-    scene.render.use_file_extension = False
-    image = scene.render.image_settings
-    image.file_format = "OPEN_EXR_MULTILAYER"
-    image.color_mode = "RGBA"
-    image.color_depth = "32"
-    image.exr_codec = "NONE"
-    layer = bpy.context.view_layer
+def _coarse() -> Iterator[None]:
+    """The probe's sampling, taken back at the end."""
+    scene, layer = bpy.context.scene, bpy.context.view_layer
     changes = (
         (scene.cycles, "samples", SAMPLES),
         (scene.cycles, "use_denoising", False),

@@ -6,14 +6,11 @@ in any process and with any number of threads.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import bpy
 
 from synth.errors import DeviceError, SpecError
+from synth.launch import Device
 from synth.spec import HeadSpec, RenderSettings
-
-Device = Literal["CPU", "OPTIX", "CUDA", "HIP", "ONEAPI", "METAL"]
 
 DENOISED_DATA = "RGB_ALBEDO_NORMAL"
 """Guides of OpenImageDenoise; they keep the hair and the lashes apart from the skin."""

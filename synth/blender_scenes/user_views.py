@@ -11,13 +11,10 @@ import bpy
 import mathutils
 import numpy as np
 
-from synth.blender_scenes import rig
-from synth.blender_scenes.exr import read_exr
-from synth.blender_scenes.log import captured_output
+from synth.blender_scenes.frame import render_channels, render_to
 from synth.blender_scenes.skin_tone import melanin_of
 from synth.camera import Camera
 from synth.color import LUMINANCE, rgba8_from_float, srgb_from_linear, unpremultiply
-from synth.errors import RenderError
 
 _AMBIENT = 0.35
 _LAMP_W_PER_UNIT2 = 32.0
@@ -40,17 +37,14 @@ def render_views(cameras: Sequence[Camera], samples: int, threads: int) -> dict[
     lamp = _prepare(scene, samples, threads)
     stacks: dict[str, list[np.ndarray]] = {"rgba": [], "depth": [], "albedo": []}
     with tempfile.TemporaryDirectory(prefix="views-") as directory:
-        path = Path(directory) / "view.exr"
-        scene.render.filepath = str(path)
+        render_to(Path(directory) / "view.exr")
         for camera in cameras:
-            rig.place_camera(camera)
             _place_lamp(lamp, camera)
-            channels = _render(path)
-            layer = bpy.context.view_layer.name
-            stacks["rgba"].append(_picture(channels, f"{layer}.Combined"))
-            depth = channels[f"{layer}.Depth.Z"].astype(np.float32)
+            channels = render_channels(camera)
+            stacks["rgba"].append(_picture(channels))
+            depth = channels["Depth.Z"].astype(np.float32)
             stacks["depth"].append(np.where(depth < _NOTHING, depth, np.float32(0)))
-            albedo = np.stack([channels[f"{layer}.DiffCol.{c}"] for c in "RGB"], axis=-1)
+            albedo = np.stack([channels[f"DiffCol.{c}"] for c in "RGB"], axis=-1)
             stacks["albedo"].append(albedo.astype(np.float32))
     return {name: np.stack(values) for name, values in stacks.items()}
 
@@ -63,18 +57,12 @@ def _prepare(scene: bpy.types.Scene, samples: int, threads: int) -> bpy.types.Ob
     scene.render.use_persistent_data = True
     scene.render.film_transparent = True
     scene.render.resolution_percentage = 100
-    scene.render.use_file_extension = False
     cycles = scene.cycles
     cycles.device = "CPU"
     cycles.samples = samples
     cycles.use_adaptive_sampling = False
     cycles.use_denoising = False
     cycles.max_bounces = 2
-    image = scene.render.image_settings
-    image.file_format = "OPEN_EXR_MULTILAYER"
-    image.color_mode = "RGBA"
-    image.color_depth = "32"
-    image.exr_codec = "NONE"
     bpy.context.view_layer.use_pass_z = True
     bpy.context.view_layer.use_pass_diffuse_color = True
     world = bpy.data.worlds.new("probe")
@@ -98,18 +86,9 @@ def _place_lamp(lamp: bpy.types.Object, camera: Camera) -> None:
     )
 
 
-def _render(path: Path) -> dict[str, np.ndarray]:
-    with captured_output() as output:
-        try:
-            bpy.ops.render.render(write_still=True)
-        except RuntimeError as error:
-            raise RenderError(f"Cycles: {error}\n{output.text[-500:]}") from error
-    return read_exr(path)
-
-
-def _picture(channels: dict[str, np.ndarray], name: str) -> np.ndarray:
+def _picture(channels: dict[str, np.ndarray]) -> np.ndarray:
     """[H, W, 4] uint8 from scene-linear colour, exposed for what is seen."""
-    linear = np.stack([channels[f"{name}.{c}"] for c in "RGBA"], axis=-1).astype(np.float32)
+    linear = np.stack([channels[f"Combined.{c}"] for c in "RGBA"], axis=-1).astype(np.float32)
     linear = unpremultiply(np.nan_to_num(np.maximum(linear, 0.0)))
     alpha = np.clip(linear[..., 3:], 0, 1)
     covered = alpha[..., 0] > 0.5

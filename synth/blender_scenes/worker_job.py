@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 
 from synth.asset_alignment import world_from_template
+from synth.blender_scenes.log import raise_reported
 from synth.blender_scenes.start import import_blender
 from synth.config import atomic_write, canonical_json, from_dict
-from synth.errors import AssetError, HeadloomError, RenderCrashed, RenderError
+from synth.errors import HeadloomError
 from synth.headmodel import HeadShape
 from synth.landmarks import HeadLandmarks
 from synth.launch import ERROR_NAME, JOB_NAME, LOG_NAME, RESULT_NAME, SPECS_NAME, RenderJob
@@ -171,21 +172,6 @@ class LogScanner:
         path: the file that stdout and stderr of this process go to.
     """
 
-    _PATTERNS = (
-        (re.compile(r"out of (\w+ )?memory|cannot allocate", re.IGNORECASE), RenderCrashed),
-        (
-            re.compile(
-                r"(cannot|can't|could not|failed to|unable to) (read|find|open|load)\b"
-                r"|(missing|file not found).*(image|texture|file)"
-                r"|(image|texture|file).*(missing|not found)",
-                re.IGNORECASE,
-            ),
-            AssetError,
-        ),
-        (re.compile(r"svm stack|shader graph: out of", re.IGNORECASE), RenderError),
-        (re.compile(r"^\s*(\S+ \| )?error\b", re.IGNORECASE), RenderError),
-    )
-
     def __init__(self, path: Path):
         self._path = path
         self._offset = 0
@@ -201,10 +187,7 @@ class LogScanner:
             file.seek(self._offset)
             text = file.read()
             self._offset = file.tell()
-        for line in text.decode("utf-8", "replace").splitlines():
-            for pattern, kind in self._PATTERNS:
-                if pattern.search(line):
-                    raise kind(f"Blender reported: {line.strip()}")
+        raise_reported(text.decode("utf-8", "replace"))
 
 
 def describe_error(error: Exception, spec_id: str | None) -> dict[str, Any]:
