@@ -49,7 +49,7 @@ from synth.shardlayout import (
     read_members,
     tar_header,
 )
-from synth.spec import HeadSpec
+from synth.spec import HeadSpec, spec_id_of
 from synth.unfinished import temporary_name
 
 PNG_COMPRESSION = 4
@@ -396,8 +396,9 @@ class ShardReader:
 
 def _verify_head(head: HeadRecord) -> None:
     where = f"{head.shard}: head {head.spec_id}"
-    if head.spec.spec_id != head.spec_id:
-        raise RecordCorrupt(f"{where}: its spec.json hashes to {head.spec.spec_id}")
+    # of the text, not of the spec: that has every field that was added since
+    if (found := spec_id_of(head.spec_data)) != head.spec_id:
+        raise RecordCorrupt(f"{where}: its spec.json hashes to {found}")
     if head.spec.index != head.index:
         raise RecordCorrupt(f"{where}: listed as index {head.index}, spec says {head.spec.index}")
     count = head.meta["view_count"]

@@ -126,8 +126,8 @@ class HeadSpec:
 
     @property
     def spec_id(self) -> str:
-        """First 16 hexadecimal digits of the SHA-256 of the canonical JSON."""
-        return digest(self)[:16]
+        """Id of the head, `spec_id_of` its data."""
+        return spec_id_of(self)
 
     def resolved_cameras(self) -> tuple[Camera, ...]:
         """The cameras as matrices, at the size of the render settings."""
@@ -160,6 +160,11 @@ class HeadSpec:
             return from_dict(cls, data, "spec")
         except ConfigError as error:
             raise SpecError(str(error)) from error
+
+
+def spec_id_of(data: Any) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of the canonical JSON of a spec or its data."""
+    return digest(data)[:16]
 
 
 def check_schema(data: Any) -> None:

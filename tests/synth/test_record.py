@@ -23,6 +23,7 @@ from synth.landmarks import DENSE_COUNT, SPARSE_NAMES, HeadLandmarks, Landmarks
 from synth.record import ShardReader, ShardWriter
 from synth.sample import DatasetConfig, ViewsConfig, sample_head
 from synth.shardlayout import FOOTER_NAME, MEMBERS_NAME, read_footer
+from synth.spec import HeadSpec, spec_id_of
 
 SIZE = 12
 CONFIG = DatasetConfig(size=SIZE, samples=1, views=ViewsConfig(random=0))
@@ -172,6 +173,26 @@ def test_every_changed_byte_of_the_footer_is_found(tmp_path, shard):
         path.write_bytes(damaged)
         with pytest.raises(RecordCorrupt, match=r"damaged.tar"):
             read_footer(path)
+
+
+def test_a_spec_of_fewer_fields_is_whole(tmp_path, monkeypatch):
+    """A version that adds a field with a default reads and checks what was written before."""
+    before = sample_head(CONFIG, 0).to_json_dict()
+    del before["user_parts"]
+    append = ShardWriter._append_json
+
+    def write_as_then(self, name, value):
+        append(self, name, before if name.endswith(".spec.json") else value)
+
+    monkeypatch.setattr(ShardWriter, "_append_json", write_as_then)
+    monkeypatch.setattr(HeadSpec, "spec_id", property(lambda _: spec_id_of(before)))
+    monkeypatch.setattr(record, "_check_head", lambda *_: None)
+    path = write_shard(tmp_path / "s.tar", indices=(0,))
+    monkeypatch.undo()
+    reader = ShardReader(path)
+    reader.verify()
+    (head,) = reader.heads()
+    assert head.spec == sample_head(CONFIG, 0) and head.spec.spec_id != head.spec_id
 
 
 def test_a_spec_under_the_wrong_name_is_found(tmp_path, monkeypatch):
