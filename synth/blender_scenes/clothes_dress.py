@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +34,7 @@ _SLEEVE_SHOWS_M = 0.05
 """How much farther one can look up a wide sleeve."""
 _UNDER_HIDDEN_M = 0.035
 """What is worn underneath is kept this far below the outer neckline."""
+_LAYERS_APART_M = 0.003
 _COVERED_X = 0.13
 _COVERED_Z = 0.50
 """Beyond this canonical |x|, and below this height, a neckline shows no skin."""
@@ -75,7 +77,7 @@ def dress(clothes: Clothes, model: HeadModel, shape: HeadShape) -> Dressed:
     parts = [*sew_collar(sewing), *sew_trim(sewing)]
     necklines = [neckline]
     if clothes.under != "none":
-        parts_under, neckline_under = _underneath(clothes, body, neckline, rng)
+        parts_under, neckline_under = _underneath(clothes, body, neckline, garment, rng)
         parts = [*parts_under, *parts]
         necklines.append(neckline_under)
     visible = _visible_skin(model, necklines)
@@ -117,15 +119,15 @@ class _Body:
 
 
 def _underneath(
-    clothes: Clothes, body: _Body, outer: Neckline, rng: np.random.Generator
+    clothes: Clothes, body: _Body, outer: Neckline, over: Garment, rng: np.random.Generator
 ) -> tuple[list[Part], Neckline]:
-    """What is worn underneath, as far as it shows, with its collar; and its neckline."""
+    """What is worn underneath `over`, as far as it shows, with its collar; and its neckline."""
     name = clothes.under
     cut = UNDER[name]
     # under a round neck the shirt is buttoned: only its collar shows
     buttoned = name == "tee" or clothes.garment == "sweater"
     neckline = cut.neckline(0.0 if buttoned else 0.5)
-    garment = body.drape(cut.cloth, neckline, cut.sleeve, cut.edge_lift, rng)
+    garment = _pressed(body.drape(cut.cloth, neckline, cut.sleeve, cut.edge_lift, rng), over)
     hidden = np.full(len(garment.vertices), np.inf)  # what runs on below is
     hidden[: len(garment.fine)] = outer.depth(body.mesh.fine_canonical[garment.fine])
     shown = (hidden[garment.faces] < _UNDER_HIDDEN_M).any(axis=1)
@@ -133,6 +135,16 @@ def _underneath(
     cloth = Part("under", garment.vertices, faces, coordinates, "under")
     sewing = Sewing.of(name, garment, neckline, body.skin, rng)
     return [cloth, *sew_under(sewing)], neckline
+
+
+def _pressed(garment: Garment, over: Garment) -> Garment:
+    """A garment that folds of the one over it do not sink into; both are cut from one mesh."""
+    _, own, other = np.intersect1d(garment.fine, over.fine, assume_unique=True, return_indices=True)
+    normals = over.normals[other]
+    gap = ((over.vertices[other] - garment.vertices[own]) * normals).sum(axis=1)
+    vertices = garment.vertices.copy()
+    vertices[own] -= normals * np.maximum(_LAYERS_APART_M - gap, 0.0)[:, None]
+    return dataclasses.replace(garment, vertices=vertices)
 
 
 def _visible_skin(model: HeadModel, necklines: list[Neckline]) -> np.ndarray:
