@@ -15,7 +15,7 @@ from synth.dataset import Dataset, dataset_id, split_of
 from synth.dataset_report import describe, verify
 from synth.errors import DatasetMismatch, RecordCorrupt, RecordError, SchemaMismatch
 from synth.record import ShardWriter
-from synth.sample import DatasetConfig, ViewsConfig, sample_head
+from synth.sample import DatasetConfig, FactorConfig, ViewsConfig, sample_head
 from synth.spec import AssetRef
 
 SIZE = 8
@@ -212,6 +212,15 @@ def test_info_counts(full):
     assert set(info.bytes_by_kind) == {"rgba", "records"}
     assert 0 < sum(info.bytes_by_kind.values()) < info.size_bytes
     assert "rgba 0." in str(info)
+
+
+def test_looks_of_one_person_are_one_identity(tmp_path):
+    config = dataclasses.replace(CONFIG, factors=FactorConfig(looks=2))
+    dataset = Dataset.create(tmp_path / "heads", config)
+    fill(dataset)
+    info = describe(dataset)
+    assert (info.heads, info.identities) == (5, 3)
+    assert {count % 2 for count in info.splits.values()} == {0, 1}  # 5 heads, of pairs but one
 
 
 def test_splits_depend_on_the_identity_only():
