@@ -25,8 +25,8 @@ _TEMPLE_RETREAT_M, _FORELOCK_RETREAT_M = 0.060, 0.022
 _VERTEX = np.array([0.0, 0.004, 1.0])
 """Middle of the spot on the crown that thins first."""
 _VERTEX_RADIUS_M = 0.042
-_PEAK_M, _CORNER_M = 0.002, 0.005
-_BAY_M, _POINT_M, _SIDEBURN_M = 0.005, 0.003, 0.005
+_PEAK_M, _CORNER_M = 0.002, 0.004
+_BAY_M, _POINT_M, _SIDEBURN_M = 0.003, 0.003, 0.005
 
 
 def hairline_m(canonical: np.ndarray, scalp_sd: np.ndarray, hair: Hair) -> np.ndarray:
@@ -93,12 +93,12 @@ def beard_region(canonical: np.ndarray, beard_sd: np.ndarray, beard: str) -> np.
     half_width = np.interp(
         z, [0.770, 0.782, 0.795, 0.803, 0.811], [0.025, 0.026, 0.020, 0.010, 0.007]
     )
-    chin = smoothstep(half_width + 0.005, half_width - 0.002, sideways) * (1 - lip) * (y < -0.09)
+    chin = smoothstep(half_width + 0.007, half_width - 0.006, sideways) * (1 - lip) * (y < -0.09)
     if beard == "goatee":
         return chin
     if beard == "circle":
         moustache = lip * smoothstep(0.040, 0.026, sideways)
         band = smoothstep(0.020, 0.026, sideways) * smoothstep(0.041, 0.035, sideways)
-        sides = band * smoothstep(0.776, 0.790, z) * (1 - lip) * (y < -0.09)
+        sides = band * smoothstep(0.774, 0.794, z) * (1 - lip) * (y < -0.09)
         return np.maximum(np.maximum(moustache, sides), chin)
     return np.ones_like(beard_sd)

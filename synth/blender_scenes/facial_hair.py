@@ -218,7 +218,9 @@ def _beard_growth(
     outwards = np.clip(x / 0.015, -1, 1)
     zeros = np.zeros(count)
     front = smoothstep(-0.10, -0.13, y)
-    down = np.stack([-0.10 * outwards, -0.10 - 0.25 * front, zeros - 1.0], -1)
+    # the sides of a beard fall in towards the chin, or it hangs like a bib
+    inwards = 0.10 + 0.35 * smoothstep(0.015, 0.050, np.abs(x))
+    down = np.stack([-inwards * outwards, -0.10 - 0.25 * front, zeros - 1.0], -1)
     # a moustache lies to the side at its middle and turns down at the corners of the mouth
     droop = 0.50 + 0.25 * np.clip(np.abs(x) / 0.030, 0, 1)
     aside = np.stack([0.95 * outwards, zeros - 0.10, -droop], -1)
@@ -229,12 +231,13 @@ def _beard_growth(
     first = normalize(lift * roots.normals + 0.75 * fall + stray)
     low = style.cheek_length + (1 - style.cheek_length) * smoothstep(0.850, 0.795, z)
     low = low * (0.5 + 0.5 * smoothstep(-0.070, -0.105, y))  # trimmed towards ear and jaw
+    low = low * (0.60 + 0.40 * smoothstep(0.045, 0.012, np.abs(x)))
     sideburn = smoothstep(0.842, 0.856, z)
-    edge = 0.20 + 0.80 * smoothstep(0.0, 1.0, roots.edge_m / (0.018 - 0.012 * sideburn))
+    edge = 0.12 + 0.88 * smoothstep(0.0, 1.0, roots.edge_m / (0.020 - 0.014 * sideburn))
     # a moustache is thick beside the nose and runs out at the corners of the mouth
     moustache = style.moustache_m * (1.0 - 0.65 * smoothstep(0.014, 0.032, np.abs(x)))
     length = style.length_m * low * edge * (1 - lip) + moustache * lip
-    length = length * face.beard_length * np.exp(rng.normal(0, 0.20, count))
+    length = length * face.beard_length * np.exp(rng.normal(0, 0.28, count))
     # trimmed where it would hang over the mouth
     room = 0.0015 + np.clip(z - np.interp(np.abs(x), _LIP_LINE_X, _LIP_LINE_Z), 0, None)
     room = room / np.maximum(-normalize(aside)[:, 2], 0.3) * rng.uniform(0.65, 1.0, count)
@@ -263,7 +266,7 @@ def _beard_density(
     # cheeks are thinner than the chin, and the space under the nose thinner than its sides
     density = density * (0.45 + 0.55 * smoothstep(0.850, 0.815, canonical[:, 2]) + 0.35 * temple)
     lip = smoothstep(0.828, 0.834, canonical[:, 2]) * (canonical[:, 1] < -0.128)
-    density = density * (1 + 0.6 * lip)
+    density = density * (1 + 0.6 * lip * smoothstep(0.032, 0.016, np.abs(canonical[:, 0])))
     across = np.abs(canonical[:, 0])
     philtrum = np.exp(-((across / 0.0035) ** 2)) * (canonical[:, 2] > _UPPER_LIP_Z_M)
     bare = np.exp(-(((across - 0.014) / 0.005) ** 2)) * (np.abs(canonical[:, 2] - 0.804) < 0.008)

@@ -67,8 +67,9 @@ def groom(
     candidates = sample_roots(surface, density, edge, style.guides * _GUIDE_CANDIDATES, guide_rng)
     guide_roots = even_subset(candidates, style.guides, guide_rng)
 
-    side = _sides(hair, style, roots.canonical, _TENDRIL_SHARE)
-    guide_side = _sides(hair, style, guide_roots.canonical, 1.0)
+    tendrils = hat_z_m is None  # a hat holds them
+    side = _sides(hair, style, roots.canonical, _TENDRIL_SHARE * tendrils)
+    guide_side = _sides(hair, style, guide_roots.canonical, 1.0 * tendrils)
     lockset = assign_locks(style.locks, guide_roots, guide_side, stream(seed, 0, "hair.locks"))
     lengths = guide_lengths(style, hair, guide_roots.canonical, guide_side, factor, guide_rng)
     lengths = lengths * lockset.length[lockset.of_guide]
@@ -123,8 +124,10 @@ def _sides(hair: Hair, style: HairStyle, canonical: np.ndarray, tendril_share: f
 
 
 def _kept(hair: Hair, style: HairStyle, surface: HeadSurface) -> np.ndarray:
-    """Which part [V] of the scalp grows hair in this style, [0, 1]."""
+    """How densely the scalp [V] grows hair in this style, 1 where nothing is special."""
     share = growth_share(surface.canonical, hair)
+    if hair.fringe > 0:  # bangs are thick although they begin at the sparse edge
+        share = share * (1.0 + in_fringe(surface.canonical))
     if style.gather is not None:  # the sideburns are too low to be swept up
         _, y, z = surface.canonical.T
         share = share * (1.0 - smoothstep(-0.058, -0.064, y) * smoothstep(0.905, 0.895, z))

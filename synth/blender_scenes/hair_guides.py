@@ -30,6 +30,7 @@ from synth.rng import stream
 from synth.spec import Hair
 
 _SKIN_GAP_M = 0.0015
+_OVER_EAR_Z_M = 0.910
 _TENDRIL_LENGTH_M = 0.115
 
 
@@ -268,15 +269,22 @@ def gather_guides(
     direction = weight_start * (start / start_m)[:, None] + weight_end * (end / end_m)[:, None]
     radius = start_m + (end_m - start_m) * t
     path = center + direction * radius[..., None]
+    # On the way to a low tie nothing crosses the cheek: it passes over the ear.
+    canonical = surface.canonical_map.to_canonical(path)
+    sunk = np.clip(_OVER_EAR_Z_M - canonical[..., 2], 0.0, None)
+    sunk *= smoothstep(-0.012, -0.035, canonical[..., 1])
+    path = path + sunk[..., None] * surface.canonical_map.direction_to_model([0.0, 0.0, 1.0])
     # What comes from far lies on top of what grows near the tie.
     far = np.linalg.norm(roots.positions - tie, axis=-1)
-    layer = 0.20 + 0.40 * smoothstep(0.03, 0.15, far) + 0.50 * lockset.layer[lockset.of_guide]
+    layer = 0.20 + 0.45 * smoothstep(0.03, 0.15, far) + 0.35 * lockset.layer[lockset.of_guide]
     layer = layer[:, None] * hair.volume
     canonical = surface.canonical_map.to_canonical(path)
     volume = volume_height(style.growth, canonical.reshape(-1, 3)).reshape(path.shape[:2])
     arc = t[None] * np.linalg.norm(np.diff(path, axis=1), axis=-1).sum(1, keepdims=True)
     rise = smoothstep(-0.004, style.growth.rise_m, arc) * (1 - 0.6 * smoothstep(0.7, 1.0, t)[None])
-    height = 0.0004 + volume * layer * rise
+    # the hair of the rim lies flat at first, or it stands off the temples as a slab
+    rim = 0.3 + 0.7 * smoothstep(0.0, 0.04, roots.edge_m)[:, None]
+    height = 0.0004 + volume * layer * rise * (rim + (1 - rim) * smoothstep(0.15, 0.6, t))
     for _ in range(3):
         sd, normal = surface.field.distance_and_normal(path)
         move = (height - sd)[..., None] * normal

@@ -46,12 +46,12 @@ _TIED = HairStyle(
     strands=22000,
     guides=900,
     steps=20,
-    growth=Growth("swept", volume_m=0.008, crown_volume_m=0.013, rise_m=0.045),
+    growth=Growth("swept", volume_m=0.005, crown_volume_m=0.014, rise_m=0.045),
     length=Length(),
     bundle=Bundle(clump=0.55, spread_m=0.0005),
     locks=Locks(count=110, pull=0.5, power=1.0, bend_m=0.002, uneven=0.0, shade=0.26),
-    softness_m=0.028,
-    ragged_m=0.004,
+    softness_m=0.022,
+    ragged_m=0.0018,
 )
 
 STYLES: dict[str, HairStyle] = {
@@ -421,7 +421,7 @@ STYLES: dict[str, HairStyle] = {
             name="ponytail",
             gather=Gather("tail", (35.0, 58.0), size_m=0.028, tail_length_m=0.42),
         ),
-        replace(_TIED, name="bun", gather=Gather("bun", (62.0, 80.0), size_m=0.041)),
+        replace(_TIED, name="bun", gather=Gather("bun", (48.0, 68.0), size_m=0.041)),
     )
 }
 

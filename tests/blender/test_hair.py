@@ -232,6 +232,9 @@ def test_tied_hair_shows_from_the_front(surface):
 def test_a_hat_moves_the_tie_below_its_edge(surface):
     for style in ("ponytail", "bun"):
         _, tied, *_ = groom(_hair(style, strands=600), surface, SIZE, hat_z_m=0.90)
+        scalp = groom(_hair(style, strands=600), surface, SIZE, hat_z_m=0.88)[0]
+        _, y, z = np.moveaxis(surface.canonical_map.to_canonical(scalp.points.astype(float)), -1, 0)
+        assert ((y < -0.05) & (z < 0.895)).mean() < 0.01, f"{style}: hair crosses the cheek"
         z = surface.canonical_map.canonical_z(tied.points.astype(float))
         assert z.max() < 0.925, f"{style}: nothing of it is under the hat"
         assert np.median(z[:, 0]) > 0.83, f"{style}: it starts on the head"
