@@ -31,6 +31,7 @@ from infer.datasheet_sections import (
     cost_section,
     heads_section,
     origin_section,
+    size_of,
     truth_section,
 )
 from infer.datasheet_sheets import Artist
@@ -147,10 +148,7 @@ def _headline(dataset: Dataset, facts: DatasetFacts, judgement: Judgement | None
     pairs["pixels"] = f"{dataset.config.size} × {dataset.config.size}"
     pairs["samples a pixel"] = str(dataset.config.samples)
     pairs["passes"] = str(len(facts.passes))
-    size = sum(facts.bytes_by_kind.values())
-    pairs |= (
-        {"gigabytes": f"{size / 1e9:.1f}"} if size >= 1e9 else {"megabytes": f"{size / 1e6:.1f}"}
-    )
+    pairs["size"] = size_of(facts)
     if judgement is not None:
         told = [verdict.passed for verdict in judgement.verdicts if verdict.passed is not None]
         pairs |= {"goals reached": f"{sum(told)} of {len(told)}"} if told else {}

@@ -185,10 +185,10 @@ def _failures_card(judgement: Judgement, pictures: Pictures) -> str:
     more = len(judgement.failures) - len(rows)
     tail = f'<p class="small">and {more} more in report.json</p>' if more > 0 else ""
     parts.append(
-        f"<details class='card'><summary>{len(judgement.failures)} objections to "
+        f"<details class='card'><summary>Objections: {len(judgement.failures)}, to "
         f"{len({f.spec_id for f in judgement.failures})} of {judgement.heads} heads</summary>"
         f"{table(('head', 'spec', 'judge', 'view', 'reason'), rows)}{tail}</details>"
         f"<p class='small'>Landmarks count as off when the median error of a front view exceeds "
-        f"{MAX_HEAD_ERROR:.0%}.</p>"
+        f"{100 * MAX_HEAD_ERROR:.0f} %.</p>"
     )
     return "".join(parts)

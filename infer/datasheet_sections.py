@@ -129,10 +129,16 @@ def cost_section(facts: DatasetFacts, dataset: Dataset) -> str:
     devices = ", ".join(f"{name} ({count:,} heads)" for name, count in facts.devices.items())
     note = (
         f"{heads_per_hour(facts)}{len(dataset.expected())} shards, "
-        f"{sum(facts.bytes_by_kind.values()) / 1e9:.2f} GB. Rendered on: {escape(devices)}. "
+        f"{size_of(facts)}. Rendered on: {escape(devices)}. "
         "Times are those of the machine that rendered, whatever else it did."
     )
     return section("cost", "Cost", note, f'<div class="two">{"".join(cards)}</div>')
+
+
+def size_of(facts: DatasetFacts) -> str:
+    """Stored bytes of all heads, for people."""
+    size = sum(facts.bytes_by_kind.values())
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def heads_per_hour(facts: DatasetFacts) -> str:
@@ -166,11 +172,8 @@ def origin_section(facts: DatasetFacts, dataset: Dataset, config_file: str) -> s
         f"headloom render --config {config_file} --out again\nheadloom dataset verify again\n"
         "headloom dataset report again"
     )
+    listed = table(("asset", "licence", "source", "heads", "SHA-256"), assets)
     cards = [
-        card(
-            "Licences of the assets",
-            table(("asset", "licence", "source", "heads", "SHA-256"), assets) + "".join(texts),
-        ),
         card("Versions", table(("package", "version", "heads"), rows)),
         card("Splits, by identity", table(("split", "heads"), splits)),
         card(
@@ -184,4 +187,6 @@ def origin_section(facts: DatasetFacts, dataset: Dataset, config_file: str) -> s
         f"Dataset <code>{dataset.dataset_id}</code>. The pictures are synthetic: no person was "
         "photographed or scanned, and no name is attached to any head."
     )
-    return section("origin", "Origin", note, f'<div class="two">{"".join(cards)}</div>')
+    licence_card = card("Licences of the assets", listed + "".join(texts))
+    body = f'{licence_card}<div class="two">{"".join(cards)}</div>'
+    return section("origin", "Origin", note, body)

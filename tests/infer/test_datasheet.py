@@ -228,7 +228,7 @@ def test_failures_and_missed_goals_are_on_the_page(dataset):
     html = judges_section(judgement, Pictures(Figure("fronts.jpg"), 6, failures=(figure,)), 6)
     assert html.count('class="pill bad">missed') == 2
     assert "head 1: &lt;no face&gt;" in html
-    assert "objections to 6 of 6 heads" in html
+    assert ", to 6 of 6 heads" in html
     assert "Not asked for" in judges_section(None, Pictures(Figure("fronts.jpg"), 6), 6)
     assert "None." in judges_section(give_verdicts([], {}), Pictures(Figure("fronts.jpg"), 6), 6)
 
