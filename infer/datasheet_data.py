@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from infer.datasheet_people import MAX_PEOPLE, People
-from infer.datasheet_weights import NONE, Comparison, DrawCounter, text_of
+from infer.datasheet_weights import NONE, Comparison, DrawCounter, is_ours
 from infer.judges import Done
 from infer.judges_views import direction_deg
 from synth.dataset import Dataset, split_of
@@ -33,6 +33,8 @@ MAX_CAMERAS = 3000
 
 _POOLED = {"identity.shape": "sculpted controls", "expression.actions": "facial actions"}
 """Mappings with many labels, counted together."""
+_OF_ANY_HEAD = ("light", "render", "user_parts")
+"""Sections of the spec that also apply to whole heads of a user's own."""
 _LEFT_OUT = ("assets", "cameras", "index", "schema", "seed", "identity.identity_id")
 
 
@@ -53,6 +55,8 @@ class DatasetFacts:
     Attributes:
         places: one per head, in order.
         identities: their ids.
+        ours: how many heads are no whole heads of a user's own; only of these the spec's person,
+            look and expression are counted, as they do not apply to the others.
         measured: how many of them have their numbers in the fields marked with a star.
         splits: heads by split.
         words: per text field of the spec, by dotted name, how often each value occurs; a section
@@ -74,6 +78,7 @@ class DatasetFacts:
 
     places: list[HeadPlace] = field(default_factory=list)
     identities: set[str] = field(default_factory=set)
+    ours: int = 0
     measured: int = 0
     splits: Counter = field(default_factory=Counter)
     words: dict[str, Counter] = field(default_factory=lambda: defaultdict(Counter))
@@ -98,7 +103,7 @@ class DatasetFacts:
         return len(self.places)
 
     def values(self, name: str) -> np.ndarray:
-        """[N] float32: a number of the spec over all heads; empty if there is none."""
+        """[N] float32: a number of the spec over the measured heads; empty if there is none."""
         return np.array(self.numbers.get(name, ()), np.float32)
 
     def counts(self, name: str) -> dict[str, int]:
@@ -176,9 +181,10 @@ def _count(facts: DatasetFacts, head: HeadRecord, spec: Data, meta: Data, shard:
     facts.splits[split_of(identity)] += 1
     if identity not in facts.identities:
         facts.identities.add(identity)
-        if len(facts.people) < MAX_PEOPLE and text_of(spec, "user_parts.head") == NONE:
+        if len(facts.people) < MAX_PEOPLE and is_ours(spec):
             facts.people.add(identity, person["phenotype"] | person["shape"])
-    for name, value in _fields(spec):
+    facts.ours += is_ours(spec)
+    for name, value in _applied(spec):
         if isinstance(value, str):
             facts.words[name][value] += 1
     sizes = head.bytes_by_kind
@@ -194,20 +200,27 @@ def _count(facts: DatasetFacts, head: HeadRecord, spec: Data, meta: Data, shard:
 def _measure(facts: DatasetFacts, head: HeadRecord, spec: Data, meta: Data) -> None:
     """What is kept of some heads."""
     facts.measured += 1
-    for name, value in _fields(spec):
+    for name, value in _applied(spec):
         if not isinstance(value, str):
             facts.numbers[name].append(value)
-    for action, value in spec["expression"]["actions"].items():
-        if value > 0:
-            facts.actions[action].append(value)
-    hair, eyes = spec["hair"]["colour"], spec["eyes"]
-    facts.colours["hair"][hair["name"]].append(hair["albedo"])
-    facts.colours["iris"][eyes["iris_name"]].append(eyes["iris_light"])
+    if is_ours(spec):
+        for action, value in spec["expression"]["actions"].items():
+            if value > 0:
+                facts.actions[action].append(value)
+        hair, eyes = spec["hair"]["colour"], spec["eyes"]
+        facts.colours["hair"][hair["name"]].append(hair["albedo"])
+        facts.colours["iris"][eyes["iris_name"]].append(eyes["iris_light"])
     if len(facts.cameras) < MAX_CAMERAS:
         room = MAX_CAMERAS - len(facts.cameras)
         facts.cameras += [direction_deg(camera) for camera in head.cameras[:room]]
     for step, seconds in meta.get("timings_s", {}).items():
         facts.timings_s[step].append(seconds)
+
+
+def _applied(spec: Data) -> Iterator[tuple[str, str | float]]:
+    """The fields of a spec that decided its pictures."""
+    applies = ("",) if is_ours(spec) else _OF_ANY_HEAD
+    return ((name, value) for name, value in _fields(spec) if name.startswith(applies))
 
 
 def _fields(value: Any, prefix: str = "") -> Iterator[tuple[str, str | float]]:

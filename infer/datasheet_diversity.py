@@ -49,8 +49,13 @@ def diversity_section(facts: DatasetFacts) -> str:
     )
     note = (
         "What the sampler drew, read back from the spec of every head. Bars without marks are of "
-        f"{facts.heads:,} heads."
+        f"{facts.ours:,} heads."
     )
+    if facts.ours < facts.heads:
+        note += (
+            f" Of the other {facts.heads - facts.ours:,}, whole heads of a user's own, only the "
+            "light is counted."
+        )
     if facts.measured < facts.heads:
         note += f" Numbers are those of {facts.measured:,} heads at even distances."
     return section("diversity", "Diversity", note, "".join(parts))
@@ -62,14 +67,14 @@ def _bars(facts: DatasetFacts, title: str, name: str, palette: str = "") -> str:
         key: charts.hex_colour(np.median(colours, axis=0))
         for key, colours in facts.colours.get(palette, {}).items()
     }
-    return card(title, charts.bars(counts, facts.heads, swatches=swatches) if counts else "")
+    return card(title, charts.bars(counts, facts.ours, swatches=swatches) if counts else "")
 
 
 def _worn(facts: DatasetFacts, title: str, section_name: str, kind: str) -> str:
     """A part that a head may lack: its kinds, and how many have none."""
     counts = facts.counts(f"{section_name}.{kind}")
-    without = facts.heads - sum(counts.values())
-    return card(title, charts.bars({NONE: without, **counts}, facts.heads))
+    without = facts.ours - sum(counts.values())
+    return card(title, charts.bars({NONE: without, **counts}, facts.ours))
 
 
 def _compared(facts: DatasetFacts, name: str) -> str:
@@ -174,7 +179,7 @@ def _ancestry(facts: DatasetFacts) -> str:
     strongest = np.where(shares.max(axis=0) >= 0.6, shares.argmax(axis=0), len(names))
     counts = np.bincount(strongest, minlength=len(names) + 1)
     named = {name: int(c) for name, c in zip((*names, "mixed"), counts)}
-    return charts.bars(dict(sorted(named.items(), key=lambda item: -item[1])), facts.measured)
+    return charts.bars(dict(sorted(named.items(), key=lambda item: -item[1])), int(counts.sum()))
 
 
 def _look(facts: DatasetFacts) -> list[str]:
@@ -198,9 +203,10 @@ def _scene(facts: DatasetFacts) -> list[str]:
         both = name.removesuffix("Left").removesuffix("Right")
         actions[both] = max(actions.get(both, 0), len(values))
     frequent = dict(sorted(actions.items(), key=lambda item: -item[1])[:14])
+    measured = len(facts.values("identity.age_years"))
     return [
         _compared(facts, "expression.name"),
-        card("Facial actions, share of heads", charts.bars(frequent, facts.measured)),
+        card("Facial actions, share of heads", charts.bars(frequent, measured)),
         _compared(facts, "light.kind"),
         _compared(facts, "light.hdri"),
         _spread(facts, "Head yaw", "pose.yaw_deg", low=-30, high=30, unit="°"),

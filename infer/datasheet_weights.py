@@ -176,11 +176,11 @@ class DrawCounter:
             if draw not in self._seen:
                 self._seen.add(draw)
                 fresh.add(factor)
-        whole_head_of_a_user = text_of(spec, "user_parts.head") != NONE
+        ours = is_ours(spec)
         for attribute in ATTRIBUTES:
             if attribute.factor not in fresh:
                 continue
-            if whole_head_of_a_user and not attribute.field.startswith(_OF_EVERY_HEAD):
+            if not ours and not attribute.field.startswith(_OF_EVERY_HEAD):
                 continue
             given = text_of(spec, attribute.depends_on) if attribute.depends_on else ""
             self._counts[attribute, given, text_of(spec, attribute.field)] += 1
@@ -233,3 +233,8 @@ def text_of(spec: Mapping[str, Any], name: str) -> str:
     for part in name.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
     return NONE if value is None else str(value)
+
+
+def is_ours(spec: Mapping[str, Any]) -> bool:
+    """Whether a head is built by Headloom, and not a whole head of a user's own."""
+    return text_of(spec, "user_parts.head") == NONE

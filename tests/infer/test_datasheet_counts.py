@@ -10,6 +10,7 @@ import pytest
 
 from infer import datasheet_data
 from infer.datasheet_data import HeadPlace, collect_facts, judged_places
+from infer.datasheet_diversity import diversity_section
 from infer.datasheet_people import ALMOST_ONE, People
 from infer.datasheet_weights import ATTRIBUTES, Comparison, DrawCounter, text_of
 from synth.dataset import Dataset
@@ -17,6 +18,7 @@ from synth.errors import SchemaMismatch
 from synth.record import ShardWriter
 from synth.sample import DatasetConfig, FactorConfig, ViewsConfig, sample_head
 from synth.sample_light import LightConfig
+from synth.spec import UserParts
 
 HEADS = 150
 
@@ -131,6 +133,26 @@ def test_judges_look_at_a_fair_part_of_much():
     assert [int(name[1:]) for name in looks] == list(range(0, 100, 10))
     alone = [HeadPlace(f"h{i}", i, f"p{i}", 0) for i in range(1000)]
     assert [place.index for place in judged_places(alone, 10)] == list(range(0, 1000, 100))
+
+
+def test_what_does_not_apply_to_a_users_head_is_not_counted(tmp_path):
+    config = DatasetConfig(heads=2, size=8, samples=1, views=ViewsConfig(random=0))
+    dataset = Dataset.create(tmp_path / "heads", config)
+    (plan,) = dataset.plan()
+    ours, own = plan.specs(config)
+    own = dataclasses.replace(own, user_parts=UserParts(head="own:anna"))
+    with ShardWriter(plan.path, dataset_id=dataset.dataset_id) as writer:
+        for spec in (ours, own):
+            cameras = spec.resolved_cameras()
+            writer.add_head(spec, cameras, [np.zeros((8, 8, 4), np.uint8)] * len(cameras))
+    facts = collect_facts(dataset)
+    assert (facts.heads, facts.ours, len(facts.people)) == (2, 1, 1)
+    assert facts.counts("hair.style") == {ours.hair.style: 1}
+    assert facts.values("identity.age_years").tolist() == [ours.identity.age_years]
+    assert set(facts.colours["hair"]) == {ours.hair.colour.name}
+    assert sum(facts.counts("light.kind").values()) == 2
+    assert facts.counts("user_parts.head") == {"none": 1, "own:anna": 1}
+    assert "Of the other 1, whole heads of a user's own" in diversity_section(facts)
 
 
 def test_specs_of_another_version_are_refused(tmp_path, monkeypatch):
