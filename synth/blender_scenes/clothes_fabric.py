@@ -29,6 +29,8 @@ from synth.spec import Clothes
 SEAM_ATTRIBUTE = "seam_m"
 _COARSE = ("chunky_knit", "fleece")
 _SEAM_RELIEF_M = 0.0018
+_WEAR_TILE_M, _WEAR = 0.43, 0.20
+"""Side of the clouds in which a worn and washed colour varies, and how much all fabrics have."""
 
 
 class Materials:
@@ -88,6 +90,8 @@ class Materials:
         colour = self._colour(shader, uv, clothes)
         colour = shader.mix(fabric.shading, colour, height, "MULTIPLY")
         colour = shader.mix(fabric.heather, colour, fibres, "OVERLAY")
+        wear = shader.image(weave, _scaled(shader, uv, 1 / _WEAR_TILE_M), extension="REPEAT")
+        colour = shader.mix(_WEAR + fabric.heather, colour, _channels(wear, shader)[1], "OVERLAY")
         colour = shader.mix(1.0, colour, seam_shade, "MULTIPLY")
         bump = _bump(shader, seam_height, _SEAM_RELIEF_M * self._scale)
         bump = _bump(shader, height, fabric.relief_m * self._scale, bump)

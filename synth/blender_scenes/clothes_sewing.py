@@ -55,8 +55,8 @@ BANDS = {
 _HEM = Band(_TURNED_UP, _TURNED_UP, 0.0016, role="plain")
 """The end of a short sleeve."""
 COLLARS = {
-    "shirt": FoldedCollar(0.031, 0.022, 0.043, 0.068, 0.030, 0.0022),
-    "polo": FoldedCollar(0.022, 0.014, 0.040, 0.056, 0.026, 0.0026, role="rib"),
+    "shirt": FoldedCollar(0.030, 0.022, 0.041, 0.062, 0.030, 0.0018),
+    "polo": FoldedCollar(0.022, 0.014, 0.034, 0.045, 0.024, 0.0020, role="rib"),
 }
 """Collars with a stand and a leaf, whose ends meet in front."""
 _JACKET_COLLAR = FoldedCollar(0.026, 0.004, 0.046, 0.036, 0.0, 0.0032, 0.006, 0.05)
