@@ -47,9 +47,9 @@ _FLESH_DARKENING = 0.45
 _MERIDIANS, _PARALLELS = 64, 96
 
 CATCH_LIGHT = "catch_light"
-_CATCH_LIGHT_GAIN = 3.0
-"""Softboxes light a head from four units; a lamp that gives as much from nearer or smaller is this
-much brighter in a mirror, and a picture without catch lights looks dead."""
+_CATCH_LIGHT_GAIN, _LEAST_CATCH_LIGHT = 3.0, 1.8
+"""How much brighter than the lamps of a spec their images in the corneas are, and how wide at least
+(scene units): true ones are fainter than skin, or less than a pixel, and eyes look dead."""
 _SKY_CATCH_LIGHT = AreaLight(-118.0, 17.0, 4.0, 1.1, 260.0)
 """Stands in the eyes alone under a uniform sky; watts at strength 1."""
 
@@ -252,7 +252,7 @@ def _add_catch_lights(light: Light, mirrors: list[bpy.types.Object]) -> None:
 
     They light nothing: light linking lets them reach the corneas alone, and these only reflect.
     """
-    lamps = [replace(area, power_w=area.power_w * _CATCH_LIGHT_GAIN) for area in light.areas]
+    lamps = [_brighter(area) for area in light.areas]
     if not (lamps or light.hdri or light.sky):
         lamps = [replace(_SKY_CATCH_LIGHT, power_w=_SKY_CATCH_LIGHT.power_w * light.strength)]
     receivers = bpy.data.collections.new(CATCH_LIGHT)
@@ -260,3 +260,9 @@ def _add_catch_lights(light: Light, mirrors: list[bpy.types.Object]) -> None:
         receivers.objects.link(mirror)
     for number, lamp in enumerate(lamps):
         add_area(f"{CATCH_LIGHT}_{number}", lamp).light_linking.receiver_collection = receivers
+
+
+def _brighter(area: AreaLight) -> AreaLight:
+    wider = max(1.0, _LEAST_CATCH_LIGHT / area.size)
+    power_w = area.power_w * _CATCH_LIGHT_GAIN * wider**2
+    return replace(area, size=area.size * wider, power_w=power_w)

@@ -17,6 +17,7 @@ _NECK = ((0.62, 0.54, 0.42), (0.46, 0.34, 0.22))
 # Gums and tongue under light and under dark skin; melanin colours the gums most.
 _GUMS = ((0.46, 0.155, 0.145), (0.17, 0.070, 0.068))
 _TONGUE = ((0.42, 0.135, 0.125), (0.30, 0.095, 0.095))
+_ENAMEL_RADIUS = (0.50, 0.46, 0.42)
 _BACK_TEETH_DARKEN = 0.55
 """Albedo of the last tooth relative to the first: the cheeks take the light away."""
 
@@ -54,7 +55,12 @@ def _enamel_material(shade: float) -> bpy.types.Material:
     colour = shader.mix(shader.attribute("light", "Fac"), (0.05, 0.03, 0.025), colour)
     return shader.surface(
         shader.principled(
-            base_colour=colour, roughness=0.24, subsurface_weight=0.4, subsurface_scale=0.010
+            base_colour=colour,
+            roughness=0.24,
+            subsurface_weight=0.4,
+            subsurface_scale=0.010,
+            # red light would leave through Blender's default radius, and teeth in shade turn green
+            subsurface_radius=_ENAMEL_RADIUS,
         )
     )
 
