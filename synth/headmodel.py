@@ -16,8 +16,8 @@ import numpy as np
 
 from synth import headmodel_build, headmodel_pose, headmodel_shapes
 from synth.errors import SpecError
+from synth.headmodel_contact import LipSeam, build_seam, clear_lids, lid_vertices, part_lips
 from synth.headmodel_expression import shape_weights
-from synth.headmodel_lips import LipSeam, build_seam, part_lips
 from synth.headmodel_neck import neck_relief
 from synth.headmodel_pose import Skeleton, build_skeleton
 from synth.spec import Expression, HeadPose, Identity
@@ -115,6 +115,13 @@ class HeadModel:
         """[B] int32: fine vertex i < B is vertex `base_of_fine[i]` of MakeHuman's base mesh."""
         return self._space.fine_base_vertices
 
+    @functools.cached_property
+    def _lids(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Of the (left, right) lids, see `lid_vertices`."""
+        canonical, body = self.canonical_base, self._space.fine_base_vertices
+        eyes = (_fit_eye(canonical, self.groups[f"helper-{side}-eye"]) for side in "lr")
+        return [lid_vertices(canonical, body, *eye) for eye in eyes]
+
     @classmethod
     def load(cls, cache_dir: Path | None = None) -> HeadModel:
         """Load the model from its cache file, which is built first when missing (about 30 s).
@@ -151,6 +158,8 @@ class HeadModel:
             breadth = identity.shoulder_breadth * CHIN_TO_CROWN_UNITS / world_from_model[0, 0]
             base = headmodel_pose.scale_shoulders(base, space.skeleton, breadth)
         rest_eyes = [_fit_eye(base, self.groups[f"helper-{side}-eye"]) for side in "lr"]
+        for lids, (center, radius) in zip(self._lids, rest_eyes):
+            base = clear_lids(base, lids, center, radius)
         base, head_motion = headmodel_pose.turn_head(base, pose, space.skeleton)
         eyes = tuple(
             EyeFrame(

@@ -7,7 +7,7 @@ import pytest
 
 from synth.headmodel import HeadModel
 from synth.headmodel_expression import shape_weights
-from synth.landmarks import SPARSE_NAMES, sparse_vertices
+from synth.landmarks import EYEBALL_SCALE, SPARSE_NAMES, sparse_vertices
 from synth.sample import DatasetConfig, sample_head
 from synth.sample_expression import ExpressionConfig, draw_actions
 from synth.sample_families import FAMILIES, FAMILY_NAMES, ONE_SIDED, VISEMES, WHOLE_ACTIONS
@@ -63,6 +63,22 @@ def test_lips_do_not_pass_through_each_other(model):
     rest, parted = points(model, {}), points(model, {"mouthShrugLower": 0.5})
     for far in ("chin", "nose_tip", "eye_left_outer"):
         assert np.linalg.norm(parted[far] - rest[far]) < 3.0
+
+
+@pytest.mark.parametrize("closed", [0.0, 0.5, 1.0])
+def test_the_eyeball_stays_behind_the_lids(model, closed):
+    """As plain sums it comes out of long eyes by up to 1.7 mm."""
+    plain = model.shape(PLAIN)
+    blink = Expression("blink", {f"eyeBlink{side}": closed for side in SIDES})
+    for index in range(6):
+        shape = model.shape(sample_head(DatasetConfig(), index).identity, blink)
+        for eye, plain_eye in zip(shape.eyes, plain.eyes):
+            local = plain.vertices - plain_eye.center
+            from_ball = np.linalg.norm(local, axis=1) - plain_eye.radius
+            lid = (from_ball > 0.0003) & (from_ball < 0.005)
+            lid &= -local[:, 1] > 0.5 * np.linalg.norm(local, axis=1)
+            depth = np.linalg.norm(shape.vertices[lid] - eye.center, axis=1)
+            assert (depth - EYEBALL_SCALE * eye.radius).min() > -0.0001, index
 
 
 def test_actions_that_pull_at_the_same_lips_share_a_budget():

@@ -1,7 +1,8 @@
-"""Lips that meet do not pass through each other: a correction after the sum of shapes.
+"""Lips and lids that touch do not pass through: corrections after the sum of shapes.
 
 Shapes are linear, so a shrugging lower lip or a frown over thin lips would push one lip millimetres
-into the other. Where they cross, both give way, and the skin around them less and less.
+into the other, and a lid that closes over a long eye would let the eyeball through. Lips give way
+to each other, and the skin around them less and less; lids slide over the eyeball.
 """
 
 from __future__ import annotations
@@ -23,6 +24,14 @@ _MIDDLE_Z = 0.8231
 _UPPER_REACH_M, _LOWER_REACH_M = 0.020, 0.022
 _TOUCH_M = 0.0006
 """The least distance of the base vertices of both lips; subdivision rounds their edges off."""
+
+
+_LID_ANGLE_DEG = 62.0
+"""Lids lie within this angle of the line of sight, seen from the middle of the eyeball."""
+_LID_DEPTH_M = 0.005
+_LID_CLEARANCE_M = 0.0006
+"""Least distance of a lid's base vertices from the eyeball, unless they lie closer on the canonical
+head; subdivision cuts the chords between."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,3 +86,31 @@ def part_lips(base: np.ndarray, seam: LipSeam) -> np.ndarray:
     parted = base.copy()
     parted[:, 2] += seam.share * depth
     return parted
+
+
+def lid_vertices(
+    canonical_base: np.ndarray, body: np.ndarray, center: np.ndarray, radius: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Base vertices [L] of the skin in front of an eyeball, and their least distance [L] from it.
+
+    Args:
+        canonical_base: [N, 3] metres; center, radius: the eyeball of the same head.
+        body: vertices of the skin, in base numbering.
+    """
+    local = canonical_base[body] - center
+    distance = np.linalg.norm(local, axis=1)
+    in_front = -local[:, 1] > np.cos(np.radians(_LID_ANGLE_DEG)) * distance
+    lids = in_front & (distance > radius) & (distance < radius + _LID_DEPTH_M)
+    return body[lids], np.minimum(distance[lids] - radius, _LID_CLEARANCE_M)
+
+
+def clear_lids(
+    base: np.ndarray, lids: tuple[np.ndarray, np.ndarray], center: np.ndarray, radius: float
+) -> np.ndarray:
+    """Base vertices [N, 3] in metres whose `lids` stay outside the eyeball."""
+    vertices, clearance = lids
+    local = base[vertices] - center
+    distance = np.linalg.norm(local, axis=1)
+    cleared = base.copy()
+    cleared[vertices] = center + local * np.maximum(1, (radius + clearance) / distance)[:, None]
+    return cleared
