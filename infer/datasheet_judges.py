@@ -114,7 +114,7 @@ def _judges_charts(judgement: Judgement) -> list[str]:
             for row in errors
             if row.is_group
         ]
-        head = ("group", "median", "95 %", "mean offset (right, down)", "points")
+        head = ("group", "median", "95 %", "mean right, down", "points")
         title = f"Landmark error / eye distance, {views} views"
         cards.append(card(title, table(head, rows)))
     return cards

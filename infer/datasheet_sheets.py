@@ -24,6 +24,7 @@ from infer.datasheet_pictures import (
     tile,
     write_jpeg,
 )
+from infer.datasheet_weights import NONE, text_of
 from infer.judges import Done
 from infer.judges_identity import Pair
 from infer.judges_landmarks import computed_landmarks, stored_landmarks
@@ -36,7 +37,7 @@ MAX_FRONTS, MAX_COLUMNS = 48, 8
 MAX_ROWS_OF_LOOKS = 6
 MAX_FAILURES = 24
 FRONT_PX, VIEW_PX, LOOK_PX, TILE_PX = 256, 160, 192, 320
-HEADS_WITH_ALL_VIEWS = 3
+HEADS_WITH_ALL_VIEWS, TRUTH_CANDIDATES = 3, 16
 
 _TRUTH_COLOUR, _SEEN_COLOUR = (0.95, 0.35, 0.10), (0.10, 0.55, 0.95)
 
@@ -113,11 +114,15 @@ class Artist:
         return tuple(figures)
 
     def _passes(self) -> list[Figure]:
-        """The front view of one head in every pass, beside its picture."""
+        """The front view of one head in every pass, beside its picture.
+
+        It is the first that wears glasses or a hat, of `TRUTH_CANDIDATES` at even distances: on a
+        bare head the passes under them show nothing new.
+        """
         if not self.facts.passes:
             return []
-        place = spaced(self.facts.places, 1)[0]
-        head = self._open(place)
+        heads = [self._open(place) for place in spaced(self.facts.places, TRUTH_CANDIDATES)]
+        head = next(filter(_is_covered, heads), heads[0])
         view = front_view(head)
         alpha = head.rgba(view)[..., 3] / 255.0
         figures = [self._write("passes/rgba.jpg", tile(head, view, TILE_PX), "picture")]
@@ -165,6 +170,11 @@ class Artist:
             )
             figures.append(self._write(f"pairs/{name}_{number}.jpg", mosaic(tiles, 2), caption))
         return tuple(figures)
+
+
+def _is_covered(head: HeadRecord) -> bool:
+    parts = ("accessories.glasses", "accessories.headwear")
+    return any(text_of(head.spec_data, part) != NONE for part in parts)
 
 
 def _dot(picture: np.ndarray, place: np.ndarray, radius: float, colour: Sequence[float]) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from infer import datasheet_charts as charts
-from infer import judges, judges_identity
+from infer import datasheet_sheets, judges, judges_identity
 from infer.datasheet import write_report
 from infer.datasheet_data import collect_facts, open_head, spaced
 from infer.datasheet_judges import judges_section
@@ -307,6 +307,13 @@ def test_pictures_are_fitted_without_losing_their_mean():
         assert fitted.shape == (size, size, 3)
         assert fitted.mean() == pytest.approx(0.5, abs=0.01)
         assert fitted[:, 0].max() == 0 and fitted[:, -1].min() == 1
+
+
+def test_passes_are_shown_on_a_head_that_wears_something(dataset):
+    for head in dataset.heads():
+        worn = head.spec.accessories
+        covered = worn.glasses is not None or worn.headwear is not None
+        assert datasheet_sheets._is_covered(head) == covered
 
 
 def test_heads_are_taken_at_even_distances():
