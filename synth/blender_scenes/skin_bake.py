@@ -139,7 +139,8 @@ def _add_relief(texels: Texels) -> np.ndarray:
     )
     small -= texels.bare * (0.000012 + 0.00011 * max(0.0, age - 0.30)) * coarse_cells
     # fat and fibres below are uneven, too: it is this that breaks up highlights in a small picture
-    small += texels.bare * (0.000040 * texels.medium + 0.000065 * texels.blots)
+    uneven = 0.000040 * texels.medium + 0.000065 * texels.blots
+    small += texels.bare * (1 - 0.35 * texels["tzone"]) * uneven  # or oily foreheads crumple
     wobble = 0.8 * texels.medium + 0.6 * texels["wobble"]
     wrinkles = Wrinkler(
         texels.atlas.canonical, wobble, texels.fine, age, skin.eye_bags,
