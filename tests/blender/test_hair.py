@@ -234,7 +234,7 @@ def test_a_hat_moves_the_tie_below_its_edge(surface):
         _, tied, *_ = groom(_hair(style, strands=600), surface, SIZE, hat_z_m=0.90)
         scalp = groom(_hair(style, strands=600), surface, SIZE, hat_z_m=0.88)[0]
         _, y, z = np.moveaxis(surface.canonical_map.to_canonical(scalp.points.astype(float)), -1, 0)
-        assert ((y < -0.05) & (z < 0.895)).mean() < 0.01, f"{style}: hair crosses the cheek"
+        assert ((y < -0.05) & (z < 0.895)).mean() < 0.0006, f"{style}: hair crosses the cheek"
         z = surface.canonical_map.canonical_z(tied.points.astype(float))
         assert z.max() < 0.925, f"{style}: nothing of it is under the hat"
         assert np.median(z[:, 0]) > 0.83, f"{style}: it starts on the head"
@@ -358,9 +358,10 @@ def test_strands_of_a_wisp_lie_and_wave_alike(surface):
 
 def test_ends_of_long_hair_thin_out(grooms, surface):
     for style in ("long", "wavy"):
-        tips = surface.canonical_map.canonical_z(grooms[style][0].points[:, -1].astype(float))
-        cut = np.quantile(tips, 0.02)
-        assert 0.15 < (tips > cut + 0.07).mean() < 0.8, style
+        points = surface.canonical_map.to_canonical(grooms[style][0].points.astype(float))
+        tips = points[points[:, 0, 1] > -0.02, -1, 2]  # without those that frame the face
+        low, high = np.quantile(tips, (0.25, 0.9))
+        assert high - low > 0.055, f"{style} ends as if cut with one stroke"
 
 
 def test_locks_differ_in_pigment(grooms):
