@@ -56,12 +56,12 @@ def test_normals_agree_with_depth_and_with_the_mesh(result):
 
 
 def test_normals_of_hair_are_those_of_its_mass(result):
-    """Ribbons turn to the camera and differ by 20 degrees and more from pixel to pixel."""
+    """Ribbons turn to the camera and differ by 43 degrees (median) from pixel to pixel."""
     hair = result["strand_normals"]
     assert hair["pixels"] > 300
     assert hair["turn_deg"] < 8
     assert hair["facing"] == 1.0
-    assert hair["outwards"] > 0.1
+    assert hair["outwards"] > 0.3
 
 
 def test_every_part_has_its_label(result):
