@@ -26,11 +26,6 @@ _HANGING_ARM_DEG = 13.0
 _RAISED_DEG = 30.0
 """Garments are cut for raised arms: lowering these is what folds the armpit."""
 _BRIDGING_STEPS = 6
-_RESTS_ON = (0.30, 0.80)
-"""Cloth hangs free of skin whose normal rises less than the first, and lies on it above the second
-(z of the unit normal)."""
-_BRIDGED_ON_TOP = 0.25
-"""How much of a hollow cloth spans where it lies on the shoulders, as a part of the whole."""
 _OVER_RELAXATION = 1.2
 _FRICTION = 0.3
 _NEW_CONTACTS_EVERY = 20
@@ -144,12 +139,9 @@ def drape(
     """
     skin = body[mesh.body]
     free = 1.0 - mesh.pinned
-    hangs = smoothstep(_RESTS_ON[1], _RESTS_ON[0], vertex_normals(skin, mesh.quads)[:, 2])
-    start = _bridge_hollows(mesh, skin, cloth, hangs)
+    start = _bridge_hollows(mesh, skin, cloth)
     normals = vertex_normals(start, mesh.quads)
-    # what faces up carries the cloth, everything else is only reached by its folds
-    lift = cloth.clearance_m + (cloth.offset_m - cloth.clearance_m) * hangs
-    lift = lift * (0.35 + 0.65 * edge) + cloth.pad_m * _shoulder_pad(mesh.canonical)
+    lift = cloth.offset_m * (0.35 + 0.65 * edge) + cloth.pad_m * _shoulder_pad(mesh.canonical)
     lift += cloth.fold_m * fold_heights(mesh.canonical, cloth.folding, rng) * free * edge
     start = start + normals * lift[:, None]
     raised = turn_arms(start, mesh.canonical, -_RAISED_DEG)
@@ -198,8 +190,8 @@ def _shoulder_pad(canonical: np.ndarray) -> np.ndarray:
     return smoothstep(0.09, 0.16, side) * smoothstep(0.235, 0.20, side) * (height > 0.62)
 
 
-def _bridge_hollows(mesh: ClothMesh, skin: np.ndarray, how: Cloth, hangs: np.ndarray) -> np.ndarray:
-    """Smooth outwards only: cloth spans what skin follows, less where it lies on the shoulders."""
+def _bridge_hollows(mesh: ClothMesh, skin: np.ndarray, how: Cloth) -> np.ndarray:
+    """Smooth outwards only: cloth spans what skin follows."""
     normals = vertex_normals(skin, mesh.quads)
     cloth = skin
     for _ in range(how.bridging):
@@ -208,8 +200,8 @@ def _bridge_hollows(mesh: ClothMesh, skin: np.ndarray, how: Cloth, hangs: np.nda
     # Cloth over the upper arm hangs from the shoulder; it does not show the muscle under it.
     tolerance = how.inward_m * smoothstep(0.14, 0.20, np.abs(mesh.canonical[:, 0]))
     cloth = cloth - normals * np.minimum(inward + tolerance, 0.0)[:, None]
-    spans = ((1 - mesh.pinned) * (_BRIDGED_ON_TOP + (1 - _BRIDGED_ON_TOP) * hangs))[:, None]
-    return cloth * spans + skin * (1 - spans)
+    held = mesh.pinned[:, None]
+    return cloth * (1 - held) + skin * held
 
 
 def _relax(

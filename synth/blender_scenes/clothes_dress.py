@@ -34,7 +34,7 @@ _SLEEVE_SHOWS_M = 0.05
 """How much farther one can look up a wide sleeve."""
 _UNDER_HIDDEN_M = 0.035
 """What is worn underneath is kept this far below the outer neckline."""
-_LAYERS_APART_M = 0.003
+_LAYERS_APART_M = 0.004
 _COVERED_X = 0.13
 _COVERED_Z = 0.50
 """Beyond this canonical |x|, and below this height, a neckline shows no skin."""

@@ -29,7 +29,7 @@ from synth.spec import Clothes
 SEAM_ATTRIBUTE = "seam_m"
 _COARSE = ("chunky_knit", "fleece")
 _SEAM_RELIEF_M = 0.0018
-_WEAR_TILE_M, _WEAR = 0.43, 0.20
+_WEAR_TILE_M, _WEAR = 0.43, 0.06
 """Side of the clouds in which a worn and washed colour varies, and how much all fabrics have."""
 
 
@@ -91,7 +91,9 @@ class Materials:
         colour = shader.mix(fabric.shading, colour, height, "MULTIPLY")
         colour = shader.mix(fabric.heather, colour, fibres, "OVERLAY")
         wear = shader.image(weave, _scaled(shader, uv, 1 / _WEAR_TILE_M), extension="REPEAT")
-        colour = shader.mix(_WEAR + fabric.heather, colour, _channels(wear, shader)[1], "OVERLAY")
+        colour = shader.mix(
+            _WEAR + 0.5 * fabric.heather, colour, _channels(wear, shader)[1], "OVERLAY"
+        )
         colour = shader.mix(1.0, colour, seam_shade, "MULTIPLY")
         bump = _bump(shader, seam_height, _SEAM_RELIEF_M * self._scale)
         bump = _bump(shader, height, fabric.relief_m * self._scale, bump)

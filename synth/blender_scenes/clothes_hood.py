@@ -38,7 +38,7 @@ def hood(frames: Frames, skin: Collider, cloth: Collider, rng: np.random.Generat
     """
     radial = frames.points - frames.points.mean(axis=0)
     backness = radial[:, 1] / np.linalg.norm(radial[:, :2], axis=1)  # -1 in front, 1 behind
-    back = smoothstep(-0.10, 0.85, backness)[:, None, None]
+    back = smoothstep(0.20, 0.95, backness)[:, None, None]
     front = smoothstep(-0.35, -0.90, backness)[:, None, None]
     profile = _BACK[None] * back + _FRONT[None] * front + _SIDE[None] * (1 - back - front)
     rows = np.linspace(0, 1, _ROWS)

@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 from synth.blender_scenes.clothes_cuts import CUTS
 from synth.blender_scenes.clothes_drape import Collider, with_hanging_arms
 from synth.blender_scenes.clothes_dress import dress
+from synth.blender_scenes.clothes_mesh import cloth_mesh
 from synth.blender_scenes.clothes_pattern import pattern_picture
 from synth.blender_scenes.clothes_sheet import ROLES, edge_frames, lie_on
 from synth.blender_scenes.clothes_weave import FABRICS, weave_tile
@@ -202,6 +203,31 @@ def test_folds_follow_seed_amount_and_fit(model, shape, spec):
         height_over(skin, cloth(cloth_seed=1, fit=fit)[chest]).mean() for fit in (0.0, 1.0)
     )
     assert loose > tight + 0.002
+
+
+def test_cloth_rests_on_the_shoulders(model, shape, spec):
+    """A balloon keeps its distance all around; thin cloth lies on what faces up."""
+    worn = dress(outfit(spec, "tee", wrinkles=0.0), model, shape).garment
+    canonical = cloth_mesh(model).fine_canonical[worn.fine]
+    vertices, normals = worn.vertices[: len(canonical)], worn.normals[: len(canonical)]
+    trapezius = (np.abs(np.abs(canonical[:, 0]) - 0.10) < 0.03) & (normals[:, 2] > 0.75)
+    assert trapezius.sum() > 100
+    height = height_over(skin_of(shape, model), vertices[trapezius])
+    assert np.median(height) < 0.0028
+
+
+def test_creases_are_drawn_on_the_hanging_cloth(model, shape, spec):
+    """Folds narrower than the mesh that relaxes: a knee in the normals within a centimetre."""
+    bent = []
+    for wrinkles in (0.0, 1.5):
+        worn = dress(outfit(spec, "shirt", wrinkles=wrinkles), model, shape).garment
+        top = worn.vertices[worn.neck_loop, 2].max()
+        near = (worn.vertices[:, 2] > top - 0.17) & (worn.vertices[:, 1] < -0.05)
+        numbers = np.flatnonzero(near & (np.abs(worn.vertices[:, 0]) < 0.14))
+        pairs = cKDTree(worn.vertices[numbers]).query_pairs(0.008, output_type="ndarray")
+        first, second = worn.normals[numbers[pairs]].transpose(1, 0, 2)
+        bent.append(np.quantile(np.degrees(np.arccos((first * second).sum(1).clip(-1, 1))), 0.9))
+    assert bent[1] > bent[0] + 13, bent  # without creases it is 8, of the broad folds
 
 
 def test_relaxed_cloth_hangs_from_the_chest_instead_of_following_it(model, shape, spec):
