@@ -61,7 +61,7 @@ def test_normals_of_hair_are_those_of_its_mass(result):
     assert hair["pixels"] > 300
     assert hair["turn_deg"] < 8
     assert hair["facing"] == 1.0
-    assert hair["outwards"] > 0.3
+    assert hair["outwards"] > 0.1
 
 
 def test_every_part_has_its_label(result):
