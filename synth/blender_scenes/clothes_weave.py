@@ -50,7 +50,7 @@ FABRICS = {
     "fine_knit": Fabric("knit", 0.024, 0.0010, 0.50, 0.15, 0.88, 0.20),
     "chunky_knit": Fabric("cable", 0.056, 0.0030, 0.65, 0.15, 0.90, 0.25),
     "fleece": Fabric("felt", 0.090, 0.0006, 0.10, 0.10, 0.92, 0.30),
-    "wool": Fabric("herringbone", 0.036, 0.0005, 0.35, 0.40, 0.88, 0.20),
+    "wool": Fabric("herringbone", 0.036, 0.0005, 0.35, 0.24, 0.88, 0.20),
 }
 """Every fabric of `synth.spec.FABRICS`."""
 RIBS = {"fine": Fabric("rib", 0.020, 0.0009, 0.50, 0.08, 0.86, 0.15),
