@@ -159,7 +159,7 @@ def _people(facts: DatasetFacts) -> list[str]:
     return [
         _compared(facts, "identity.sex"),
         _spread(facts, "Age", "identity.age_years", low=18, high=90, unit=" y"),
-        card("Ancestry of the bones", _ancestry(facts)),
+        _compared(facts, "identity.ancestry"),
         _spread(facts, "Melanin", "skin.melanin", low=0, high=1, colours=SKIN_TONES),
         _spread(facts, "Weight", "identity.phenotype.weight", low=0, high=1),
         _spread(facts, "Sculpted controls", "sculpted controls", low=-1, high=1),
@@ -167,19 +167,6 @@ def _people(facts: DatasetFacts) -> list[str]:
         _spread(facts, "Wrinkles", "skin.wrinkles", low=0, high=1),
         _spread(facts, "Freckles", "skin.freckles", low=0, high=1),
     ]
-
-
-def _ancestry(facts: DatasetFacts) -> str:
-    """Heads by the group that shapes most of their bones; mixed where none has 60 %."""
-    names = ("african", "asian", "caucasian")
-    shares = np.stack([facts.values(f"identity.phenotype.{name}") for name in names])
-    if not shares.size:
-        return ""
-    shares = shares / np.maximum(shares.sum(axis=0), 1e-6)
-    strongest = np.where(shares.max(axis=0) >= 0.6, shares.argmax(axis=0), len(names))
-    counts = np.bincount(strongest, minlength=len(names) + 1)
-    named = {name: int(c) for name, c in zip((*names, "mixed"), counts)}
-    return charts.bars(dict(sorted(named.items(), key=lambda item: -item[1])), int(counts.sum()))
 
 
 def _look(facts: DatasetFacts) -> list[str]:

@@ -72,6 +72,8 @@ def _own(kind: str) -> Callable[[DatasetConfig, str], Mapping[str, float]]:
 
 ATTRIBUTES = (
     Attribute("Sex", "identity.sex", "identity", "", _sexes),
+    Attribute("Ancestry", "identity.ancestry", "identity", "",
+              lambda config, _: config.identity.ancestries),
     Attribute("Expression", "expression.name", "expression", "",
               lambda config, _: config.expression.families),
     Attribute("Beard, of men", "facial_hair.beard", "identity", "identity.sex", _beards),

@@ -109,6 +109,7 @@ def sample_person(draw: Draw, settings: IdentityConfig, seed: int) -> Person:
         shoulder_breadth=float(draw("identity.shoulders").uniform(*settings.shoulder_breadth[sex])),
         brows=_brows(draw("identity.brows"), female),
         teeth=_teeth(draw, age),
+        ancestry=group,
     )
     melanin = draw("skin.melanin").uniform(*ancestry.melanin)
     grey_spread = draw("hair.grey").normal(0, 0.15)

@@ -70,7 +70,7 @@ class Identity:
         shape: local shape controls in [-1, 1], by anny's label; also forms of the head,
             asymmetries and lid folds by the labels of `synth.headmodel_shapes`.
         age_years: apparent age, for queries and labels.
-        sex: label of the sampled sex, for queries; the geometry reads `phenotype` only.
+        sex, ancestry: labels of what was sampled, for queries; the geometry reads `phenotype` only.
         shoulder_breadth: breadth over the deltoids in heights of the head (chin to crown), about
             1.75 ... 2.1; None leaves the body as the phenotype makes it.
         brows, teeth: their shape.
@@ -84,6 +84,7 @@ class Identity:
     shoulder_breadth: float | None = None
     brows: BrowShape = BrowShape()
     teeth: Teeth = Teeth()
+    ancestry: str = ""
 
 
 @dataclass(frozen=True)
