@@ -186,6 +186,18 @@ def test_brows_follow_the_expression(model, surface):
         assert way * lift > 0.002, actions
 
 
+def test_another_seed_grows_other_hairs(surface):
+    other = replace(FACE, beard_seed=FACE.beard_seed + 1)
+    for grow in (
+        lambda face: beard_strands(replace(face, beard="short"), surface, count_factor=0.1),
+        lambda face: brow_strands(face, MAN.brows, surface),
+    ):
+        one, same, another = (grow(face).points for face in (FACE, FACE, other))
+        assert np.array_equal(one, same)
+        # the first hundred: by chance alone the numbers of strands might differ
+        assert np.median(np.abs(one[:100, 0] - another[:100, 0])) > 1e-3
+
+
 def test_brows_have_soft_rims(surface):
     strands = brow_strands(FACE, MAN.brows, surface)
     root = surface.canonical_map.to_canonical(strands.points[:, 0].astype(float))
