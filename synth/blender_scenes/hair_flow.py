@@ -11,6 +11,10 @@ from synth.blender_scenes.hair_field import normalize, smoothstep
 WHORL = np.array([0.008, 0.004, 1.004])
 """The crown whorl, from which hair radiates."""
 
+_WHORL_RADIUS_M = 0.015
+_FROM_WHORL_M = np.array([0.0, 0.010, 0.0])
+"""Which way hair falls that grows at the whorl itself: backwards."""
+
 HEAD_CENTER = np.array([0.0, -0.045, 0.925])
 """Middle of the cranium."""
 
@@ -71,7 +75,13 @@ def in_tendril(canonical: np.ndarray) -> np.ndarray:
 
 def whorl(canonical: np.ndarray, side: np.ndarray, parting_m: float) -> np.ndarray:
     """Short hair as it grows: away from the whorl, a little towards one side in front."""
-    away = normalize(canonical - WHORL)
+    away = canonical - WHORL
+    # Above the whorl itself "away" is up; without a way to lie, a lock would stand like a feather.
+    up = normalize(canonical - HEAD_CENTER)
+    rise = (away * up).sum(axis=-1, keepdims=True) * up
+    level_m = np.linalg.norm(away - rise, axis=-1, keepdims=True)
+    at_whorl = np.exp(-((level_m / _WHORL_RADIUS_M) ** 2))
+    away = normalize(away + at_whorl * (_FROM_WHORL_M - rise))
     twist = np.cross(np.array([0.0, 0.0, 1.0]), away) * 0.25
     sides = (1.0 - top_weight(canonical))[:, None]
     lean = np.sign(parting_m or 1.0) * 0.25 * front_weight(canonical)
