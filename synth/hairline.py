@@ -25,6 +25,9 @@ _TEMPLE_RETREAT_M, _FORELOCK_RETREAT_M = 0.060, 0.022
 _VERTEX = np.array([0.0, 0.004, 1.0])
 """Middle of the spot on the crown that thins first."""
 _VERTEX_RADIUS_M = 0.042
+_FOREHEAD_M = 0.004
+"""How much lower the front begins than the common hairline: its sparse rim is not seen as hair, so
+that foreheads looked high."""
 _PEAK_M, _CORNER_M = 0.002, 0.004
 _BAY_M, _POINT_M, _SIDEBURN_M = 0.003, 0.003, 0.005
 
@@ -42,7 +45,7 @@ def hairline_m(canonical: np.ndarray, scalp_sd: np.ndarray, hair: Hair) -> np.nd
     corner = np.exp(-(((sideways - 0.042) / 0.014) ** 2))
     peak = np.exp(-((sideways / 0.012) ** 2))
     edge = smoothstep(-0.085, -0.115, y) * smoothstep(0.935, 0.955, z)
-    line = scalp_sd + edge * (_PEAK_M * peak - _CORNER_M * corner)
+    line = scalp_sd + edge * (_FOREHEAD_M + _PEAK_M * peak - _CORNER_M * corner)
     # from there it swings forward to a point above the cheekbone, then back to the ear
     side = smoothstep(0.040, 0.055, sideways) * smoothstep(-0.075, -0.090, y)
     bay = np.exp(-(((z - 0.945) / 0.009) ** 2))

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from synth import sample_shapes as shapes
+from synth.hairline import hairline_m
 from synth.headmodel import HeadModel
 from synth.headmodel_masks import brow_mask, neck_height
 from synth.landmarks import SPARSE_NAMES, sparse_vertices
 from synth.sample import DatasetConfig, sample_head
-from synth.spec import BrowShape, Identity
+from synth.spec import BrowShape, Hair, HairColour, Identity
 
 PEOPLE = 48
 
@@ -35,6 +36,7 @@ PUBLISHED = {
     "breadth of the skull": ((1.066, 0.05), (1.087, 0.05)),
     "length of the skull": ((1.375, 0.07), (1.388, 0.07)),
     "breadth of the jaw": ((0.84, 0.06), (0.815, 0.06)),
+    "hairline to bridge": ((0.485, 0.055), (0.488, 0.055)),
     "bridge to chin": ((0.855, 0.055), (0.84, 0.055)),
     "nose to chin": ((0.50, 0.04), (0.475, 0.04)),
     "nose breadth": ((0.255, 0.03), (0.246, 0.03)),
@@ -86,6 +88,7 @@ def _measured(model: HeadModel, identity: Identity) -> dict[str, float]:
         "breadth of the skull": breadth((-0.06, 0.0), (0.925, 0.97)),
         "length of the skull": points[z > 0.778, 1].max() - at["glabella"][1],
         "breadth of the jaw": breadth((-0.098, -0.072), (0.805, 0.825)),
+        "hairline to bridge": float(np.linalg.norm(_trichion(model, points) - at["nose_bridge_1"])),
         "bridge to chin": length("nose_bridge_1", "chin"),
         "nose to chin": length("subnasale", "chin"),
         "nose breadth": length("nose_left_alar", "nose_right_alar"),
@@ -101,6 +104,17 @@ def _measured(model: HeadModel, identity: Identity) -> dict[str, float]:
     }
     cheekbones = breadth((-0.098, -0.078), (0.862, 0.900))
     return {name: value / cheekbones for name, value in lengths.items()}
+
+
+_HAIR = Hair("crop", HairColour("brown", 0.7, 0.1, (0.1, 0.1, 0.1)), groom_seed=0)
+
+
+def _trichion(model: HeadModel, points: np.ndarray) -> np.ndarray:
+    """[3] where the hairline of hair that has not receded crosses the middle of the forehead."""
+    x, y, z = model.canonical.T
+    middle = np.flatnonzero((np.abs(x) < 0.004) & (y < -0.09) & (z > 0.94))
+    inside_m = hairline_m(model.canonical[middle], model.masks["scalp_sd"][middle], _HAIR)
+    return points[middle[np.abs(inside_m).argmin()]]
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
