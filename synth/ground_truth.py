@@ -67,11 +67,11 @@ class Pass:
 
 DEPTH_STEP = 1 / 2048
 """Resolution of stored depth in scene units; 0.1 mm, a tenth of a pixel of the default rig at
-512 px. The largest error is half of it. Finer steps would end at 4 units from the origin, and from
-above or below a camera sees down the sleeves, which run on for 12."""
-DEPTH_REACH = 16.0
+512 px. The largest error is half of it. Finer steps would not reach the far ends of sleeves, which
+a camera may see 16 units behind the origin."""
+DEPTH_REACH = (8.0, 24.0)
 """Scene units before and behind the origin that 16 bits of these steps reach."""
-_DEPTH_ZERO = 32768
+_DEPTH_ZERO = round(DEPTH_REACH[0] / DEPTH_STEP)
 
 _DEPTH = Pass(
     summary="distance of the first surface along the camera's z axis",
@@ -79,7 +79,7 @@ _DEPTH = Pass(
     unit="scene units",
     values="above 0, to 1/4096",
     background="0",
-    file="PNG uint16 v: depth = |camera centre| + (v - 32768) / 2048, nothing where v = 0",
+    file="PNG uint16 v: depth = |camera centre| + (v - 16384) / 2048, nothing where v = 0",
     stored="depth",
 )
 _NORMAL = Pass(
@@ -193,7 +193,7 @@ def encode(name: str, values: np.ndarray, camera: Camera) -> np.ndarray:
         camera: of this view.
 
     Raises:
-        ValueError: a depth beyond 16 scene units of the camera's distance from the origin.
+        ValueError: a depth that lies out of `DEPTH_REACH`.
     """
     kind = name.removesuffix("_under")
     if kind == "depth":
@@ -202,7 +202,8 @@ def encode(name: str, values: np.ndarray, camera: Camera) -> np.ndarray:
         if hit.any() and not (steps[hit].min() >= 1 and steps[hit].max() <= 65535):
             raise ValueError(
                 f"{name}, view {camera.name!r}: depth {values[hit].min():.2f} ... "
-                f"{values[hit].max():.2f} is not within {DEPTH_REACH:.0f} units of the origin's"
+                f"{values[hit].max():.2f} is not between {DEPTH_REACH[0]:.0f} units before and "
+                f"{DEPTH_REACH[1]:.0f} units behind the origin"
             )
         return np.where(hit, steps, 0).astype(np.uint16)
     if kind.startswith("normal"):

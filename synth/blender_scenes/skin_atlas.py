@@ -103,15 +103,16 @@ class SkinAtlas:
         """The same for [V, C] float32 with each field in a row: [C, N], contiguous."""
         fields = np.empty((values.shape[1], len(self.texels)), np.float32)
         start = 0
-        for block in self._blocks(len(values)):
+        for block in self._blocks:
             end = start + block.shape[0]
-            fields[:, start:end] = (block @ values).T
+            fields[:, start:end] = (block @ values[: block.shape[1]]).T
             start = end
         return fields
 
-    @functools.cache  # noqa: B019 (atlases live as long as the process)
-    def _blocks(self, vertices: int) -> list[csr_matrix]:
+    @functools.cached_property
+    def _blocks(self) -> list[csr_matrix]:
         """Interpolation of successive texels, few enough that the result stays in the cache."""
+        vertices = int(self.corners.max()) + 1
         blocks = []
         for start in range(0, len(self.texels), _BLOCK):
             corners = self.corners[start : start + _BLOCK]

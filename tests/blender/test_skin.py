@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import itertools
+import weakref
 
 import numpy as np
 import pytest
@@ -364,3 +366,13 @@ def test_every_covered_face_has_texels_of_its_own(model):
     nape = (np.abs(center[:, 0]) < 0.04) & (center[:, 1] > 0)
     nape &= (center[:, 2] > 0.75) & (center[:, 2] < 0.86)
     assert atlas.covered[nape].all()
+
+
+def test_an_atlas_that_is_no_longer_used_frees_its_memory(model, atlas):
+    """Heads of one shard may want atlases of several sizes; a cache of them all once grew to 4 GB."""
+    used = dataclasses.replace(atlas)
+    used.sample(model.canonical)
+    watched = weakref.ref(used)
+    del used
+    gc.collect()
+    assert watched() is None

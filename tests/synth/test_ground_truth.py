@@ -42,7 +42,7 @@ def test_files_hold_what_the_documentation_says():
     depth[0] = 0
     stored = encode("depth", depth, CAMERA)
     distance = np.linalg.norm(CAMERA.cam_from_world[:3, :3].T @ CAMERA.cam_from_world[:3, 3])
-    assert np.abs(distance + (stored[1:] - 32768.0) / 2048 - 2.5).max() <= 1 / 4096
+    assert np.abs(distance + (stored[1:] - 16384.0) / 2048 - 2.5).max() <= 1 / 4096
     assert (stored[0] == 0).all()
     normal = np.zeros((24, 24, 3))
     normal[1:] = (0.6, -0.8, 0.0)
@@ -60,14 +60,14 @@ def test_files_hold_what_the_documentation_says():
 def test_depth_out_of_reach_is_refused_and_not_wrapped():
     depth = np.full((24, 24), 30.0, np.float32)
     with pytest.raises(
-        ValueError, match=r"depth_under, view '': depth 30.00 ... 30.00 is not within"
+        ValueError, match=r"depth_under, view '': depth 30.00 ... 30.00 is not between"
     ):
         encode("depth_under", depth, CAMERA)
 
 
 def test_sleeves_seen_from_above_are_within_reach():
-    """They run on for 12 units; a depth of 6.96 at a camera 2.7 away once failed a head."""
-    depth = np.full((24, 24), 2.7 + 12.0, np.float32)
+    """Of 104 random heads the farthest was 19.0 from a camera 2.7 away."""
+    depth = np.full((24, 24), 2.7 + 20.0, np.float32)
     assert np.abs(decode("depth", encode("depth", depth, CAMERA), CAMERA) - depth).max() < 3e-4
 
 
