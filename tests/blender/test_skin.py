@@ -369,7 +369,7 @@ def test_every_covered_face_has_texels_of_its_own(model):
 
 
 def test_an_atlas_that_is_no_longer_used_frees_its_memory(model, atlas):
-    """Heads of one shard may want atlases of several sizes; a cache of them all once grew to 4 GB."""
+    """Heads of one shard may want atlases of several sizes; a cache of all grew to 4 GB."""
     used = dataclasses.replace(atlas)
     used.sample(model.canonical)
     watched = weakref.ref(used)
