@@ -118,8 +118,6 @@ def sample_head(config: DatasetConfig, index: int) -> HeadSpec:
 
     hair = sample_hair(usual("hair"), config.hair, person)
     hair = dataclasses.replace(hair, groom_seed=look.derive_seed("hair.groom"))
-    worn = sample_accessories(look, config.accessories, person)
-    glasses = sample_accessories(usual("glasses"), config.accessories, person).glasses
     spec = HeadSpec(
         seed=config.seed,
         index=index,
@@ -132,7 +130,7 @@ def sample_head(config: DatasetConfig, index: int) -> HeadSpec:
         hair=hair,
         facial_hair=sample_facial_hair(usual("beard"), config.facial_hair, person),
         clothes=sample_clothes(look, config.wear),
-        accessories=dataclasses.replace(worn, glasses=glasses),
+        accessories=sample_accessories(look, usual("glasses"), config.accessories, person),
         light=sample_light(streams.light, config.light),
         cameras=sample_views(streams.head, config.views),
         render=RenderSettings(

@@ -78,12 +78,14 @@ class AccessoriesConfig:
             check_probability(name, getattr(self, name))
 
 
-def sample_accessories(draw: Draw, settings: AccessoriesConfig, person: Person) -> Accessories:
-    """What the head wears beside clothes."""
+def sample_accessories(
+    draw: Draw, glasses_draw: Draw, settings: AccessoriesConfig, person: Person
+) -> Accessories:
+    """What the head wears beside clothes; glasses have streams of their own: people keep them."""
     headwear = _headwear(draw, settings, person)
     covered = headwear is not None and headwear.kind == "headscarf"
     return Accessories(
-        glasses=_glasses(draw, settings, person),
+        glasses=_glasses(glasses_draw, settings, person),
         headwear=headwear,
         earrings=None if covered else _earrings(draw, settings, person),
     )

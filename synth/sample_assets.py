@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from synth.asset_store import DEFAULT_STORE, AssetRecord, AssetStore
 from synth.assets import GEOMETRY_ID, asset_ref, is_users
+from synth.config import did_you_mean
 from synth.errors import AssetError
-from synth.sample_draw import Draw, Weights, choose
+from synth.sample_draw import Draw, Weights, check_amounts, choose
 from synth.spec import (
     Accessories,
-    AssetRef,
     Expression,
     Gaze,
     HeadPose,
@@ -68,22 +67,18 @@ def check_asset_weights(name: str, weights: Weights, known: Iterable[str]) -> No
         known: names that are no assets of a user.
     """
     known = tuple(known)
-    for key, weight in weights.items():
+    for key in weights:
+        if key in known:
+            continue
+        if not is_users(key):
+            raise ValueError(
+                f"{name}: {key!r} is not one of {', '.join(known)}{did_you_mean(key, known)}, nor "
+                "an asset of yours such as 'studio:anna'"
+            )
         pack, _, item = key.partition(":")
-        if key not in known:
-            selector = item == "*" or item.startswith("#")
-            if not is_users(key):
-                close = difflib.get_close_matches(key, known, n=1)
-                hint = f" (did you mean {close[0]!r}?)" if close else ""
-                raise ValueError(
-                    f"{name}: {key!r} is not one of {', '.join(known)}{hint}, nor an asset of "
-                    "yours such as 'studio:anna'"
-                )
-            check_asset_id(name, f"{pack}:{item[1:] or 'all'}" if selector else key)
-        if weight < 0:
-            raise ValueError(f"{name}.{key}: the weight {weight} is negative")
-    if not sum(weights.values()) > 0:
-        raise ValueError(f"{name}: no weight is positive")
+        selector = item == "*" or item.startswith("#")
+        check_asset_id(name, f"{pack}:{item[1:] or 'all'}" if selector else key)
+    check_amounts(name, weights)
 
 
 def expand_weights(weights: Weights, kind: str, store: AssetStore) -> Weights:
@@ -162,10 +157,6 @@ def use_assets(spec: HeadSpec, person: Draw, look: Draw, config: AssetsConfig) -
                 raise AssetError(f"{asset_id} is a {record.kind}, and a {kind} is wanted")
             refs.append(record.ref)
             spec = _suited(spec, record)
-    return _with_assets(spec, parts, refs)
-
-
-def _with_assets(spec: HeadSpec, parts: UserParts, refs: list[AssetRef]) -> HeadSpec:
     return dataclasses.replace(spec, user_parts=parts, assets=tuple(refs))
 
 

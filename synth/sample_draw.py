@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable
 
 import numpy as np
+
+from synth.config import did_you_mean
 
 Draw = Callable[[str], np.random.Generator]
 """The generator of a named stream."""
@@ -30,11 +31,16 @@ def happens(rng: np.random.Generator, probability: float) -> bool:
 def check_weights(name: str, weights: Weights, known: Iterable[str]) -> None:
     """Raise `ValueError` unless names are known, weights not negative and one is positive."""
     known = list(known)
-    for key, weight in weights.items():
+    for key in weights:
         if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            hint = did_you_mean(key, known)
             raise ValueError(f"{name}: {key!r} is not one of {', '.join(known)}{hint}")
+    check_amounts(name, weights)
+
+
+def check_amounts(name: str, weights: Weights) -> None:
+    """Raise `ValueError` unless no weight is negative and one is positive."""
+    for key, weight in weights.items():
         if weight < 0:
             raise ValueError(f"{name}.{key}: the weight {weight} is negative")
     if not sum(weights.values()) > 0:
