@@ -77,11 +77,6 @@ class ClusterInfo:
 def connect(
     address: str | None = None,
     num_cpus: int | None = None,
-    *,
-    num_gpus: int | None = None,
-    object_store_bytes: int = LOCAL_OBJECT_STORE_BYTES,
-    dashboard: bool = False,
-    log_to_driver: bool = False,
 ) -> Iterator[ClusterInfo]:
     """Connect to Ray for the length of the block.
 
@@ -91,10 +86,6 @@ def connect(
     Args:
         address: of a running cluster (`auto` or `HOST:PORT`); None: this machine.
         num_cpus: CPUs of the private cluster; None for all of this machine.
-        num_gpus: GPUs of the private cluster; None for all.
-        object_store_bytes: shared memory of the private cluster.
-        dashboard: serve Ray's dashboard on the private cluster.
-        log_to_driver: repeat what workers print on this process' stderr.
 
     Raises:
         ConfigError: no Ray answers at the address.
@@ -110,16 +101,15 @@ def connect(
         _check_reachable(address)
     options: dict = {
         "namespace": NAMESPACE,
-        "log_to_driver": log_to_driver,
+        "log_to_driver": False,
         "logging_level": logging.ERROR,
     }
     if address is None:
         options |= {
             "address": "local",  # None would join whatever RAY_ADDRESS names
             "num_cpus": num_cpus,
-            "num_gpus": num_gpus,
-            "include_dashboard": dashboard,
-            "object_store_memory": object_store_bytes,
+            "include_dashboard": False,
+            "object_store_memory": LOCAL_OBJECT_STORE_BYTES,
         }
     else:
         options["address"] = address

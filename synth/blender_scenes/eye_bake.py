@@ -110,7 +110,7 @@ def _sclera(eyes: Eyes, x: np.ndarray, y: np.ndarray, polar: np.ndarray) -> np.n
     colour = colour * (1 - (0.22 + 0.9 * eyes.yellowing) * sunned[..., None] * (1 - _AGED))
     corner = smoothstep(0.42, 0.80, np.abs(x)) + 0.5 * smoothstep(0.45, 0.8, np.abs(y))
     colour = _mix(colour, _CORNER, corner * (0.30 + 0.45 * eyes.veins))
-    colour = _mix(colour, _VEIN, _veins(eyes, rng) * (0.25 + 0.9 * eyes.veins))
+    colour = _mix(colour, _VEIN, _veins(rng) * (0.25 + 0.9 * eyes.veins))
     plica = smoothstep(-0.50, -0.62, x + 0.05 * y) * smoothstep(0.32, 0.2, np.abs(y))
     colour = _mix(colour, _PLICA, 0.75 * plica)
     # the sclera darkens to blue-grey where it goes over into the cornea
@@ -118,7 +118,7 @@ def _sclera(eyes: Eyes, x: np.ndarray, y: np.ndarray, polar: np.ndarray) -> np.n
     return colour * (1 - 0.30 * limbus[..., None] * np.array([1.0, 0.93, 0.85]))
 
 
-def _veins(eyes: Eyes, rng: np.random.Generator) -> np.ndarray:
+def _veins(rng: np.random.Generator) -> np.ndarray:
     """Coverage [SIZE, SIZE] of winding vessels that run from the corners towards the iris."""
     side = rng.choice((0.0, np.pi), _VEINS)
     start = side + rng.normal(0, 0.5, _VEINS)

@@ -45,7 +45,7 @@ def assign_locks(locks: Locks, roots: Roots, side: np.ndarray, rng: np.random.Ge
         place = np.concatenate([roots.positions, side[:, None] * SIDES_APART_M], axis=1)
         subset = even_subset(roots, locks.count, rng)
         leader = np.unique(cKDTree(roots.positions).query(subset.positions)[1])
-        leader = _one_per_side(leader, side, roots)
+        leader = _one_per_side(leader, side)
         of_guide = cKDTree(place[leader]).query(place)[1]
     else:
         leader = of_guide = np.arange(count)
@@ -67,7 +67,8 @@ def assign_locks(locks: Locks, roots: Roots, side: np.ndarray, rng: np.random.Ge
     )
 
 
-def _one_per_side(leader: np.ndarray, side: np.ndarray, roots: Roots) -> np.ndarray:
+def _one_per_side(leader: np.ndarray, side: np.ndarray) -> np.ndarray:
+    """The leaders, and one more for each side that has none."""
     missing = np.setdiff1d(side, side[leader])
     return np.concatenate([leader, *([np.flatnonzero(side == s)[0]] for s in missing)])
 

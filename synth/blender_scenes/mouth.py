@@ -38,7 +38,7 @@ def build_mouth(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> list[bpy.
         objects.append(new_mesh(f"teeth_{name}", shape.to_world(points), faces, enamel, attributes))
         points, faces = geometry.gums(arch, reach, model, shape)
         objects.append(new_mesh(f"gums_{name}", shape.to_world(points), faces, gum))
-    points, faces = geometry.tongue(model, rest, shape, arches[1])
+    points, faces = geometry.tongue(model, shape, arches[1])
     tongue = _flesh_material("tongue", _between(_TONGUE, spec.skin.melanin), 0.38)
     objects.append(new_mesh("tongue", shape.to_world(points), faces, tongue))
     return objects

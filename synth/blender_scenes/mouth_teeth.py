@@ -318,7 +318,8 @@ def gums(
         + arch.outward(x)[:, None] * (0.0046 * np.cos(angle))[None, :, None]
         + np.array([0, 0, 1.0]) * (0.0046 * np.sin(angle))[None, :, None]
     )
-    return _below_skin(arch.moved(tube.reshape(-1, 3)), model, shape), _grid_quads(len(x), 16)
+    points = _below_skin(arch.moved(tube.reshape(-1, 3)), model, shape)
+    return points, _grid_quads(len(x), len(angle))
 
 
 def _below_skin(points: np.ndarray, model: HeadModel, shape: HeadShape) -> np.ndarray:
@@ -333,9 +334,7 @@ def _below_skin(points: np.ndarray, model: HeadModel, shape: HeadShape) -> np.nd
     return points - normals[nearest] * push[:, None]
 
 
-def tongue(
-    model: HeadModel, rest: HeadShape, shape: HeadShape, jaw: Arch
-) -> tuple[np.ndarray, np.ndarray]:
+def tongue(model: HeadModel, shape: HeadShape, jaw: Arch) -> tuple[np.ndarray, np.ndarray]:
     """The tongue: it lies flat in the lower arch and sinks with the jaw."""
     used, faces = np.unique(model.groups["helper-tongue"], return_inverse=True)
     faces = faces.reshape(-1, 4)

@@ -74,8 +74,8 @@ def test_teeth_and_tongue_turn_with_the_head(model, people):
 
 
 def test_the_tongue_lies_below_the_upper_teeth_when_the_jaw_is_open(model, people):
-    (upper, lower), rest, shape = arches(model, people[0], Expression("a", {"jawOpen": 0.4}))
-    points, faces = mouth_teeth.tongue(model, rest, shape, lower)
+    (upper, lower), _, shape = arches(model, people[0], Expression("a", {"jawOpen": 0.4}))
+    points, faces = mouth_teeth.tongue(model, shape, lower)
     assert faces.max() == len(points) - 1
     front = points[points[:, 1] < points[:, 1].min() + 0.012]
     assert front[:, 2].max() < edge(upper)[2] + 0.001
