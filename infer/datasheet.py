@@ -27,6 +27,7 @@ from infer.datasheet_data import (
 )
 from infer.datasheet_diversity import diversity_section
 from infer.datasheet_judges import judges_section
+from infer.datasheet_pictures import Pictures
 from infer.datasheet_sections import (
     cost_section,
     heads_section,
@@ -100,7 +101,7 @@ def write_report(
     if judges:
         places = judged_places(facts.places, max_judged)
         judgement = judge(
-            (open_head(dataset, place) for place in places),
+            map(open_head, places),
             judges,
             cache=out / CACHE,
             threads=threads,
@@ -113,11 +114,22 @@ def write_report(
         drawn += count
         progress("drawing", drawn, max(drawn, 12))
 
-    pictures = Artist(dataset, facts, out, draw).draw(judgement)
+    pictures = Artist(facts, out, draw).draw(judgement)
     out.mkdir(parents=True, exist_ok=True)
     save_yaml(dataset.config, out / CONFIG)
     with atomic_write(out / NUMBERS) as file:
         file.write(canonical_json(numbers(dataset, facts, judgement)).encode() + b"\n")
+    _write_page(out / PAGE, dataset, facts, judgement, pictures)
+    return ReportSummary(out / PAGE, facts.heads, judgement)
+
+
+def _write_page(
+    path: Path,
+    dataset: Dataset,
+    facts: DatasetFacts,
+    judgement: Judgement | None,
+    pictures: Pictures,
+) -> None:
     sections = {
         "heads": heads_section(facts, pictures),
         "truth": truth_section(facts, pictures),
@@ -128,7 +140,7 @@ def write_report(
     }
     titles = {**{name: name.capitalize() for name in sections}, "truth": "Ground truth"}
     write_page(
-        out / PAGE,
+        path,
         TEMPLATE,
         title=escape(f"{dataset.root.resolve().name}: datasheet"),
         name=escape(dataset.root.resolve().name),
@@ -136,7 +148,6 @@ def write_report(
         links="".join(f'<a href="#{n}">{titles[n]}</a>' for n, part in sections.items() if part),
         sections="\n".join(part for part in sections.values() if part),
     )
-    return ReportSummary(out / PAGE, facts.heads, judgement)
 
 
 def _headline(dataset: Dataset, facts: DatasetFacts, judgement: Judgement | None) -> dict[str, str]:
@@ -151,7 +162,8 @@ def _headline(dataset: Dataset, facts: DatasetFacts, judgement: Judgement | None
     pairs["size"] = size_of(facts)
     if judgement is not None:
         told = [verdict.passed for verdict in judgement.verdicts if verdict.passed is not None]
-        pairs |= {"goals reached": f"{sum(told)} of {len(told)}"} if told else {}
+        if told:
+            pairs["goals reached"] = f"{sum(told)} of {len(told)}"
     return pairs
 
 

@@ -11,6 +11,7 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ class HeadPlace:
     spec_id: str
     index: int
     identity_id: str
-    shard: int
+    shard: Path
 
 
 @dataclass(eq=False)
@@ -125,15 +126,14 @@ def collect_facts(dataset: Dataset, done: Done = lambda _: None) -> DatasetFacts
     """
     facts, draws = DatasetFacts(), DrawCounter(dataset.config)
     every = -(-dataset.head_count() // MAX_MEASURED)
-    for number, path in enumerate(dataset.shard_paths()):
-        for head in ShardReader(path).heads():
-            spec, meta = head.spec_data, head.meta
-            check_schema(spec)
-            _count(facts, head, spec, meta, number)
-            if (facts.heads - 1) % every == 0:
-                _measure(facts, head, spec, meta)
-            draws.add(head.index, spec)
-            done(facts.heads)
+    for head in dataset.heads():
+        spec, meta = head.spec_data, head.meta
+        check_schema(spec)
+        _count(facts, head, spec, meta)
+        if (facts.heads - 1) % every == 0:
+            _measure(facts, head, spec, meta)
+        draws.add(head.index, spec)
+        done(facts.heads)
     if not facts.places:
         raise RecordError(f"{dataset.root}: no heads are rendered yet, nothing to report")
     facts.comparisons = draws.comparisons()
@@ -163,9 +163,9 @@ def judged_places(places: Sequence[HeadPlace], count: int) -> list[HeadPlace]:
     return [place for heads in spaced(looks, max(1, round(count / mean))) for place in heads]
 
 
-def open_head(dataset: Dataset, place: HeadPlace) -> HeadRecord:
+def open_head(place: HeadPlace) -> HeadRecord:
     """The record of a head that was counted."""
-    heads = ShardReader(dataset.shard_paths()[place.shard]).heads()
+    heads = ShardReader(place.shard).heads()
     return next(head for head in heads if head.spec_id == place.spec_id)
 
 
@@ -173,11 +173,11 @@ Data = Mapping[str, Any]
 """JSON of a record as it stands: building a whole spec would take ten times as long."""
 
 
-def _count(facts: DatasetFacts, head: HeadRecord, spec: Data, meta: Data, shard: int) -> None:
+def _count(facts: DatasetFacts, head: HeadRecord, spec: Data, meta: Data) -> None:
     """What is counted over all heads."""
     person = spec["identity"]
     identity = person["identity_id"]
-    facts.places.append(HeadPlace(head.spec_id, head.index, identity, shard))
+    facts.places.append(HeadPlace(head.spec_id, head.index, identity, head.shard))
     facts.splits[split_of(identity)] += 1
     if identity not in facts.identities:
         facts.identities.add(identity)

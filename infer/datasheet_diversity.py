@@ -86,7 +86,7 @@ def _compared(facts: DatasetFacts, name: str) -> str:
     counts = dict(sorted(comparison.drawn.items(), key=lambda item: -item[1]))
     counts |= {value: 0 for value in comparison.expected if value not in counts}
     chart = charts.bars(counts, comparison.draws, expected=comparison.expected)
-    return card(f"{comparison.title}", chart)
+    return card(comparison.title, chart)
 
 
 def _comparison_card(facts: DatasetFacts) -> str:

@@ -29,7 +29,7 @@ from infer.judges import Done
 from infer.judges_identity import Pair
 from infer.judges_landmarks import computed_landmarks, stored_landmarks
 from infer.judges_verdicts import Failure, Judgement, LandmarkExample
-from synth.dataset import Dataset, split_of
+from synth.dataset import split_of
 from synth.headmodel import HeadModel
 from synth.record import HeadRecord
 
@@ -47,13 +47,11 @@ class Artist:
     """Draws into a folder.
 
     Args:
-        dataset: whose heads.
-        facts: where they lie.
+        facts: where the heads lie.
         out: folder of the page.
         done: told after each picture file.
     """
 
-    dataset: Dataset
     facts: DatasetFacts
     out: Path
     done: Done = lambda _: None
@@ -79,11 +77,8 @@ class Artist:
             strangers=self._pairs("strange", identity.strangers if identity else ()),
         )
 
-    def _open(self, place: HeadPlace) -> HeadRecord:
-        return open_head(self.dataset, place)
-
     def _find(self, spec_id: str) -> HeadRecord:
-        return self._open(next(p for p in self.facts.places if p.spec_id == spec_id))
+        return open_head(next(p for p in self.facts.places if p.spec_id == spec_id))
 
     def _write(self, name: str, image: np.ndarray, caption: str = "") -> Figure:
         write_jpeg(self.out / name, image)
@@ -91,11 +86,11 @@ class Artist:
         return Figure(name, caption)
 
     def _fronts(self, places: Sequence[HeadPlace]) -> Figure:
-        tiles = [portrait(self._open(place), FRONT_PX) for place in places]
+        tiles = [portrait(open_head(place), FRONT_PX) for place in places]
         return self._write("fronts.jpg", mosaic(tiles, columns_of(len(tiles), MAX_COLUMNS)))
 
     def _all_views(self, place: HeadPlace) -> Figure:
-        head = self._open(place)
+        head = open_head(place)
         tiles = [tile(head, view, VIEW_PX) for view in range(head.view_count)]
         sheet = mosaic(tiles, columns_of(len(tiles), MAX_COLUMNS))
         return self._write(f"views/{place.index:06d}.jpg", sheet)
@@ -108,7 +103,7 @@ class Artist:
         several = [places[:MAX_COLUMNS] for places in looks.values() if len(places) > 1]
         figures = []
         for number, row in enumerate(spaced(several, MAX_ROWS_OF_LOOKS)):
-            tiles = [portrait(self._open(place), LOOK_PX) for place in row]
+            tiles = [portrait(open_head(place), LOOK_PX) for place in row]
             sheet = mosaic(tiles, columns_of(len(tiles), MAX_COLUMNS))
             figures.append(self._write(f"looks/{number}.jpg", sheet))
         return tuple(figures)
@@ -121,7 +116,7 @@ class Artist:
         """
         if not self.facts.passes:
             return []
-        heads = [self._open(place) for place in spaced(self.facts.places, TRUTH_CANDIDATES)]
+        heads = [open_head(place) for place in spaced(self.facts.places, TRUTH_CANDIDATES)]
         head = next(filter(_is_covered, heads), heads[0])
         view = front_view(head)
         alpha = head.rgba(view)[..., 3] / 255.0

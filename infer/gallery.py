@@ -101,7 +101,8 @@ def _headline(gallery: Gallery) -> dict[str, str]:
     """The numbers at the top of the page."""
     pairs: dict[str, str] = {}
     for dataset in gallery.datasets[:1]:
-        pairs |= {"heads": dataset.facts["heads"]} if "heads" in dataset.facts else {}
+        if "heads" in dataset.facts:
+            pairs["heads"] = dataset.facts["heads"]
     if gallery.runs:
         pairs["models trained"] = str(len(gallery.runs))
     if gallery.heads:

@@ -194,7 +194,7 @@ def test_an_unfinished_dataset_is_reported_as_it_is(tmp_path):
 def test_heads_are_found_again(dataset):
     facts = collect_facts(dataset)
     assert [place.index for place in facts.places] == list(range(6))
-    assert open_head(dataset, facts.places[5]).index == 5
+    assert open_head(facts.places[5]).index == 5
     assert sum(facts.splits.values()) == 6
     assert facts.counts("accessories.glasses.shape").keys() <= {"round", "oval", "rectangle",
                                                                "browline"}  # fmt: skip

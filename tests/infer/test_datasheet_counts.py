@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from synth.sample_light import LightConfig
 from synth.spec import UserParts
 
 HEADS = 150
+SHARD = Path("shard-000000.tar")
 
 
 @pytest.fixture(scope="module")
@@ -125,13 +127,13 @@ def test_a_copy_of_a_person_stands_out():
 
 
 def test_judges_look_at_a_fair_part_of_much():
-    places = [HeadPlace(f"h{i}", i, f"p{i // 10}", 0) for i in range(1000)]
+    places = [HeadPlace(f"h{i}", i, f"p{i // 10}", SHARD) for i in range(1000)]
     assert judged_places(places, 1000) == places
     chosen = judged_places(places, 40)
     looks = collections.Counter(place.identity_id for place in chosen)
     assert list(looks.values()) == [4] * 10
     assert [int(name[1:]) for name in looks] == list(range(0, 100, 10))
-    alone = [HeadPlace(f"h{i}", i, f"p{i}", 0) for i in range(1000)]
+    alone = [HeadPlace(f"h{i}", i, f"p{i}", SHARD) for i in range(1000)]
     assert [place.index for place in judged_places(alone, 10)] == list(range(0, 1000, 100))
 
 
