@@ -35,12 +35,12 @@ class LightConfig:
     kinds: Weights = field(
         default_factory=lambda: {
             "hdri": 0.27,
-            "hdri_area": 0.23,
+            "hdri_area": 0.25,
             "studio": 0.20,
             "window": 0.09,
             "practicals": 0.07,
             "sky": 0.10,
-            "ambient": 0.04,
+            "ambient": 0.02,
         }
     )
     side_lit: float = 0.15
