@@ -25,7 +25,6 @@ _UPPER_REACH_M, _LOWER_REACH_M = 0.020, 0.022
 _TOUCH_M = 0.0006
 """The least distance of the base vertices of both lips; subdivision rounds their edges off."""
 
-
 _LID_ANGLE_DEG = 62.0
 """Lids lie within this angle of the line of sight, seen from the middle of the eyeball."""
 _LID_DEPTH_M = 0.005

@@ -31,7 +31,6 @@ _FRICTION = 0.3
 _NEW_CONTACTS_EVERY = 20
 _CONTACT_VERTICES = 4
 
-
 _CREASES = Folding(armpit=2, drag=3, shoulder=1, chest=1, back=4, sleeve=6)
 _CREASE_WIDTH = 0.55
 """Folds that the relaxation would smooth away, and their width as a part of the others'."""

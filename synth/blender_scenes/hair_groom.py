@@ -25,8 +25,8 @@ from synth.blender_scenes.hair_roots import (
 )
 from synth.blender_scenes.hair_strands import StrandSet, grow_strands
 from synth.blender_scenes.hair_style_table import STYLES
-from synth.blender_scenes.hair_styles import HairStyle, strand_scale
-from synth.blender_scenes.hair_tail import WISP, grow_bun, grow_tail, place_tie, wrap_tie
+from synth.blender_scenes.hair_styles import WISP_STRANDS, HairStyle, strand_scale
+from synth.blender_scenes.hair_tail import grow_bun, grow_tail, place_tie, wrap_tie
 from synth.hairline import growth_share
 from synth.rng import stream
 from synth.spec import Hair
@@ -67,9 +67,9 @@ def groom(
     candidates = sample_roots(surface, density, edge, style.guides * _GUIDE_CANDIDATES, guide_rng)
     guide_roots = even_subset(candidates, style.guides, guide_rng)
 
-    tendrils = hat_z_m is None  # a hat holds them
+    tendrils = 1.0 if hat_z_m is None else 0.0  # a hat holds them
     side = _sides(hair, style, roots.canonical, _TENDRIL_SHARE * tendrils)
-    guide_side = _sides(hair, style, guide_roots.canonical, 1.0 * tendrils)
+    guide_side = _sides(hair, style, guide_roots.canonical, tendrils)
     lockset = assign_locks(style.locks, guide_roots, guide_side, stream(seed, 0, "hair.locks"))
     lengths = guide_lengths(style, hair, guide_roots.canonical, guide_side, factor, guide_rng)
     lengths = lengths * lockset.length[lockset.of_guide]
@@ -138,7 +138,7 @@ def _colour_tied(
     hair: Hair, style: HairStyle, part: StrandSet, surface: HeadSurface, rng: np.random.Generator
 ) -> StrandSet:
     roots = surface.canonical_map.to_canonical(part.points[:, 0].astype(float))
-    wisp = np.arange(len(part)) // WISP
+    wisp = np.arange(len(part)) // WISP_STRANDS
     shade = style.locks.shade * rng.normal(size=len(part))[wisp]
     colour = replace(hair.colour, regrowth=0.0)  # what was tied is the length, not the roots
     return colour_strands(part, colour, roots, shade, rng)

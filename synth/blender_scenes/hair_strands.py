@@ -14,7 +14,7 @@ from synth.blender_scenes.hair_guides import fringe_height
 from synth.blender_scenes.hair_locks import SIDES_APART_M, LockSet
 from synth.blender_scenes.hair_roots import Roots
 from synth.blender_scenes.hair_rope import rope_strands
-from synth.blender_scenes.hair_styles import Bundle, HairStyle, Length
+from synth.blender_scenes.hair_styles import WISP_STRANDS, Bundle, HairStyle, Length
 from synth.spec import Hair
 
 _CLEARANCE_M = 0.0011
@@ -133,7 +133,7 @@ def grow_strands(
         The strands, still of one colour, and the lock [n] and the wisp [n] each belongs to.
     """
     bundle, count = style.bundle, len(roots)
-    wisp = wisps(roots.positions, side, bundle.wisp)
+    wisp = wisps(roots.positions, side, WISP_STRANDS)
     index, distance = nearest_guides(roots.positions, side, guides, guide_side, bundle.blend)
     nearest = index[:, 0]
     if style.rope is not None:

@@ -7,6 +7,10 @@ from typing import Literal
 
 Flow = Literal["whorl", "forward", "swept", "parted", "curtain", "radial"]
 
+WISP_STRANDS = 9
+"""Strands that lie, wave and shine alike, the finest level that a picture shows. In a tail or bun
+they follow each other."""
+
 
 @dataclass(frozen=True)
 class Growth:
@@ -119,7 +123,6 @@ class Bundle:
             Strands are thinner than a pixel: waves of their own only blur the highlight of a
             lock into that of wax, while wisps that wave together break it into streaks.
         spread_m: standard deviation of a constant offset, reached 2 cm from the root.
-        wisp: strands of a wisp, the finest level that a picture shows.
         wisp_pull: how far the strands of a wisp come together at the tip.
         wisp_shade: standard deviation of the logarithm of a wisp's pigment.
         flyaways, flyaway_gain: fraction of loose strands and how much more they wave.
@@ -132,7 +135,6 @@ class Bundle:
     point: float = 0.10
     noise_m: float = 0.0009
     spread_m: float = 0.0008
-    wisp: int = 9
     wisp_pull: float = 0.6
     wisp_shade: float = 0.22
     flyaways: float = 0.02

@@ -9,14 +9,12 @@ from synth.blender_scenes.hair_field import HeadSurface, normalize, smoothstep
 from synth.blender_scenes.hair_flow import HEAD_CENTER
 from synth.blender_scenes.hair_frames import transport_frames
 from synth.blender_scenes.hair_strands import StrandSet, shorten
-from synth.blender_scenes.hair_styles import Gather
+from synth.blender_scenes.hair_styles import WISP_STRANDS, Gather
 
 _TIE_HEIGHT_M = 0.005
 _BACK_OF_HEAD_M = 0.095
 """From the middle of the cranium to its back."""
 _TAIL_SEGMENTS = 30
-WISP = 9
-"""Strands that lie and shine alike; they follow each other in a tail or bun."""
 _OVER_SHOULDER_SHARE = 0.65
 # Where a tail passes after its arch, canonical metres, for the subject's left.
 _TAIL_BEHIND = np.array(
@@ -72,7 +70,7 @@ def grow_tail(
     locks = 42
     angle, reach = rng.uniform(0, 2 * np.pi, locks), np.sqrt(rng.random(locks))
     lock_phase = rng.uniform(0, 2 * np.pi, (locks, 2))
-    wisp = np.arange(count) // WISP
+    wisp = np.arange(count) // WISP_STRANDS
     number = wisp[-1] + 1
     lock = rng.integers(0, locks, number)[wisp]
     phase, frequency = rng.uniform(0, 2 * np.pi, (2, number)), rng.uniform(8, 26, (2, number))
@@ -138,7 +136,7 @@ def grow_bun(
     t = np.linspace(0.0, 1.0, points_per_strand)
     axis_x = normalize(np.cross(normal, np.array([1.0, 0.0, 0.0])))
     axis_y = np.cross(normal, axis_x)
-    wisp = np.arange(count) // WISP
+    wisp = np.arange(count) // WISP_STRANDS
     number = wisp[-1] + 1
     rope = rng.integers(0, ropes, number)[wisp]
     start = np.clip(rng.uniform(0.0, 0.45, number)[wisp] + rng.normal(0, 0.03, count), 0, 0.5)

@@ -79,8 +79,7 @@ def _measured(model: HeadModel, identity: Identity) -> dict[str, float]:
         return float(np.linalg.norm(at[a] - at[b]))
 
     def both(a: str, b: str) -> float:
-        return (length(f"{a}".format("left"), f"{b}".format("left"))
-                + length(f"{a}".format("right"), f"{b}".format("right"))) / 2  # fmt: skip
+        return np.mean([length(a.format(side), b.format(side)) for side in ("left", "right")])
 
     neck = np.abs(neck_height(model.canonical) - 0.04) < 0.003
     lengths = {
