@@ -26,6 +26,7 @@ _COVER_MAX_CANONICAL_Z_M = 0.80
 _COVER_DEPTH_M = 0.05
 _TORSO_Z_M, _TORSO_HALF_HEIGHT_M, _TORSO_HALF_WIDTH_M = 0.66, 0.06, 0.15
 _COARSEST = 8
+_PATCH_M, _PATCHES_ASKED = 0.02, 8
 _BOX_M = ((-0.20, 0.20), (-0.24, 0.20), (0.52, 1.12))
 """Where hair may be, canonical x, y and z."""
 
@@ -88,6 +89,43 @@ class CanonicalMap:
         return points @ self.linear[:, 2] + self.offset[2]
 
 
+@dataclass(frozen=True, eq=False)
+class _Patches:
+    """The same surface in pieces of two centimetres, whose normals together no crease turns over.
+
+    Attributes:
+        tree: of the patches' centres; normals: [p, 3] sum of the unit normals of each, short where
+            they disagree, as on both sides of an ear.
+    """
+
+    tree: cKDTree
+    normals: np.ndarray
+
+    @classmethod
+    def create(cls, vertices: np.ndarray, normals: np.ndarray) -> _Patches:
+        """Collect vertices [n, 3] by the cells of a regular grid."""
+        cells = np.floor((vertices - vertices.min(0)) / _PATCH_M).astype(int)
+        flat = np.ravel_multi_index(tuple(cells.T), cells.max(0) + 1)
+        _, patch, counts = np.unique(flat, return_inverse=True, return_counts=True)
+
+        def sums(values: np.ndarray) -> np.ndarray:
+            return np.stack([np.bincount(patch, weights=column) for column in values.T], -1)
+
+        return cls(cKDTree(sums(vertices) / counts[:, None]), sums(normals))
+
+    def side(self, points: np.ndarray) -> np.ndarray:
+        """+1 outside and -1 inside for points [n, 3] well away from the surface.
+
+        The sign of the nearest terms of the winding number of oriented points (Barill et al., Fast
+        Winding Numbers for Soups and Clouds, 2018); all of its terms would need a closed surface,
+        and this one ends below the shoulders.
+        """
+        distance, nearest = self.tree.query(points, k=min(_PATCHES_ASKED, self.tree.n))
+        offset = points[:, None] - self.tree.data[nearest]
+        solid_angle = (offset * self.normals[nearest]).sum(-1) / distance**3
+        return np.where(solid_angle.sum(-1) < 0, -1.0, 1.0)
+
+
 @dataclass(frozen=True)
 class DistanceField:
     """Signed distance to head and clothes on a regular grid, positive outside.
@@ -124,12 +162,16 @@ class DistanceField:
             low, high: [3] corners of the box to cover.
         """
         tree = cKDTree(vertices)
+        side = _Patches.create(vertices, normals).side
 
         def measure(points: np.ndarray) -> np.ndarray:
             distance, nearest = tree.query(points)
-            plane = ((points - vertices[nearest]) * normals[nearest]).sum(-1)
-            # Close to the surface the tangent plane is smoother than the point distance.
-            return np.where(distance > 3 * cell_m, np.sign(plane) * distance, plane)
+            # Close to the surface the tangent plane is smoother than the point distance. Farther
+            # away one vertex in a crease of cloth would turn centimetres of air inside out.
+            values = ((points - vertices[nearest]) * normals[nearest]).sum(-1)
+            far = distance > 3 * cell_m
+            values[far] = side(points[far]) * distance[far]
+            return values
 
         step = _COARSEST * cell_m
         counts = np.ceil((high - low) / step).astype(int) + 1
