@@ -85,11 +85,10 @@ def build_beard(
     spec: HeadSpec, model: HeadModel, shape: HeadShape, *, surface: HeadSurface | None = None
 ) -> list[bpy.types.Object]:
     """The beard; an empty list for a shaven face."""
-    if spec.facial_hair.beard == "none":
-        return []
     surface = surface or HeadSurface.create(model, shape)
     strands = beard_strands(spec.facial_hair, surface, *strand_scale(spec.render.size))
-    assert strands is not None
+    if strands is None:
+        return []
     material = hair_material(facial_colour(spec.facial_hair.colour), "beard")
     return [_curves("beard", strands, shape, material)]
 

@@ -75,7 +75,7 @@ _EDGE_ROLL_M = 0.0045
 
 
 def headscarf(headwear: Headwear, surface: HeadSurface) -> tuple[list[MeshPart], HairCover]:
-    """The meshes of a headscarf, material "scarf"; no scalp hair is seen under it.
+    """The meshes of a headscarf and what is worn under it; no scalp hair is seen.
 
     Args:
         headwear: looseness and the seed of the folds; `turn_deg` below 0 throws the end over the

@@ -132,7 +132,7 @@ def test_a_hanging_worker_is_killed(out):
     started = time.monotonic()
     with pytest.raises(RenderTimeout, match="killed after 1 s") as caught:
         launch.render_shard(SPECS, out, command=stub(hang=[2], token=token), timeout_s=1.0)
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 60  # it would hang for ten minutes
     assert processes_with(token) == []
     assert caught.value.retryable
 
