@@ -190,7 +190,7 @@ def _scene(facts: DatasetFacts) -> list[str]:
         both = name.removesuffix("Left").removesuffix("Right")
         actions[both] = max(actions.get(both, 0), len(values))
     frequent = dict(sorted(actions.items(), key=lambda item: -item[1])[:14])
-    measured = len(facts.values("identity.age_years"))
+    measured = len(facts.values("identity.age_years"))  # heads of ours whose numbers are kept
     return [
         _compared(facts, "expression.name"),
         card("Facial actions, share of heads", charts.bars(frequent, measured)),

@@ -52,8 +52,9 @@ class Goal:
 
     def show(self, value: float) -> str:
         """A number in the unit of the goal."""
-        if self.unit == "share":  # two digits more would be noise, one less hides 4.02 % of 4 %
-            return f"{100 * value:.{2 if value < 0.095 else 1}f} %"
+        if self.unit == "share":
+            digits = 2 if value < 0.095 else 1  # 4.02 % must not look like the 4 % of the goal
+            return f"{100 * value:.{digits}f} %"
         return f"{value:.2f}" if self.unit == "distance" else f"{value:.0f}"
 
 
@@ -214,7 +215,7 @@ def give_verdicts(heads: Sequence[HeadSeen], not_run: dict[str, str]) -> Judgeme
             [head.spec_id for head in embedded],
             [head.identity_id for head in embedded],
             np.array([head.dlib.embedding for head in embedded]),
-            [head.look for head in embedded] if all(head.look for head in embedded) else (),
+            [head.look for head in embedded],
         )
     values: dict[str, tuple[float | None, int, str]] = {
         **_face_values(heads),

@@ -92,9 +92,10 @@ def headscarf(headwear: Headwear, surface: HeadSurface) -> tuple[list[MeshPart],
     points = _refined(_drawn_tight(laid, _ROWS[2:], surface, clearance))
     side = -1.0 if headwear.turn_deg < 0 else 1.0
     folded = _with_folds(points, loose, side, surface, rng)
-    columns = folded.shape[1]
-    parts = [_sheet("headscarf", folded, np.zeros(columns, int), np.full(columns, len(folded) - 1))]
-    parts.append(_thrown_end(folded, side, loose, surface, rng))
+    parts = [
+        _sheet("headscarf", folded, 0, len(folded) - 1),
+        _thrown_end(folded, side, loose, surface, rng),
+    ]
     if capped:
         parts.append(_underscarf(surface))
     return parts, HairCover(hides_all=True)
@@ -105,9 +106,7 @@ def _underscarf(surface: HeadSurface) -> MeshPart:
     rows = _laid_out(surface, 0.0)[:_CAP_ROWS]
     rows[-1] = _onto_surface(rows[-1], surface, _CAP_M)
     rows = _refined(_drawn_tight(rows, (-1,), surface, np.full(rows.shape[:2], _CAP_M)))
-    columns = rows.shape[1]
-    band = _sheet("underscarf", rows, np.zeros(columns, int), np.full(columns, len(rows) - 1))
-    return dataclasses.replace(band, material="underscarf")
+    return _sheet("underscarf", rows, 0, len(rows) - 1, "underscarf")
 
 
 def _ring(points: np.ndarray) -> np.ndarray:
@@ -290,16 +289,23 @@ def _with_folds(
     return surface.field.push_out(folded, clearance)
 
 
-def _sheet(name: str, points: np.ndarray, first: np.ndarray, last: np.ndarray) -> MeshPart:
+def _sheet(
+    name: str,
+    points: np.ndarray,
+    first: np.ndarray | int,
+    last: np.ndarray | int,
+    material: str = "scarf",
+) -> MeshPart:
     """A closed ring of cloth from row `first` to row `last` of every column, with rolled edges.
 
     Args:
-        points: [rows, columns, 3]; first, last: [columns] rows, first < last.
+        points: [rows, columns, 3].
+        first, last: [columns] rows, or one for all columns; first < last.
     """
     columns = points.shape[1]
-    rows = int((last - first).max()) + 1
+    rows = int(np.max(last - first)) + 1
     t = np.linspace(0, 1, rows)[:, None]
-    i = first + t * (last - first)
+    i = np.broadcast_to(first + t * (last - first), (rows, columns))
     j = np.broadcast_to(np.arange(columns), i.shape)
     body = np.stack(
         [map_coordinates(points[..., k], [i, j], order=1, mode="nearest") for k in range(3)],
@@ -325,7 +331,7 @@ def _sheet(name: str, points: np.ndarray, first: np.ndarray, last: np.ndarray) -
     down = np.pad(np.linalg.norm(np.diff(grid, axis=0), axis=-1), ((1, 0), (0, 0))).cumsum(axis=0)
     u, v = across - across[:, [columns // 2]], down - down[[len(down) // 2]]
     uv = np.stack([u, v], axis=-1).reshape(-1, 2)
-    return MeshPart(name, grid.reshape(-1, 3), grid_faces(*grid.shape[:2]), "scarf", uv)
+    return MeshPart(name, grid.reshape(-1, 3), grid_faces(*grid.shape[:2]), material, uv)
 
 
 def _thrown_end(

@@ -43,9 +43,9 @@ def main(out: Path, threads: int) -> None:
     }
     built = build.build_head(spec)
     checks.before(spec, built)
-    probe.set_exposure(spec, built)
     logs: list[str] = []
     frame.raise_reported = lambda log, where: logs.append(log)
+    probe.set_exposure(spec, built)
     views = render.render_views(spec, built)
     result = {
         "spec_id": spec.spec_id,

@@ -46,4 +46,6 @@ def test_a_whole_head_is_built_and_passes_its_checks(runs):
 def test_only_the_light_meter_waits_for_the_scene(runs):
     """Cycles keeps the scene for all views, unless something in Blender's file changes between
     them: an image for display that came and went had cost up to 0.7 s a view."""
-    assert runs[0]["objects_handed_over"] == [0, 0]
+    light_meter, *views = runs[0]["objects_handed_over"]
+    assert light_meter > 10  # Cycles does tell what it is handed
+    assert views == [0, 0]
