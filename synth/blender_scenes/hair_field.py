@@ -24,9 +24,10 @@ _FIT_SCALP_SD_M = -0.06
 _COLLIDER_MIN_CANONICAL_Z_M = 0.45
 _COVER_MAX_CANONICAL_Z_M = 0.80
 _COVER_DEPTH_M = 0.05
+_COVER_ASIDE_M, _COVER_ASIDE_SLOPE = 0.008, 0.5
 _TORSO_Z_M, _TORSO_HALF_HEIGHT_M, _TORSO_HALF_WIDTH_M = 0.66, 0.06, 0.15
 _COARSEST = 8
-_PATCH_M, _PATCHES_ASKED = 0.02, 8
+_EVEN_M, _PATCH_M, _PATCHES_ASKED = 0.005, 0.02, 8
 _BOX_M = ((-0.20, 0.20), (-0.24, 0.20), (0.52, 1.12))
 """Where hair may be, canonical x, y and z."""
 
@@ -103,15 +104,13 @@ class _Patches:
 
     @classmethod
     def create(cls, vertices: np.ndarray, normals: np.ndarray) -> _Patches:
-        """Collect vertices [n, 3] by the cells of a regular grid."""
-        cells = np.floor((vertices - vertices.min(0)) / _PATCH_M).astype(int)
-        flat = np.ravel_multi_index(tuple(cells.T), cells.max(0) + 1)
-        _, patch, counts = np.unique(flat, return_inverse=True, return_counts=True)
+        """Collect vertices [n, 3] by the cells of a regular grid.
 
-        def sums(values: np.ndarray) -> np.ndarray:
-            return np.stack([np.bincount(patch, weights=column) for column in values.T], -1)
-
-        return cls(cKDTree(sums(vertices) / counts[:, None]), sums(normals))
+        First by small cells, each of which counts once: the mesh is dense where it is detailed.
+        """
+        even, normals, _ = _pooled(vertices, normals, _EVEN_M)
+        centres, normals, counts = _pooled(even, normals, _PATCH_M)
+        return cls(cKDTree(centres), normals * counts)
 
     def side(self, points: np.ndarray) -> np.ndarray:
         """+1 outside and -1 inside for points [n, 3] well away from the surface.
@@ -124,6 +123,19 @@ class _Patches:
         offset = points[:, None] - self.tree.data[nearest]
         solid_angle = (offset * self.normals[nearest]).sum(-1) / distance**3
         return np.where(solid_angle.sum(-1) < 0, -1.0, 1.0)
+
+
+def _pooled(
+    vertices: np.ndarray, normals: np.ndarray, cell_m: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Means of points and normals [n, 3] in each occupied cell [c, 3], and how many, [c, 1]."""
+    cells = np.floor((vertices - vertices.min(0)) / cell_m).astype(int)
+    flat = np.ravel_multi_index(tuple(cells.T), cells.max(0) + 1)
+    _, group, counts = np.unique(flat, return_inverse=True, return_counts=True)
+    columns = np.concatenate([vertices, normals], axis=1).T
+    sums = np.stack([np.bincount(group, weights=column) for column in columns], -1)
+    means = sums / counts[:, None]
+    return means[:, :3], means[:, 3:], counts[:, None]
 
 
 @dataclass(frozen=True)
@@ -285,12 +297,15 @@ def _covered(
 ) -> np.ndarray:
     """Which vertices [V] lie under an obstacle.
 
-    They must not count as surface: between skin and cloth, "outside the skin" is inside.
+    They must not count as surface: between skin and cloth, "outside the skin" is inside. Skin that
+    lies beyond the obstacle's edge, as the nape above a neckline, stays: it is off to the side.
     """
     covered = np.zeros(len(vertices), bool)
     low = np.flatnonzero(canonical[:, 2] < _COVER_MAX_CANONICAL_Z_M)
     distance, nearest = cKDTree(cover).query(vertices[low], distance_upper_bound=_COVER_DEPTH_M)
     found = np.isfinite(distance)
     offset = vertices[low[found]] - cover[nearest[found]]
-    covered[low[found]] = (offset * cover_normals[nearest[found]]).sum(-1) < 0
+    depth = -(offset * cover_normals[nearest[found]]).sum(-1)
+    aside = np.sqrt(np.clip(distance[found] ** 2 - depth**2, 0.0, None))
+    covered[low[found]] = (depth > 0) & (aside < _COVER_ASIDE_M + _COVER_ASIDE_SLOPE * depth)
     return covered

@@ -1,9 +1,21 @@
 """The distance field against a sphere, the canonical map against a known motion."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
-from synth.blender_scenes.hair_field import CanonicalMap, DistanceField, normalize, smooth_noise
+from synth.blender_scenes.clothes_dress import dress
+from synth.blender_scenes.hair_field import (
+    CanonicalMap,
+    DistanceField,
+    HeadSurface,
+    normalize,
+    smooth_noise,
+)
+from synth.headmodel import HeadModel
+from synth.sample import DatasetConfig, sample_head
 
 RADIUS_M = 0.08
 
@@ -86,3 +98,26 @@ def test_smooth_noise_is_smooth_and_of_unit_variance():
     assert noise.std() == pytest.approx(1, abs=0.15) and abs(noise.mean()) < 0.1
     shifted = smooth_noise(points + 0.001, 10, np.random.default_rng(5))
     assert np.abs(shifted - noise).max() < 0.6
+
+
+def test_air_around_the_ears_is_outside(model: HeadModel):
+    """Ears have most of the head's vertices, and half of them look into the ear."""
+    shape = model.shape(sample_head(DatasetConfig(), 5).identity)
+    surface = HeadSurface.create(model, shape)
+    rng = np.random.default_rng(6)
+    beside = rng.uniform([0.078, -0.04, 0.84], [0.13, 0.03, 0.92], (20000, 3))
+    beside = np.concatenate([beside, beside * [-1, 1, 1]])
+    air = surface.canonical_map.to_model(beside)
+    air = air[cKDTree(shape.vertices).query(air)[0] > 0.012]
+    assert len(air) > 10000 and surface.field.distance(air).min() > 0
+
+
+def test_skin_beyond_the_edge_of_cloth_stays_solid(model: HeadModel):
+    """The nape above a low neckline lies below the plane of the cloth, but not under the cloth."""
+    spec = sample_head(DatasetConfig(), 6)
+    shape = model.shape(spec.identity)
+    garment = dress(dataclasses.replace(spec.clothes, garment="tank_top"), model, shape).garment
+    field = HeadSurface.create(model, shape, [(garment.vertices, garment.normals)]).field
+    nape = (np.abs(model.canonical[:, 0]) < 0.05) & (shape.normals[:, 1] > 0.3)
+    nape &= (model.canonical[:, 2] > 0.74) & (model.canonical[:, 2] < 0.78)
+    np.testing.assert_allclose(field.distance(shape.vertices[nape]), 0.0, atol=0.001)
