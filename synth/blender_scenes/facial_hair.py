@@ -64,6 +64,7 @@ _LASH_RADIUS_M = 0.000085
 _BEARD_RADIUS_M = 0.00010
 _UPPER_LIP_Z_M = 0.826
 _SIDEBURN_M = 0.007
+"""How much wider sideburns are than the beard's region: they join the hair of the scalp."""
 _LIP_LINE_X = np.array([0.0, 0.010, 0.020, 0.026, 0.032])
 _LIP_LINE_Z = np.array([0.8325, 0.8330, 0.8290, 0.8250, 0.8220])
 """Upper rim of the red of the lips."""
@@ -249,28 +250,27 @@ def _beard_growth(
 def _beard_density(
     face: FacialHair, surface: HeadSurface, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Distance [V] inside the rim in metres, and density [V] in [0, 1]."""
+    """Distance [V] inside the rim in metres, and relative density [V], 1 on the chin."""
     canonical = surface.canonical
+    across, (_, y, z) = np.abs(canonical[:, 0]), canonical.T
     noise = smooth_noise(canonical, 45, rng) + 0.7 * smooth_noise(canonical, 140, rng)
     # some shave their cheeks lower than others
-    shaved = rng.uniform(0.0, 0.006) * smoothstep(0.815, 0.835, canonical[:, 2])
+    shaved = rng.uniform(0.0, 0.006) * smoothstep(0.815, 0.835, z)
     edge = surface.beard_sd - shaved + 0.0022 * noise
-    # sideburns are wide enough to join the hair of the scalp
-    temple = smoothstep(0.842, 0.856, canonical[:, 2]) * smoothstep(-0.068, -0.076, canonical[:, 1])
+    temple = smoothstep(0.842, 0.856, z) * smoothstep(-0.068, -0.076, y)
     edge = edge + _SIDEBURN_M * temple
     # a wide border on cheek and neck, a narrow one on the small parts: lip and sideburns
-    narrow = smoothstep(-0.100, -0.088, canonical[:, 1]) * smoothstep(0.835, 0.85, canonical[:, 2])
-    narrow = np.maximum(narrow, smoothstep(-0.120, -0.130, canonical[:, 1]))
+    narrow = smoothstep(-0.100, -0.088, y) * smoothstep(0.835, 0.85, z)
+    narrow = np.maximum(narrow, smoothstep(-0.120, -0.130, y))
     density = smoothstep(0.0, 1.0, (edge + 0.001) / (0.018 - 0.013 * narrow))
     density = density * beard_region(canonical, surface.beard_sd, face.beard)
     # cheeks are thinner than the chin, and the space under the nose thinner than its sides
-    density = density * (0.45 + 0.55 * smoothstep(0.850, 0.815, canonical[:, 2]) + 0.35 * temple)
-    lip = smoothstep(0.828, 0.834, canonical[:, 2]) * (canonical[:, 1] < -0.128)
-    density = density * (1 + 0.6 * lip * smoothstep(0.032, 0.016, np.abs(canonical[:, 0])))
-    across = np.abs(canonical[:, 0])
-    philtrum = np.exp(-((across / 0.0035) ** 2)) * (canonical[:, 2] > _UPPER_LIP_Z_M)
-    bare = np.exp(-(((across - 0.014) / 0.005) ** 2)) * (np.abs(canonical[:, 2] - 0.804) < 0.008)
-    return edge, density * (1 - 0.6 * philtrum) * (1 - 0.6 * bare * (canonical[:, 1] < -0.13))
+    density = density * (0.45 + 0.55 * smoothstep(0.850, 0.815, z) + 0.35 * temple)
+    lip = smoothstep(0.828, 0.834, z) * (y < -0.128)
+    density = density * (1 + 0.6 * lip * smoothstep(0.032, 0.016, across))
+    philtrum = np.exp(-((across / 0.0035) ** 2)) * (z > _UPPER_LIP_Z_M)
+    bare = np.exp(-(((across - 0.014) / 0.005) ** 2)) * (np.abs(z - 0.804) < 0.008)
+    return edge, density * (1 - 0.6 * philtrum) * (1 - 0.6 * bare * (y < -0.13))
 
 
 def _ruffle_beard(points: np.ndarray, style: BeardStyle, rng: np.random.Generator) -> np.ndarray:
