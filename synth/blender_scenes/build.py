@@ -17,12 +17,7 @@ from synth.asset_store import StoredAsset
 from synth.blender_scenes.accessories import build_earrings, build_glasses
 from synth.blender_scenes.clothes import build_clothes, hung_shape
 from synth.blender_scenes.eyes import build_eyes
-from synth.blender_scenes.hair import (
-    build_beard,
-    build_brows,
-    build_hair,
-    build_lashes,
-)
+from synth.blender_scenes.hair import build_beard, build_brows, build_hair, build_lashes
 from synth.blender_scenes.hair_field import HeadSurface
 from synth.blender_scenes.headwear import build_headwear, pressed_shape
 from synth.blender_scenes.lights import add_lights
@@ -118,11 +113,10 @@ def build_head(spec: HeadSpec, store: Path | None = None) -> BuiltHead:
         if "hair" in users:
             parts |= build_user_hair(users["hair"], model, shape)
         else:
-            hair = build_hair(spec, model, shape, surface=surface, cover=worn.cover)
-            parts["hair"] = tuple(hair)
-        parts["brows"] = tuple(build_brows(spec, model, shape, surface=surface))
+            parts["hair"] = tuple(build_hair(spec, shape, surface, worn.cover))
+        parts["brows"] = tuple(build_brows(spec, shape, surface))
         parts["lashes"] = tuple(build_lashes(spec, model, shape))
-        parts["beard"] = tuple(build_beard(spec, model, shape, surface=surface))
+        parts["beard"] = tuple(build_beard(spec, shape, surface))
     with clock("accessories"):
         parts["glasses"] = tuple(build_glasses(spec, model, shape))
         parts["earrings"] = tuple(build_earrings(spec, model, shape, surface))

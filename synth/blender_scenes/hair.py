@@ -6,13 +6,11 @@ touch Blender.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import bpy
 import numpy as np
 
 from synth.blender_scenes.facial_hair import beard_strands, brow_strands, lash_strands
-from synth.blender_scenes.hair_field import HeadSurface, Obstacle
+from synth.blender_scenes.hair_field import HeadSurface
 from synth.blender_scenes.hair_groom import groom
 from synth.blender_scenes.hair_material import PIGMENT, hair_material
 from synth.blender_scenes.hair_pigment import facial_colour
@@ -27,25 +25,14 @@ LASH_COLOUR = HairColour(name="lash", melanin=0.97, redness=0.0, albedo=(0.008, 
 
 
 def build_hair(
-    spec: HeadSpec,
-    model: HeadModel,
-    shape: HeadShape,
-    obstacles: Sequence[Obstacle] = (),
-    *,
-    surface: HeadSurface | None = None,
-    cover: HairCover | None = None,
+    spec: HeadSpec, shape: HeadShape, surface: HeadSurface, cover: HairCover | None = None
 ) -> list[bpy.types.Object]:
     """Scalp hair.
 
     Args:
-        obstacles: vertices and normals [n, 3] in model space of what hair lies on (clothes).
-        surface: of the head, when the caller has it already.
+        shape, surface: of one head.
         cover: headwear that presses or hides the hair.
-
-    Raises:
-        SpecError: the head model lacks a mask.
     """
-    surface = surface or HeadSurface.create(model, shape, obstacles)
     if cover is not None and cover.hides_all:
         return []
     material = hair_material(spec.hair.colour, "hair")
@@ -61,11 +48,8 @@ def build_hair(
     return [_curves(f"hair_{i}", part, shape, material) for i, part in enumerate(parts)]
 
 
-def build_brows(
-    spec: HeadSpec, model: HeadModel, shape: HeadShape, *, surface: HeadSurface | None = None
-) -> list[bpy.types.Object]:
+def build_brows(spec: HeadSpec, shape: HeadShape, surface: HeadSurface) -> list[bpy.types.Object]:
     """Eyebrows, a little darker than the hair."""
-    surface = surface or HeadSurface.create(model, shape)
     brows = spec.identity.brows
     strands = brow_strands(spec.facial_hair, brows, surface, _small_radius(spec))
     material = hair_material(facial_colour(spec.facial_hair.colour), "brows")
@@ -81,11 +65,8 @@ def build_lashes(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> list[bpy
     return [_curves("lashes", strands, shape, hair_material(LASH_COLOUR, "lashes"))]
 
 
-def build_beard(
-    spec: HeadSpec, model: HeadModel, shape: HeadShape, *, surface: HeadSurface | None = None
-) -> list[bpy.types.Object]:
+def build_beard(spec: HeadSpec, shape: HeadShape, surface: HeadSurface) -> list[bpy.types.Object]:
     """The beard; an empty list for a shaven face."""
-    surface = surface or HeadSurface.create(model, shape)
     strands = beard_strands(spec.facial_hair, surface, *strand_scale(spec.render.size))
     if strands is None:
         return []

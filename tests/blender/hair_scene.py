@@ -20,10 +20,10 @@ def main(spec_file: str, out_file: str) -> None:
     shape = model.shape(spec.identity, spec.expression, spec.pose)
     surface = HeadSurface.create(model, shape)
     parts = {
-        "hair": hair.build_hair(spec, model, shape, surface=surface),
-        "brows": hair.build_brows(spec, model, shape, surface=surface),
+        "hair": hair.build_hair(spec, shape, surface),
+        "brows": hair.build_brows(spec, shape, surface),
         "lashes": hair.build_lashes(spec, model, shape),
-        "beard": hair.build_beard(spec, model, shape, surface=surface),
+        "beard": hair.build_beard(spec, shape, surface),
     }
     report = {name: [_describe(item) for item in objects] for name, objects in parts.items()}
     Path(out_file).write_text(json.dumps(report))
