@@ -61,11 +61,11 @@ def metal_material(name: str, colour: Rgb, roughness: float = 0.24) -> bpy.types
     return shader.surface(shader.principled(base_colour=colour, roughness=roughness, metallic=1.0))
 
 
-def plastic_material(name: str, colour: Rgb, roughness: float = 0.26) -> bpy.types.Material:
+def plastic_material(name: str, colour: Rgb) -> bpy.types.Material:
     """Polished plastic in one colour."""
     shader = Shader(name)
     return shader.surface(
-        shader.principled(base_colour=colour, roughness=roughness, specular_ior_level=0.5)
+        shader.principled(base_colour=colour, roughness=0.26, specular_ior_level=0.5)
     )
 
 

@@ -15,6 +15,8 @@ ROLES = ("cloth", "plain", "rib", "under", "button", "cord")
 """What a part is made of: the garment's cloth with or without its pattern, its knitted rib, the
 cloth worn under it, buttons, strings."""
 _LOOP_POINTS = 160
+_FREE_EDGE = 0.35
+"""Thickness of a sheet at its free edges, as a part of the whole."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +134,6 @@ def thicken(
     role: str,
     *,
     closed: bool,
-    edge: float = 0.35,
     seam_m: np.ndarray | None = None,
 ) -> Part:
     """Give a sheet two sides and thin, rounded looking edges.
@@ -143,7 +144,6 @@ def thicken(
             product of both directions points.
         thickness_m: between its sides.
         closed: whether the last row is joined to the first.
-        edge: thickness at its free edges, as a part of the whole.
         seam_m: [n, P] distance to a seam.
     """
     count, rows = middle.shape[:2]
@@ -153,9 +153,9 @@ def thicken(
         tangent = np.roll(middle, -1, axis=0) - np.roll(middle, 1, axis=0)
     normal = unit(np.cross(tangent, across))
     half = np.full((count, rows), thickness_m / 2)
-    half[:, [0, -1]] *= edge
+    half[:, [0, -1]] *= _FREE_EDGE
     if not closed:
-        half[[0, -1]] *= edge
+        half[[0, -1]] *= _FREE_EDGE
     shell = normal * half[..., None]
     ring = np.concatenate([middle + shell, (middle - shell)[:, ::-1]], axis=1)
     size = 2 * rows

@@ -80,9 +80,9 @@ def _stud(
 
 
 def _ring(
-    centre: np.ndarray, axes: np.ndarray, radius: float, wire: float, count: int = 28
+    centre: np.ndarray, axes: np.ndarray, radius: float, wire: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    angle = np.linspace(0, 2 * np.pi, 28, endpoint=False)
     spokes = np.cos(angle)[:, None] * axes[0] + np.sin(angle)[:, None] * axes[1]
     return sweep(centre + spokes * radius, spokes, rounded_box(wire, wire, 2.0), closed=True)
 

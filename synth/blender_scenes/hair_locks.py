@@ -12,6 +12,8 @@ from synth.blender_scenes.hair_frames import arc_lengths, transport_frames
 from synth.blender_scenes.hair_roots import Roots, even_subset
 from synth.blender_scenes.hair_styles import Curl, Locks
 
+_BEND_GROWS_M = 0.08
+"""Length from the root over which a lock's wave grows to its full height."""
 SIDES_APART_M = 10.0
 """A fourth coordinate that keeps neighbours across the parting apart."""
 
@@ -87,15 +89,13 @@ def pull_together(guides: np.ndarray, lockset: LockSet, locks: Locks) -> np.ndar
     return guides + (guides[leader] - guides) * pull[..., None]
 
 
-def bend_locks(
-    guides: np.ndarray, lockset: LockSet, amplitude_m: float, start_m: float = 0.02
-) -> np.ndarray:
+def bend_locks(guides: np.ndarray, lockset: LockSet, amplitude_m: float) -> np.ndarray:
     """Give each lock a slow wave of its own: guides [g, m, 3] of one lock wave together."""
     if amplitude_m <= 0:
         return guides
     arc = arc_lengths(guides)
     wave = lockset.bend[lockset.of_guide]
-    grown = amplitude_m * smoothstep(0.0, 4 * start_m, arc)
+    grown = amplitude_m * smoothstep(0.0, _BEND_GROWS_M, arc)
     first, second = transport_frames(guides)
     for axis, phase, frequency in ((first, 0, 2), (second, 1, 3)):
         angle = 2 * np.pi * wave[:, frequency, None] * arc + wave[:, phase, None]

@@ -74,9 +74,9 @@ def _cap_button(fit: HatFit) -> MeshPart:
     )
 
 
-def _with_uv(mesh: tuple[np.ndarray, np.ndarray], material: str = "cloth"):
+def _with_uv(mesh: tuple[np.ndarray, np.ndarray]):
     vertices, faces = mesh
-    return vertices, faces, material, vertices[:, :2] - vertices[0, :2]
+    return vertices, faces, "cloth", vertices[:, :2] - vertices[0, :2]
 
 
 def _cap_brim(headwear: Headwear, fit: HatFit) -> MeshPart:

@@ -36,7 +36,7 @@ def build_mouth(spec: HeadSpec, model: HeadModel, shape: HeadShape) -> list[bpy.
         depth = np.clip((points[:, 1] - points[:, 1].min()) / 0.03, 0, 1)
         attributes = {"from_edge": from_edge, "light": 1 - (1 - _BACK_TEETH_DARKEN) * depth}
         objects.append(new_mesh(f"teeth_{name}", shape.to_world(points), faces, enamel, attributes))
-        points, faces = geometry.gums(arch, reach, model, shape)
+        points, faces = geometry.gums(arch, model, shape)
         objects.append(new_mesh(f"gums_{name}", shape.to_world(points), faces, gum))
     points, faces = geometry.tongue(model, shape, arches[1])
     tongue = _flesh_material("tongue", _between(_TONGUE, spec.skin.melanin), 0.38)

@@ -194,19 +194,19 @@ def _undone(points: np.ndarray, motion: np.ndarray) -> np.ndarray:
     return (points - motion[:3, 3]) @ motion[:3, :3]
 
 
-def hidden_reach(arch: Arch, model: HeadModel, shape: HeadShape, least: float = 0.026) -> float:
+def hidden_reach(arch: Arch, model: HeadModel, shape: HeadShape) -> float:
     """How far from the middle the arch, with its gums, stays below the skin, in metres.
 
     The jaw of a narrow face cuts across the arch of the base mesh; molars that would come out of
     the cheek are left away, as no expression shows them. The front teeth, nearer to the middle
-    than `least`, are never left away: lips and chin cover their roots (`_behind_flesh`).
+    than `_WIDEST_GUM_M`, are never left away: lips and chin cover their roots (`_behind_flesh`).
     """
     z = model.canonical[:, 2]
     cheeks = np.abs(model.canonical[:, 0]) > _CHEEKS_FROM_M
     outer = (model.masks["lips"] < 0.3) & (model.masks["mouth"] < 0.3) & cheeks
     outer &= (z > 0.76) & (z < 0.88)
     skin, normals = shape.vertices[outer], shape.normals[outer]
-    x = np.linspace(least, _WIDEST_ARCH_M, 33)
+    x = np.linspace(_WIDEST_GUM_M, _WIDEST_ARCH_M, 33)
     both = np.concatenate([x, -x])
     tree = cKDTree(skin)
     covered = np.ones(len(both), bool)
@@ -269,8 +269,9 @@ def crowns(arch: Arch, reach: float, teeth: Teeth) -> tuple[np.ndarray, np.ndarr
     return arch.moved(np.concatenate(points)), np.concatenate(faces), np.concatenate(from_edge)
 
 
-def _superellipsoid(rows: int = 12, columns: int = 18) -> tuple[np.ndarray, np.ndarray]:
+def _superellipsoid() -> tuple[np.ndarray, np.ndarray]:
     """A rounded box of half size 1: points [N, 3] and quads."""
+    rows, columns = 12, 18
     polar = np.linspace(-np.pi / 2, np.pi / 2, rows)
     azimuth = np.linspace(0, 2 * np.pi, columns, endpoint=False)
     polar, azimuth = (grid.ravel() for grid in np.meshgrid(polar, azimuth, indexing="ij"))
@@ -295,16 +296,13 @@ def _grid_quads(rows: int, columns: int) -> np.ndarray:
     return np.stack(corners, axis=-1).reshape(-1, 4)
 
 
-def gums(
-    arch: Arch, reach: float, model: HeadModel, shape: HeadShape
-) -> tuple[np.ndarray, np.ndarray]:
+def gums(arch: Arch, model: HeadModel, shape: HeadShape) -> tuple[np.ndarray, np.ndarray]:
     """A tube along the arch at the necks of the teeth, which dips between them.
 
     Where lip or chin are too thin for it, it is flattened to stay below the skin: it showed as a
     row of dark specks there.
     """
-    end = min(_WIDEST_GUM_M, reach)
-    x = np.linspace(-end, end, 96)
+    x = np.linspace(-_WIDEST_GUM_M, _WIDEST_GUM_M, 96)
     width, height = arch.crowns_m[:, 0], arch.crowns_m[:, 1]
     # distance along the arch to the nearest gap, where the gum reaches down as a papilla
     ends = np.concatenate([[0.0], np.cumsum(width)])

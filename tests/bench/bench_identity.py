@@ -106,7 +106,7 @@ def _different(faces: Faces, arguments: argparse.Namespace) -> None:
         if embedding is not None:
             found[str(index)] = embedding
     names = list(found)
-    distances = compare(names, names, np.stack(list(found.values())), 10)
+    distances = compare(names, names, np.stack(list(found.values())), listed_pairs=10)
     low, median, high = np.quantile(distances.different, (0.05, 0.5, 0.95))
     print(
         f"{len(names)} of {arguments.people} faces found; {len(distances.different)} pairs: "

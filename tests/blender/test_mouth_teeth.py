@@ -99,7 +99,7 @@ def test_gums_stay_below_a_thin_chin(model, seed, index):
     spec = sample_head(DatasetConfig(seed=seed), index)
     rest = model.shape(spec.identity)
     lower = mouth_teeth.fit_arches(model, rest, rest, spec.identity.teeth)[1]
-    gums = mouth_teeth.gums(lower, 0.026, model, rest)[0]
+    gums = mouth_teeth.gums(lower, model, rest)[0]
     skin = (model.masks["lips"] < 0.3) & (model.masks["mouth"] < 0.3)
     skin &= model.canonical[:, 1] < -0.10
     distance, nearest = cKDTree(rest.vertices[skin]).query(gums)
