@@ -110,12 +110,15 @@ def _report(data: Dataset, arguments: argparse.Namespace) -> int:
     from ray_jobs.progress import StageProgress
 
     judges = parse_judges(arguments.judges or "all")
+    max_judged = MAX_JUDGED if arguments.judged is None else arguments.judged
+    if max_judged < 1:
+        raise ConfigError(f"--judged {max_judged}: give 1 or more; without judges: --judges none")
     with StageProgress("report", enabled=not arguments.quiet) as bar:
         summary = write_report(
             data,
             arguments.out,
             judges,
-            max_judged=MAX_JUDGED if arguments.judged is None else arguments.judged,
+            max_judged=max_judged,
             threads=min(MAX_THREADS, os.cpu_count() or 1),
             progress=bar.update,
         )

@@ -120,6 +120,8 @@ def test_flags_of_the_report_belong_to_it(tmp_path, capsys):
     assert "--judges belongs to `dataset report`" in capsys.readouterr().err
     assert cli.main(["dataset", "report", str(tmp_path / "heads"), "--judges", "fases"]) == 1
     assert "'fases' is not one of all, none, faces" in capsys.readouterr().err
+    assert cli.main(["dataset", "report", str(tmp_path / "heads"), "--judged", "0"]) == 1
+    assert "--judged 0: give 1 or more" in capsys.readouterr().err
 
 
 def test_a_dataset_gets_its_report_and_info_names_it(tmp_path, capsys):
