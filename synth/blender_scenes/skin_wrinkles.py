@@ -78,7 +78,7 @@ class Wrinkler:
         x, y, z = self.points.T
         front = y < -0.05
         for box, draw in (
-            (front & (z > 0.915) & (z < 0.975), self._forehead),
+            (front & (z > 0.900) & (z < 0.975), self._forehead),
             (front & (z > 0.860) & (z < 0.935), self._eyes),
             (front & (z > 0.778) & (z < 0.870) & (np.abs(x) < 0.062), self._mouth),
             ((z > 0.66) & (z < 0.792), self._neck),
