@@ -131,15 +131,22 @@ _TUCKABLE_STYLES = ("bob", "long", "wavy", "braids")
 _SHORT_MALE_STYLES = ("buzz", "crop", "quiff", "side_part")
 
 
+_LONGEST_AFRO = 1.0
+"""Factor on the style's length; at 1.09 one touched the top of the default frame."""
+
+
 def sample_hair(draw: Draw, settings: HairConfig, person: Person) -> Hair:
     """The hair as worn: natural or dyed."""
     style = choose(draw("hair.style"), _style_weights(settings, person))
     shape = draw("hair.shape")
+    length = float(draw("hair.length").uniform(0.85, 1.15))
+    if style == "afro":
+        length = min(length, _LONGEST_AFRO)
     return Hair(
         style=style,
         colour=_worn_colour(draw, settings, person),
         groom_seed=draw.derive_seed("hair.groom"),
-        length_scale=float(draw("hair.length").uniform(0.85, 1.15)),
+        length_scale=length,
         parting=_parting(draw("hair.parting"), settings, style),
         volume=float(shape.uniform(0.75, 1.30)),
         curl=float(shape.uniform(0.75, 1.30)),

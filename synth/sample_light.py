@@ -132,10 +132,10 @@ def _window(rng: np.random.Generator, side_lit: bool) -> Light:
     )  # fmt: skip
     wall = _area(
         -side * rng.uniform(50, 110), rng.uniform(-10, 20), 4.0,
-        rng.uniform(15, 30) if side_lit else rng.uniform(40, 90), (1.0, 0.93, 0.84),
+        rng.uniform(25, 45) if side_lit else rng.uniform(75, 150), (1.0, 0.93, 0.84),
     )  # fmt: skip
     room = (1.0, float(rng.uniform(0.90, 0.97)), float(rng.uniform(0.80, 0.92)))
-    strength = rng.uniform(0.03, 0.06) if side_lit else rng.uniform(0.06, 0.14)
+    strength = rng.uniform(0.05, 0.08) if side_lit else rng.uniform(0.10, 0.20)
     return Light("window", strength=float(strength), ambient=room, areas=(window, wall))
 
 
