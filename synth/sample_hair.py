@@ -132,7 +132,7 @@ _SHORT_MALE_STYLES = ("buzz", "crop", "quiff", "side_part")
 
 
 _LONGEST_AFRO = 0.92
-"""Factor on the style's length; at 1.0 strands of the largest touched the top of the default frame."""
+"""Factor on the style's length; at 1.0 strands of one touched the top of the default frame."""
 
 
 def sample_hair(draw: Draw, settings: HairConfig, person: Person) -> Hair:
