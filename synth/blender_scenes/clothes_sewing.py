@@ -15,6 +15,7 @@ from synth.blender_scenes.clothes_collar import (
     lapel,
     sweep_band,
 )
+from synth.blender_scenes.clothes_cuts import CUTS
 from synth.blender_scenes.clothes_drape import Collider
 from synth.blender_scenes.clothes_geometry import Garment, Neckline
 from synth.blender_scenes.clothes_hood import hood
@@ -113,9 +114,10 @@ def sew_collar(sewing: Sewing) -> list[Part]:
         if sewing.neckline.v_depth_m:
             gap = sewing.neckline.v_half_width_m * _OPEN_GAP
         parts.append(fold_collar("collar", collar, sewing.frames, gap, sewing.skin, sewing.surface))
+    sleeveless = CUTS[sewing.name].sleeve is None
+    name, band = ("binding", BANDS[sewing.name]) if sleeveless else ("hem", _HEM)
     for opening in sewing.garment.arm_openings:
         frames = edge_frames(sewing.garment.vertices, sewing.garment.normals, opening)
-        name, band = ("binding", BANDS["tank_top"]) if sewing.name == "tank_top" else ("hem", _HEM)
         parts.append(sweep_band(name, band, frames, sewing.skin, sewing.surface))
     return parts
 

@@ -25,9 +25,14 @@ _COLLIDER_MIN_CANONICAL_Z_M = 0.45
 _COVER_MAX_CANONICAL_Z_M = 0.80
 _COVER_DEPTH_M = 0.05
 _COVER_ASIDE_M, _COVER_ASIDE_SLOPE = 0.008, 0.5
+"""How far beside the cloth skin may lie to be under it: at its surface, and per metre of depth."""
 _TORSO_Z_M, _TORSO_HALF_HEIGHT_M, _TORSO_HALF_WIDTH_M = 0.66, 0.06, 0.15
 _COARSEST = 8
-_EVEN_M, _PATCH_M, _PATCHES_ASKED = 0.005, 0.02, 8
+"""Cells of the first grid in cells of the last; at 16 one head's field was wrong by 5 cm."""
+_EVEN_M = 0.005
+"""Cells of the surface that count once each, however many vertices they hold."""
+_PATCH_M, _PATCHES_ASKED = 0.02, 8
+"""Wider than an ear or a crease of cloth is thick; a cube of them surrounds a point."""
 _BOX_M = ((-0.20, 0.20), (-0.24, 0.20), (0.52, 1.12))
 """Where hair may be, canonical x, y and z."""
 
@@ -95,8 +100,8 @@ class _Patches:
     """The same surface in pieces of two centimetres, whose normals together no crease turns over.
 
     Attributes:
-        tree: of the patches' centres; normals: [p, 3] sum of the unit normals of each, short where
-            they disagree, as on both sides of an ear.
+        tree: of the patches' centres; normals: [p, 3] sum over the small cells of each of their
+            mean normals, short where they disagree, as on both sides of an ear.
     """
 
     tree: cKDTree

@@ -50,5 +50,7 @@ def build_headwear(spec: HeadSpec, shape: HeadShape, surface: HeadSurface) -> Wo
         parts, cover = headscarf(headwear, surface)
     else:
         parts, cover = hat(headwear, surface, spec.hair.style)
-    materials = headwear_materials(headwear, shape.units_per_metre)
+    materials = headwear_materials(
+        headwear, {part.material for part in parts}, shape.units_per_metre
+    )
     return Worn(tuple(add_parts(parts, materials, shape)), cover)

@@ -7,7 +7,7 @@ import numpy as np
 from synth.blender_scenes.accessory_mesh import MeshPart
 from synth.blender_scenes.hair_field import HeadSurface, smooth_noise
 from synth.blender_scenes.headwear_fit import HairCover, HatFrame, skull
-from synth.blender_scenes.headwear_form import CLOTH_M, HatFit, around, normals, shell
+from synth.blender_scenes.headwear_form import CLOTH_M, HatFit, around, brim_section, normals, shell
 from synth.rng import stream
 from synth.spec import Headwear
 
@@ -52,26 +52,16 @@ def _bucket_brim(headwear: Headwear, fit: HatFit) -> MeshPart:
     root = fit.form.at(azimuth, np.full_like(azimuth, 0.0)) + CLOTH_M - 0.0006
     out = fit.frame.directions(azimuth, 0.0 * azimuth)
     up = fit.frame.axes[2]
-    rows = [
-        (t, s)
-        for s, ts in ((1.0, np.linspace(0, 1, 13)), (-1.0, np.linspace(1, 0, 13)))
-        for t in ts
-    ]
+    reach, lift = brim_section(13, thick, rounded_from=0.93)
     points = []
-    for t, side in rows:
-        half = 0.5 * thick * np.sqrt(np.clip(1 - np.clip((t - 0.93) / 0.07, 0, 1) ** 2, 0.0, 1))
-        along = length * t
-        down = (
-            along * np.sin(slope * (0.75 + 0.35 * t))
-            - side * half * np.cos(slope)
-            - 0.002 * (1 - t)
-        )
-        away = root + along * np.cos(slope * (0.75 + 0.35 * t)) + side * half * np.sin(slope)
+    for t, above in zip(reach, lift):
+        along, tilt = length * t, slope * (0.75 + 0.35 * t)
+        down = along * np.sin(tilt) - above * np.cos(slope) - 0.002 * (1 - t)
+        away = root + along * np.cos(tilt) + above * np.sin(slope)
         points.append(fit.frame.centre + out * away[:, None] - up * down[:, None])
     points = np.stack(points)
     grid = np.broadcast_to(azimuth, points.shape[:2])
     part = around("bucket_brim", points, grid, "brim")
-    distance = np.array([t for t, _ in rows]) * length
-    uv = part.uv.reshape(len(rows), columns + 1, 2).copy()
-    uv[..., 1] = distance[:, None]
+    uv = part.uv.reshape(len(reach), columns + 1, 2).copy()
+    uv[..., 1] = length * reach[:, None]
     return MeshPart(part.name, part.vertices, part.faces, part.material, uv.reshape(-1, 2))

@@ -9,7 +9,7 @@ import numpy as np
 from synth.blender_scenes.accessory_mesh import MeshPart, ellipsoid, grid_faces, rounded_box, sweep
 from synth.blender_scenes.hair_field import HeadSurface, smooth_noise, smoothstep
 from synth.blender_scenes.headwear_fit import HairCover, HatFrame, PolarGrid, grid_angles, skull
-from synth.blender_scenes.headwear_form import CLOTH_M, HatFit, around, normals, shell
+from synth.blender_scenes.headwear_form import CLOTH_M, HatFit, around, brim_section, normals, shell
 from synth.rng import stream
 from synth.spec import Headwear
 
@@ -92,23 +92,18 @@ def _cap_brim(headwear: Headwear, fit: HatFit) -> MeshPart:
     )
     reach = length * (1 - np.abs(across) ** 2.2) ** 0.8
     x = (root - fit.frame.centre) @ left
-    rows = [
-        (t, side)
-        for side, ts in ((1.0, np.linspace(0, 1, 14)), (-1.0, np.linspace(1, 0, 14)))
-        for t in ts
-    ]
+    along, lift = brim_section(14, thick, rounded_from=0.94)
     points = []
-    for t, side in rows:
+    for t, above in zip(along, lift):
         out = reach * t
         arch = -(0.022 + 0.012 * headwear.looseness) * (x / 0.07) ** 2 * (out / length) ** 0.8
         fall = -out * droop - 0.9 * out**2
-        half = 0.5 * thick * np.sqrt(np.clip(1 - np.clip((t - 0.94) / 0.06, 0, 1) ** 2, 0.0, 1))
-        lift = arch + fall + side * half
+        height = arch + fall + above
         points.append(
-            root + front * out[:, None] + left * (0.05 * x * t)[:, None] + up * lift[:, None]
+            root + front * out[:, None] + left * (0.05 * x * t)[:, None] + up * height[:, None]
         )
     points = np.stack(points)
-    distance = np.broadcast_to(np.array([t for t, _ in rows])[:, None] * length, points.shape[:2])
+    distance = np.broadcast_to(length * along[:, None], points.shape[:2])
     uv = np.stack([np.broadcast_to(x, points.shape[:2]), distance], axis=-1).reshape(-1, 2)
     return MeshPart("cap_brim", points.reshape(-1, 3), grid_faces(*points.shape[:2]), "brim", uv)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
+from functools import partial
 
 import bpy
 import numpy as np
@@ -24,20 +26,19 @@ _STITCH_ROWS_M = 0.0075
 _SCARF_TILES_PER_M = 160.0
 
 
-def headwear_materials(headwear: Headwear, units_per_metre: float) -> dict[str, bpy.types.Material]:
-    """The materials of a hat's or headscarf's parts by their key."""
-    if headwear.kind == "beanie":
-        return {"knit": _knit(headwear, units_per_metre)}
-    if headwear.kind == "headscarf":
-        cap = dataclasses.replace(headwear, pattern="plain", colour=headwear.second_colour)
-        return {
-            "scarf": _scarf(headwear, units_per_metre),
-            "underscarf": _scarf(cap, units_per_metre),
-        }
-    return {
-        "cloth": _twill(headwear, units_per_metre, stitched=False),
-        "brim": _twill(headwear, units_per_metre, stitched=True),
+def headwear_materials(
+    headwear: Headwear, keys: Iterable[str], units_per_metre: float
+) -> dict[str, bpy.types.Material]:
+    """The materials of a hat's or headscarf's parts by the keys that the parts name."""
+    cap = dataclasses.replace(headwear, pattern="plain", colour=headwear.second_colour)
+    makers = {
+        "knit": partial(_knit, headwear),
+        "scarf": partial(_scarf, headwear),
+        "underscarf": partial(_scarf, cap),
+        "cloth": partial(_twill, headwear, stitched=False),
+        "brim": partial(_twill, headwear, stitched=True),
     }
+    return {key: makers[key](units_per_metre=units_per_metre) for key in sorted(keys)}
 
 
 def _knit(headwear: Headwear, units_per_metre: float) -> bpy.types.Material:

@@ -143,3 +143,23 @@ def normals(points: np.ndarray) -> np.ndarray:
     normal = unit(np.cross(ahead, down))
     outside = ((points - points.mean(axis=(0, 1))) * normal).sum(axis=-1, keepdims=True)
     return normal * np.where(outside < 0, -1.0, 1.0)
+
+
+def brim_section(
+    steps: int, thick_m: float, *, rounded_from: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """A stiff sheet cut open: along its upper face to the edge and back along the lower one.
+
+    Args:
+        steps: points on each face.
+        thick_m: thickness, which closes to nothing at the edge.
+        rounded_from: where the edge begins to round, as a part of the way.
+
+    Returns:
+        [2 * steps] the parts of the way out, 0 to 1 and back, and [2 * steps] the heights above
+        the middle of the sheet in metres.
+    """
+    out = np.linspace(0, 1, steps)
+    rounded = ((out - rounded_from) / (1 - rounded_from)).clip(0, 1)
+    half = 0.5 * thick_m * np.sqrt(1 - rounded**2)
+    return np.r_[out, out[::-1]], np.r_[half, -half[::-1]]

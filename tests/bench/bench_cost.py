@@ -25,6 +25,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from synth.launch import worker_environment
 from synth.sample import DatasetConfig, sample_head
 from synth.spec import HeadSpec
 
@@ -66,11 +67,13 @@ def _arguments() -> argparse.Namespace:
 
 
 def _run(arguments: argparse.Namespace, style: str) -> dict:
-    """Measure one style in a process of its own."""
+    """Measure one style in a process of its own, with the environment of a worker."""
     command = [sys.executable, __file__, "--hair", style, "--child", str(time.time())]
     for name in ("views", "size", "samples", "threads", "repeats", "head", "passes"):
         command += [f"--{name}", str(getattr(arguments, name))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as folder:
+        environment = worker_environment(Path(folder), arguments.threads)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     found = re.search(r"^RESULT (.*)$", done.stdout, re.MULTILINE)
     if found is None:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
