@@ -13,7 +13,8 @@ import pyarrow.parquet as parquet
 import pytest
 
 from ray_jobs.cluster import ClusterInfo, Node, connect
-from ray_jobs.render import render_dataset, time_limit_s
+from ray_jobs.render import render_dataset
+from ray_jobs.render_task import time_limit_s
 from synth.asset_store import AssetRecord, AssetStore
 from synth.dataset import Dataset
 from synth.dataset_report import verify
