@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,11 @@ WORKER_COMMAND = (sys.executable, "-m", "synth.blender_scenes.worker")
 """Starts a worker; the job directory and the parent's pid are appended."""
 
 _LOG_TAIL_CHARACTERS = 4000
+_GPU_VARIABLES = (
+    "CUDA_VISIBLE_DEVICES",  # CUDA, OptiX
+    "HIP_VISIBLE_DEVICES",
+    "ZE_AFFINITY_MASK",  # oneAPI
+)
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 Device = Literal["CPU", "OPTIX", "CUDA", "HIP", "ONEAPI", "METAL"]
@@ -53,6 +59,7 @@ class RenderJob:
         dataset_id: id for the footer of the shard.
         device: Cycles device; a GPU is never replaced silently.
         asset_store: where the user's assets lie that specs name, or None.
+        node: names the machine, for `meta.json`.
     """
 
     out: Path
@@ -60,6 +67,7 @@ class RenderJob:
     dataset_id: str = ""
     device: Device = "CPU"
     asset_store: Path | None = None
+    node: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,7 @@ class ShardResult:
         wall_s: seconds from the start of the process to its end; 0 if the shard was there.
         head_s: seconds for each head, empty if the shard was there.
         peak_rss_bytes: largest resident memory of the process, or 0.
+        node: the machine that `render_shard` was told it runs on.
     """
 
     path: Path
@@ -79,6 +88,7 @@ class ShardResult:
     wall_s: float = 0.0
     head_s: tuple[float, ...] = ()
     peak_rss_bytes: int = 0
+    node: str = ""
 
     @property
     def head_count(self) -> int:
@@ -95,6 +105,7 @@ def render_shard(
     timeout_s: float = 3600.0,
     dataset_id: str = "",
     asset_store: Path | None = None,
+    node: str | None = None,
     command: Sequence[str] = WORKER_COMMAND,
 ) -> ShardResult:
     """Render heads into one shard.
@@ -111,6 +122,7 @@ def render_shard(
         timeout_s: the process is killed after this many seconds.
         dataset_id: kept in the shard.
         asset_store: where the user's assets lie that the specs name.
+        node: names this machine in `meta.json`; None for its host name.
         command: starts the worker process.
 
     Raises:
@@ -127,7 +139,9 @@ def render_shard(
     out.parent.mkdir(parents=True, exist_ok=True)
     directory = make_job_directory()
     try:
-        _write_job(directory, specs, RenderJob(out, threads, dataset_id, device, asset_store))
+        node = node or socket.gethostname()
+        job = RenderJob(out, threads, dataset_id, device, asset_store, node)
+        _write_job(directory, specs, job)
         started = time.perf_counter()
         environment = worker_environment(directory, threads, gpu_ids)
         exit_code = None
@@ -139,7 +153,7 @@ def render_shard(
         wall_s = time.perf_counter() - started
         if not _is_committed(out, wanted):
             raise worker_failure(directory, exit_code, out.name)
-        return _result(directory, out, wanted, wall_s)
+        return _result(directory, out, wanted, wall_s, node)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -190,7 +204,7 @@ def worker_environment(
     visible = ",".join(str(gpu) for gpu in gpu_ids)
     return {
         **os.environ,
-        **dict.fromkeys(("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES"), visible),
+        **dict.fromkeys(_GPU_VARIABLES, visible),
         **dict.fromkeys(_THREAD_VARIABLES, str(threads)),
         "TMPDIR": str(directory),
         "PYTHONUNBUFFERED": "1",
@@ -273,7 +287,9 @@ def _log_tail(directory: Path) -> str:
         return ""
 
 
-def _result(directory: Path, out: Path, spec_ids: tuple[str, ...], wall_s: float) -> ShardResult:
+def _result(
+    directory: Path, out: Path, spec_ids: tuple[str, ...], wall_s: float, node: str
+) -> ShardResult:
     """The result file is written before the shard is committed, so it is there."""
     try:
         data = json.loads((directory / RESULT_NAME).read_text())
@@ -285,4 +301,5 @@ def _result(directory: Path, out: Path, spec_ids: tuple[str, ...], wall_s: float
         wall_s=wall_s,
         head_s=tuple(head["timings_s"]["head_s"] for head in data["heads"]),
         peak_rss_bytes=data["peak_rss_bytes"],
+        node=node,
     )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import bpy
 
-from synth.errors import DeviceError, SpecError
+from synth.blender_scenes.device import use_device
+from synth.errors import SpecError
 from synth.launch import Device
 from synth.spec import HeadSpec, RenderSettings
 
@@ -16,7 +17,7 @@ DENOISED_DATA = "RGB_ALBEDO_NORMAL"
 """Guides of OpenImageDenoise; they keep the hair and the lashes apart from the skin."""
 
 
-def reset(spec: HeadSpec, threads: int, device: Device = "CPU") -> None:
+def reset(spec: HeadSpec, threads: int, device: Device = "CPU") -> str:
     """Start from Blender's factory state with an empty scene that is ready to render `spec`.
 
     Every Python reference to data of an earlier head is dead afterwards.
@@ -25,6 +26,9 @@ def reset(spec: HeadSpec, threads: int, device: Device = "CPU") -> None:
         spec: the head whose render settings and light exposure apply.
         threads: number of CPU threads for Cycles, at least 1; the pixels do not depend on it.
         device: "CPU", or a Cycles device type; a GPU must be there, it is never replaced silently.
+
+    Returns:
+        The names of the devices that Cycles will use.
 
     Raises:
         SpecError: a value of `spec.render` that Blender does not know.
@@ -47,7 +51,7 @@ def reset(spec: HeadSpec, threads: int, device: Device = "CPU") -> None:
         _denoise_alpha(scene)
     _set_sampling(scene, spec.render)
     _set_colour(scene, spec.render, spec.light.exposure_ev)
-    use_device(device)
+    return use_device(scene, bpy.context.preferences.addons["cycles"].preferences, device)
 
 
 def _set_sampling(scene: bpy.types.Scene, settings: RenderSettings) -> None:
@@ -113,37 +117,3 @@ def _denoise_alpha(scene: bpy.types.Scene) -> None:
     tree.links.new(clean.outputs[0], join.inputs["Alpha"])
     composite = tree.nodes.new("CompositorNodeComposite")
     tree.links.new(join.outputs[0], composite.inputs[0])
-
-
-def use_device(device: Device) -> str:
-    """Make Cycles render on `device` and nothing else; returns the names of the devices used.
-
-    Raises:
-        DeviceError: no such device on this machine, or this build of Blender cannot drive it.
-    """
-    scene = bpy.context.scene
-    if device == "CPU":
-        scene.cycles.device = "CPU"
-        return "CPU"
-    # The GPU path below: see docs/decisions.md for where it was run.
-    preferences = bpy.context.preferences.addons["cycles"].preferences
-    try:
-        preferences.compute_device_type = device
-    except TypeError as error:
-        raise DeviceError(f"Blender cannot render on {device!r} here: {error}") from error
-    preferences.refresh_devices()
-    names = []
-    for entry in preferences.devices:
-        entry.use = entry.type == device
-        if entry.use:
-            names.append(entry.name)
-    if not names:
-        found = sorted({f"{entry.type} {entry.name}" for entry in preferences.devices})
-        raise DeviceError(
-            f"no {device} device for Cycles; Blender sees: {', '.join(found) or 'nothing'}. "
-            "Check the driver and CUDA_VISIBLE_DEVICES, or render on the CPU"
-        )
-    scene.cycles.device = "GPU"
-    if not preferences.has_active_device():
-        raise DeviceError(f"Cycles lists {', '.join(names)} but none is active for {device}")
-    return ", ".join(names)

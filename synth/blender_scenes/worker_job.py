@@ -90,6 +90,7 @@ def _render_one(
         **head.meta,
         "timings_s": timings,
         "device": job.device,
+        "node": job.node,
         "threads": job.threads,
         "versions": _versions(),
     }
@@ -106,7 +107,7 @@ def render_with_blender(spec: HeadSpec, job: RenderJob) -> RenderedHead:
     from synth.blender_scenes import build, checks, probe, render, session
 
     clock.lap("import_s")
-    session.reset(spec, job.threads, job.device)
+    device_name = session.reset(spec, job.threads, job.device)
     clock.lap("reset_s")
     built = build.build_head(spec, job.asset_store)
     clock.lap("build_s")
@@ -118,6 +119,7 @@ def render_with_blender(spec: HeadSpec, job: RenderJob) -> RenderedHead:
     clock.lap("render_s")
     meta = {
         **checks.after(spec, views),
+        "device_name": device_name,
         "exposure": asdict(exposure),
         "head": _pose(built.shape),
     }

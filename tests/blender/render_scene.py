@@ -23,10 +23,10 @@ from synth.spec import Light, RenderSettings
 SIZE = 48
 
 
-def reset(exposure_ev: float = 0.0, **settings) -> RenderSettings:
+def reset(exposure_ev: float = 0.0, device: str = "CPU", **settings) -> RenderSettings:
     render_settings = RenderSettings(**{"size": SIZE, "samples": 4, "denoise": False, **settings})
     light = Light(kind="ambient", exposure_ev=exposure_ev)
-    session.reset(SimpleNamespace(render=render_settings, light=light), threads=2)
+    session.reset(SimpleNamespace(render=render_settings, light=light), threads=2, device=device)
     return render_settings
 
 
@@ -162,7 +162,7 @@ def main(out: Path) -> None:
         "alpha_rmse": alpha_errors(),
         "map": [brightest_azimuth(12, 0.0), brightest_azimuth(40, 70.0)],
         "unknown_view": error_of(lambda: reset(view_transform="Filmik")),
-        "missing_gpu": error_of(lambda: session.use_device("OPTIX")),
+        "missing_gpu": error_of(lambda: reset(device="OPTIX")),
     }  # fmt: skip
     settings = reset()
     sphere(emitting(red))

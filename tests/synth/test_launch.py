@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -83,6 +84,7 @@ def test_a_shard_is_rendered_and_measured(out):
     assert reader.footer.dataset_id == "abc"
     meta = reader.heads()[0].meta
     assert meta["device"] == "CPU"
+    assert meta["node"] == result.node == socket.gethostname()
     assert meta["timings_s"]["head_s"] == result.head_s[0]
     assert meta["versions"]["bpy"].startswith("4.5")
 
@@ -179,7 +181,8 @@ def test_the_worker_sees_its_threads_and_gpus_only(out, monkeypatch):
     out.unlink()
     launch.render_shard(SPECS[:1], out, command=stub(env=1), gpu_ids=(2, "GPU-ab"))
     environment = ShardReader(out).heads()[0].meta["environment"]
-    assert environment["CUDA_VISIBLE_DEVICES"] == "2,GPU-ab"
+    masks = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ZE_AFFINITY_MASK")
+    assert [environment[mask] for mask in masks] == ["2,GPU-ab"] * 3
 
 
 def test_pixels_and_spec_ids_repeat_in_another_process(out, tmp_path):
