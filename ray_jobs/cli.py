@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import get_args
 
 from ray_jobs import commands
+from ray_jobs.cli_dataset import add_dataset
+from ray_jobs.cli_flags import add_quiet, add_verb
 from synth.errors import HeadloomError
 from synth.launch import Device
 
@@ -22,10 +24,10 @@ _DESCRIPTION = """\
 Synthetic human heads from Blender at scale, and the models that lift one photo
 to a 360-degree head of 3D Gaussians.
 
-  headloom render --out heads --heads 100        render a dataset
-  headloom train gslrm --data heads --out run    train the reconstructor on it
-  headloom lift photo.jpg --out lifted           one photo, a folder or a video
-  headloom doctor                                what works on this machine
+  headloom render --out heads --heads 100        # render a dataset
+  headloom train gslrm --data heads --out run    # train the reconstructor on it
+  headloom lift photo.jpg --out lifted           # one photo, a folder or a video
+  headloom doctor                                # what works on this machine
 
 Any command may be stopped and run again: it finishes what is missing.
 """
@@ -63,25 +65,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=commands.version_text())
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_render(verbs)
-    _add_dataset(verbs)
+    add_dataset(verbs)
     _add_train(verbs)
     _add_lift(verbs)
     _add_eval(verbs)
     _add_assets(verbs)
     _add_gallery(verbs)
     _add_doctor(verbs)
-    return parser
-
-
-def _verb(verbs, name: str, run, summary: str, description: str) -> argparse.ArgumentParser:
-    parser = verbs.add_parser(
-        name,
-        help=summary,
-        description=f"{summary[0].upper()}{summary[1:]}.\n\n{description}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--verbose", action="store_true", help="show the traceback of an error")
-    parser.set_defaults(run=run)
     return parser
 
 
@@ -106,11 +96,11 @@ def _add_cluster_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--address", help="Ray cluster to use ('auto' or HOST:PORT); default: this machine"
     )
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_quiet(parser)
 
 
 def _add_render(verbs) -> None:
-    parser = _verb(
+    parser = add_verb(
         verbs,
         "render",
         commands.render,
@@ -139,40 +129,8 @@ def _add_render(verbs) -> None:
     _add_cluster_flags(parser)
 
 
-def _add_dataset(verbs) -> None:
-    parser = _verb(
-        verbs,
-        "dataset",
-        commands.dataset,
-        "check, describe or judge a dataset",
-        "  verify   every expected head is there once and every digest holds (exit code 0)\n"
-        "  info     what the dataset holds\n"
-        "  sheet    contact sheet of the front views, DIR/contact.png\n"
-        "  report   the datasheet: heads, distributions, judges, cost, licences, as a page\n\n"
-        "  headloom dataset report heads                        # all judges\n"
-        "  headloom dataset report heads --judges faces,pictures --out report",
-    )
-    parser.add_argument("action", choices=("verify", "info", "sheet", "report"))
-    parser.add_argument("dataset", type=Path, metavar="DIR")
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder of the report; default DIR/report"
-    )
-    parser.add_argument(
-        "--judges",
-        metavar="NAMES",
-        help="of the report: all (default), none, or faces,landmarks,identity,pictures",
-    )
-    parser.add_argument(
-        "--judged",
-        type=int,
-        metavar="N",
-        help="of the report: heads that the judges look at (default 1000, evenly spaced)",
-    )
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
-
-
 def _add_train(verbs) -> None:
-    parser = _verb(
+    parser = add_verb(
         verbs,
         "train",
         commands.train,
@@ -194,7 +152,7 @@ def _add_train(verbs) -> None:
 
 
 def _add_lift(verbs) -> None:
-    parser = _verb(
+    parser = add_verb(
         verbs,
         "lift",
         commands.lift,
@@ -223,7 +181,7 @@ def _add_lift(verbs) -> None:
 
 
 def _add_eval(verbs) -> None:
-    parser = _verb(
+    parser = add_verb(
         verbs,
         "eval",
         commands.evaluate,
@@ -243,11 +201,11 @@ def _add_eval(verbs) -> None:
         help="which identities (default: test, which training on train never saw)",
     )
     parser.add_argument("--max-heads", type=int, metavar="N", help="stop after so many heads")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_quiet(parser)
 
 
 def _add_assets(verbs) -> None:
-    parser = _verb(
+    parser = add_verb(
         verbs,
         "assets",
         commands.assets,
@@ -275,7 +233,7 @@ def _add_assets(verbs) -> None:
 
 
 def _add_gallery(verbs) -> None:
-    parser = _verb(
+    parser = add_verb(
         verbs,
         "gallery",
         commands.gallery,
@@ -287,7 +245,7 @@ def _add_gallery(verbs) -> None:
 
 
 def _add_doctor(verbs) -> None:
-    parser = _verb(
+    parser = add_verb(
         verbs,
         "doctor",
         commands.doctor,

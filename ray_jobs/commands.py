@@ -11,15 +11,11 @@ import importlib.metadata
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import yaml
 
 from synth.config import load_config, to_dict
 from synth.errors import ConfigError, InputError
-
-if TYPE_CHECKING:
-    from synth.dataset import Dataset
 
 SYNTH_PRESETS = Path(__file__).parents[1] / "synth" / "configs"
 INFER_PRESETS = Path(__file__).parents[1] / "infer" / "configs"
@@ -72,58 +68,6 @@ def render(arguments: argparse.Namespace) -> int:
     )
     print(summary)
     return 1 if summary.failed else 0
-
-
-def dataset(arguments: argparse.Namespace) -> int:
-    """`headloom dataset`: verify, describe, picture or judge a dataset."""
-    from synth.dataset import Dataset
-
-    data = Dataset.open(arguments.dataset)
-    if arguments.action == "report":
-        return _report(data, arguments)
-    for flag in ("out", "judges", "judged"):
-        if getattr(arguments, flag) is not None:
-            raise ConfigError(
-                f"--{flag} belongs to `dataset report`, not to `dataset {arguments.action}`"
-            )
-    if arguments.action == "sheet":
-        from synth.report import contact_sheet
-
-        print(contact_sheet(data, arguments.dataset / "contact.png"))
-        return 0
-    from ray_jobs.progress import StageProgress
-    from synth.dataset_report import describe, verify
-
-    with StageProgress(arguments.action, enabled=not arguments.quiet) as bar:
-        if arguments.action == "info":
-            print(describe(data, bar.update))
-            return 0
-        report = verify(data, bar.update)
-    print(report)
-    return 0 if report.ok else 1
-
-
-def _report(data: Dataset, arguments: argparse.Namespace) -> int:
-    """`headloom dataset report`: the datasheet; a missed goal is no failure of the command."""
-    from infer.datasheet import MAX_JUDGED, write_report
-    from infer.judges import MAX_THREADS, parse_judges
-    from ray_jobs.progress import StageProgress
-
-    judges = parse_judges(arguments.judges or "all")
-    max_judged = MAX_JUDGED if arguments.judged is None else arguments.judged
-    if max_judged < 1:
-        raise ConfigError(f"--judged {max_judged}: give 1 or more; without judges: --judges none")
-    with StageProgress("report", enabled=not arguments.quiet) as bar:
-        summary = write_report(
-            data,
-            arguments.out,
-            judges,
-            max_judged=max_judged,
-            threads=min(MAX_THREADS, os.cpu_count() or 1),
-            progress=bar.update,
-        )
-    print(summary)
-    return 0
 
 
 def assets(arguments: argparse.Namespace) -> int:

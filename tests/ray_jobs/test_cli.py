@@ -13,7 +13,10 @@ from ray_jobs import cli, commands
 SURFACE = {
     "render": "--address --config --device --dry-run --heads --out --quiet --seed --set --size"
     " --threads --verbose --workers",
-    "dataset": "--judged --judges --out --quiet --verbose action dataset",
+    "dataset info": "--quiet --verbose dataset",
+    "dataset report": "--judged --judges --out --quiet --verbose dataset",
+    "dataset sheet": "--quiet --verbose dataset",
+    "dataset verify": "--quiet --verbose dataset",
     "train": "--address --config --data --dry-run --gpu --out --quiet --set --vae --verbose"
     " --workers kind",
     "lift": "--address --config --diffusion --dry-run --fallback-weights --gslrm --out --overwrite"
@@ -25,9 +28,19 @@ SURFACE = {
 }
 
 
+def leaves(parser: argparse.ArgumentParser, words: str = "") -> dict[str, argparse.ArgumentParser]:
+    """Every parser that runs something, by the words to type."""
+    inner = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    if not inner:
+        return {words: parser}
+    return {
+        name: leaf
+        for word, verb in inner[0].choices.items()
+        for name, leaf in leaves(verb, f"{words} {word}".strip()).items()
+    }
+
+
 def surface() -> dict[str, str]:
-    parser = cli.build_parser()
-    verbs = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     return {
         name: " ".join(
             sorted(
@@ -36,7 +49,7 @@ def surface() -> dict[str, str]:
                 if a.dest != "help"
             )
         )
-        for name, verb in verbs.choices.items()
+        for name, verb in leaves(cli.build_parser()).items()
     }
 
 
@@ -44,10 +57,10 @@ def test_the_surface_changes_only_on_purpose():
     assert surface() == SURFACE
 
 
-@pytest.mark.parametrize("verb", sorted(SURFACE))
+@pytest.mark.parametrize("verb", [*sorted(SURFACE), "dataset"])
 def test_every_verb_explains_itself(verb, capsys):
     with pytest.raises(SystemExit) as stop:
-        cli.main([verb, "--help"])
+        cli.main([*verb.split(), "--help"])
     assert stop.value.code == 0
     text = capsys.readouterr().out
     assert len(text.splitlines()) > 8
@@ -116,8 +129,9 @@ def test_flags_of_the_report_belong_to_it(tmp_path, capsys):
     from synth.sample import DatasetConfig
 
     Dataset.create(tmp_path / "heads", DatasetConfig(heads=1, size=8))
-    assert cli.main(["dataset", "info", str(tmp_path / "heads"), "--judges", "all"]) == 1
-    assert "--judges belongs to `dataset report`" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["dataset", "info", str(tmp_path / "heads"), "--judges", "all"])
+    assert stop.value.code == 2 and "--judges" in capsys.readouterr().err
     assert cli.main(["dataset", "report", str(tmp_path / "heads"), "--judges", "fases"]) == 1
     assert "'fases' is not one of all, none, faces" in capsys.readouterr().err
     assert cli.main(["dataset", "report", str(tmp_path / "heads"), "--judged", "0"]) == 1

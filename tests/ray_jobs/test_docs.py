@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import shlex
 from pathlib import Path
@@ -21,11 +22,20 @@ ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "docs/assets.md", "docs/dataset_format.md", "CONTRIBUTING.md")
 
 
+def descriptions(parser: argparse.ArgumentParser, words: str = "") -> dict[str, str]:
+    """What `--help` says, by the words to type."""
+    found = {words: parser.description or ""}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for word, verb in action.choices.items():
+                found |= descriptions(verb, f"{words} {word}".strip())
+    return found
+
+
 def commands() -> list[str]:
     """Every indented command of the pages and of `headloom VERB --help`, without its comment."""
     texts = {page: (ROOT / page).read_text() for page in PAGES}
-    verbs = next(a for a in cli.build_parser()._actions if hasattr(a, "choices") and a.choices)
-    texts |= {name: verb.description for name, verb in verbs.choices.items()}
+    texts |= descriptions(cli.build_parser())
     found = []
     for name, text in texts.items():
         indent = " {4}" if name in PAGES else " {2}"
