@@ -192,10 +192,13 @@ def test_another_seed_grows_other_hairs(surface):
         lambda face: beard_strands(replace(face, beard="short"), surface, count_factor=0.1),
         lambda face: brow_strands(face, MAN.brows, surface),
     ):
-        one, same, another = (grow(face).points for face in (FACE, FACE, other))
-        assert np.array_equal(one, same)
+        one, same, another = (grow(face) for face in (FACE, FACE, other))
+        assert np.array_equal(one.points, same.points)
         # the first hundred: by chance alone the numbers of strands might differ
-        assert np.median(np.abs(one[:100, 0] - another[:100, 0])) > 1e-3
+        roots, others = one.points[:100, 0], another.points[:100, 0]
+        assert np.median(np.abs(roots - others)) > 1e-3
+        # roots also move with the irregular edge, thickness is drawn hair by hair only
+        assert np.corrcoef(one.radii[:100, 0], another.radii[:100, 0])[0, 1] < 0.5
 
 
 def test_brows_have_soft_rims(surface):

@@ -60,7 +60,8 @@ def test_the_turn_is_spread_over_the_neck(model):
         angles.append(np.degrees(np.arctan2(cross, (a * b).sum())))
     assert angles[2] == pytest.approx(25, abs=0.5)
     assert 1 < angles[0] < 9
-    assert 9 < angles[1] < 20
+    # the upper joints turn more: five equal ones would be at 12.2 degrees here
+    assert 9 < angles[1] < 11.5
 
 
 def test_the_whole_turn_is_the_pose_and_eyes_follow(model):
