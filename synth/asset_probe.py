@@ -17,8 +17,14 @@ from typing import Any
 import numpy as np
 
 from synth.camera import Camera
-from synth.config import atomic_write, canonical_json, from_dict
-from synth.launch import make_job_directory, run_worker, worker_environment, worker_failure
+from synth.config import canonical_json, from_dict
+from synth.worker_process import (
+    make_job_directory,
+    run_worker,
+    worker_environment,
+    worker_failure,
+    write_json,
+)
 
 PROBE_COMMAND = (sys.executable, "-m", "synth.blender_scenes.user_probe")
 JOB_NAME, FACTS_NAME, VIEWS_NAME = "probe.json", "facts.json", "views.npz"
@@ -132,8 +138,7 @@ def probe(job: ProbeJob, cameras: Sequence[Camera] = ()) -> Probe:
     data = {**_plain(job), "cameras": [camera.to_json() for camera in cameras]}
     directory = make_job_directory()
     try:
-        with atomic_write(directory / JOB_NAME) as file:
-            file.write(canonical_json(data).encode())
+        write_json(directory / JOB_NAME, data)
         environment = worker_environment(directory, job.threads)
         code = run_worker(directory, PROBE_COMMAND, environment, TIMEOUT_S, job.file.name)
         facts_path = directory / FACTS_NAME

@@ -266,11 +266,14 @@ class Dataset:
             for shard, start in enumerate(range(0, heads, size))
         ]
 
-    def plan(self, heads: int | None = None) -> list[ShardPlan]:
+    def plan(self, heads: int | None = None, *, retry_failed: bool = False) -> list[ShardPlan]:
         """The shards that are still to be rendered: expected minus committed.
+
+        A committed shard accounts for every head of its range: it holds the head or says why not.
 
         Args:
             heads: plan for this number of heads; None for the dataset's own.
+            retry_failed: shards with heads that could not be rendered count as not committed.
 
         Reads the end of each shard file, no pixels. A shard with fewer heads than its range (the
         last one, before the dataset was extended) is to be rendered again as a whole.
@@ -278,9 +281,10 @@ class Dataset:
         Raises:
             DatasetMismatch: a shard of another dataset is in the way.
         """
-        return [plan for plan in map(self._inspect, self.expected(heads)) if plan.reason]
+        inspected = (self._inspect(plan, retry_failed) for plan in self.expected(heads))
+        return [plan for plan in inspected if plan.reason]
 
-    def _inspect(self, plan: ShardPlan) -> ShardPlan:
+    def _inspect(self, plan: ShardPlan, retry_failed: bool) -> ShardPlan:
         """The plan with the reason why it must be rendered, or with none."""
         try:
             footer = read_footer(plan.path)
@@ -289,19 +293,22 @@ class Dataset:
         except RecordCorrupt as error:
             return dataclasses.replace(plan, reason=str(error), damaged=True)
         wanted = tuple(range(plan.start, plan.stop))
-        if footer.dataset_id != self.dataset_id or not set(footer.indices) <= set(
+        settled = tuple(footer.settled)
+        if footer.dataset_id != self.dataset_id or not set(settled) <= set(
             range(plan.start, plan.start + self.config.heads_per_shard)
         ):
             raise DatasetMismatch(
-                f"{plan.path} holds heads {_span(footer.indices)} of dataset "
+                f"{plan.path} holds heads {_span(settled)} of dataset "
                 f"{footer.dataset_id or 'unknown'}, expected heads {_span(wanted)} of "
                 f"{self.dataset_id}; move the file away and run again"
             )
-        if footer.indices == wanted:
-            return dataclasses.replace(plan, reason="")
-        return dataclasses.replace(
-            plan, reason=f"has heads {_span(footer.indices)} of {_span(wanted)}"
-        )
+        if settled != wanted:
+            reason = f"has heads {_span(settled)} of {_span(wanted)}"
+        elif retry_failed and footer.failed:
+            reason = f"heads {_span([head.index for head in footer.failed])} failed and are retried"
+        else:
+            reason = ""
+        return dataclasses.replace(plan, reason=reason)
 
     # ----------------------------------------------------------------------------------- reading
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from synth.dataset import Dataset, ShardPlan, split_of
 from synth.errors import AssetError, DatasetMismatch, HeadloomError
 from synth.record import ShardReader
+from synth.shardlayout import Footer, read_footer
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage, the steps done and the steps in all."""
@@ -26,6 +27,7 @@ class VerifyReport:
         root: the dataset.
         heads, shards: how many are there and whole.
         expected_heads: how many the configuration asks for.
+        absent: heads that their shards do without, by kind ("failed", "rejected").
         problems: one sentence each; empty means everything holds.
         notes: remarkable, but harmless.
     """
@@ -36,6 +38,7 @@ class VerifyReport:
     expected_heads: int
     problems: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    absent: dict[str, int] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -44,10 +47,11 @@ class VerifyReport:
     def __str__(self) -> str:
         lines = [f"note: {note}" for note in self.notes]
         lines += [f"problem: {problem}" for problem in self.problems]
-        verdict = "every head is there once, every digest holds"
+        verdict = "every head is accounted for once, every digest holds"
         if self.problems:
             verdict = f"{len(self.problems)} problem{'s' if len(self.problems) > 1 else ''}"
-        count = f"{self.heads} of {self.expected_heads} heads in {self.shards} shards"
+        count = f"{self.heads} of {self.expected_heads} heads{_absent_text(self.absent)} in "
+        count += f"{self.shards} shards"
         return "\n".join([*lines, f"{self.root}: {count}; {verdict}"])
 
 
@@ -60,6 +64,7 @@ class DatasetInfo:
         splits: heads by split.
         failures: lines of `failures.jsonl`.
         bytes_by_kind: stored bytes by what they are, `synth.record.HeadRecord.bytes_by_kind`.
+        absent: heads that their shards do without, by kind ("failed", "rejected").
     """
 
     root: Path
@@ -74,13 +79,15 @@ class DatasetInfo:
     splits: dict[str, int]
     failures: int
     bytes_by_kind: dict[str, int]
+    absent: dict[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         page = self.root / REPORT_PAGE
         splits = ", ".join(f"{count} {name}" for name, count in self.splits.items() if count)
         rows = {
             "dataset": f"{self.root} (id {self.dataset_id})",
-            "heads": f"{self.heads} of {self.expected_heads}, {self.identities} identities",
+            "heads": f"{self.heads} of {self.expected_heads}{_absent_text(self.absent)}, "
+            f"{self.identities} identities",
             "views": f"{self.views_per_head} per head, {self.image_size} px",
             "splits": splits or "none",
             "shards": f"{self.shards}, {self.size_bytes / 1e6:.1f} MB",
@@ -103,6 +110,7 @@ def verify(dataset: Dataset, progress: Progress = lambda *_: None) -> VerifyRepo
     """
     problems: list[str] = []
     seen: dict[int, Path] = {}
+    absent: Counter[str] = Counter()
     heads = shards = 0
     can_sample = True
     try:
@@ -115,14 +123,18 @@ def verify(dataset: Dataset, progress: Progress = lambda *_: None) -> VerifyRepo
     expected = {plan.path: plan for plan in dataset.expected()}
     paths = sorted({*expected, *dataset.shard_paths()})
     for number, path in enumerate(paths, 1):
-        found, shard_problems = _verify_shard(path, expected.get(path), dataset, seen, can_sample)
+        footer, shard_problems = _verify_shard(path, expected.get(path), dataset, seen, can_sample)
         problems += shard_problems
-        heads += found
+        if footer is not None:
+            heads += len(footer.heads)
+            absent.update(head.kind for head in footer.absent)
         shards += not shard_problems
         progress("shards", number, len(paths))
     unfinished = sorted(path.name for path in dataset.shard_directory.glob(".*.tmp"))
     notes = (f"unfinished: {', '.join(unfinished)}",) if unfinished else ()
-    return VerifyReport(dataset.root, heads, shards, dataset.config.heads, tuple(problems), notes)
+    return VerifyReport(
+        dataset.root, heads, shards, dataset.config.heads, tuple(problems), notes, dict(absent)
+    )
 
 
 def _verify_shard(
@@ -131,28 +143,37 @@ def _verify_shard(
     dataset: Dataset,
     seen: dict[int, Path],
     can_sample: bool,
-) -> tuple[int, list[str]]:
-    """Number of whole heads in a shard, and what is wrong with it; `seen` collects the indices."""
+) -> tuple[Footer | None, list[str]]:
+    """The footer of a shard whose heads are whole, and what is wrong; `seen` collects indices."""
     try:
         reader = ShardReader(path)
         reader.verify()
     except FileNotFoundError:
-        return 0, [f"{path}: missing; run headloom render again"]
+        return None, [f"{path}: missing; run headloom render again"]
     except HeadloomError as error:
-        return 0, [str(error)]
+        return None, [str(error)]
     problems = []
-    for head in reader.footer.heads:
-        if head.index in seen:
-            problems.append(f"{path}: head {head.index} is also in {seen[head.index]}")
-        seen.setdefault(head.index, path)
+    settled = reader.footer.settled
+    for index in settled:
+        if index in seen:
+            problems.append(f"{path}: head {index} is also in {seen[index]}")
+        seen.setdefault(index, path)
     if plan is None:
         problems.append(f"{path}: not part of this dataset of {dataset.config.heads} heads")
-        return 0, problems
-    present = list(reader.footer.spec_ids)
-    expected = [s.spec_id for s in plan.specs(dataset.config)] if can_sample else present
-    if present != expected:
-        problems.append(f"{path}: holds heads {', '.join(present)}, expected {', '.join(expected)}")
-    return len(reader.footer.heads), problems
+        return None, problems
+    if can_sample:
+        expected = {spec.index: spec.spec_id for spec in plan.specs(dataset.config)}
+        if settled != expected:
+            problems.append(
+                f"{path}: holds heads {', '.join(settled.values())}, "
+                f"expected {', '.join(expected.values())}"
+            )
+    return reader.footer, problems
+
+
+def _absent_text(absent: Mapping[str, int]) -> str:
+    counts = [f"{count} {kind}" for kind, count in sorted(absent.items()) if count]
+    return f" ({', '.join(counts)})" if counts else ""
 
 
 def describe(dataset: Dataset, progress: Progress = lambda *_: None) -> DatasetInfo:
@@ -169,7 +190,10 @@ def describe(dataset: Dataset, progress: Progress = lambda *_: None) -> DatasetI
     splits = dict.fromkeys(("train", "val", "test"), 0)
     views = heads = 0
     sizes: Counter[str] = Counter()
-    paths, total = dataset.shard_paths(), dataset.head_count()
+    paths = dataset.shard_paths()
+    footers = [read_footer(path) for path in paths]
+    absent = Counter(head.kind for footer in footers for head in footer.absent)
+    total = sum(len(footer.heads) for footer in footers)
     for record in dataset.heads():
         identities.add(record.identity_id)
         splits[split_of(record.identity_id)] += 1
@@ -190,4 +214,5 @@ def describe(dataset: Dataset, progress: Progress = lambda *_: None) -> DatasetI
         splits=splits,
         failures=len(failures.read_text().splitlines()) if failures.exists() else 0,
         bytes_by_kind=dict(sizes),
+        absent=dict(absent),
     )

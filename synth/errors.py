@@ -7,9 +7,18 @@ property of its type, so that no caller decides by reading messages.
 
 
 class HeadloomError(Exception):
-    """Base of all errors that Headloom raises on purpose."""
+    """Base of all errors that Headloom raises on purpose.
+
+    Attributes:
+        retryable: whether another try may succeed.
+        log_tail: of an error in a Blender process, the last lines that it printed.
+        spec_id: of such an error, the head that may be its cause, or None: nobody knows, or the
+            cause is outside, as with a full disk or a kill.
+    """
 
     retryable = False
+    log_tail: str = ""
+    spec_id: str | None = None
 
 
 class ConfigError(HeadloomError):
@@ -29,7 +38,7 @@ class DeviceError(HeadloomError):
 
 
 class RenderError(HeadloomError):
-    """Rendering a shard failed."""
+    """Rendering a head or a shard failed."""
 
 
 class RenderCrashed(RenderError):
@@ -38,23 +47,23 @@ class RenderCrashed(RenderError):
     Args:
         message: what happened and to which shard.
         exit_code: exit code of the process; negative values are signals.
-        log_tail: the last lines that Blender printed.
+        log_tail, spec_id: as `HeadloomError` has them.
     """
 
     retryable = True
 
-    def __init__(self, message: str, *, exit_code: int | None = None, log_tail: str = ""):
+    def __init__(
+        self,
+        message: str,
+        *,
+        exit_code: int | None = None,
+        log_tail: str = "",
+        spec_id: str | None = None,
+    ):
         super().__init__(message)
-        self.message = message
         self.exit_code = exit_code
         self.log_tail = log_tail
-
-    def __reduce__(self):  # keyword-only arguments survive the trip through Ray's pickle
-        return _rebuild_crash, (self.message, self.exit_code, self.log_tail)
-
-
-def _rebuild_crash(message: str, exit_code: int | None, log_tail: str) -> RenderCrashed:
-    return RenderCrashed(message, exit_code=exit_code, log_tail=log_tail)
+        self.spec_id = spec_id
 
 
 class RenderTimeout(RenderError):

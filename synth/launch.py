@@ -1,7 +1,8 @@
-"""Renders one shard in a Blender process of its own: started, watched, judged, cleaned up.
+"""Renders one shard in a Blender process of its own: started, watched, judged, put in place.
 
-The process is `synth.blender_scenes.worker`. It shares a job directory with its parent and puts the
-shard in place by itself; the parent believes the shard on disk, not the exit code.
+The process is `synth.blender_scenes.worker`. It shares a job directory on local disk with its
+parent and writes the shard there; the parent believes that shard, not the exit code, and puts it
+in place in one step.
 """
 
 from __future__ import annotations
@@ -10,41 +11,30 @@ import json
 import os
 import shutil
 import socket
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import synth.errors
-from synth.config import atomic_write, canonical_json
-from synth.errors import (
-    DatasetMismatch,
-    HeadloomError,
-    RecordCorrupt,
-    RenderCrashed,
-    RenderError,
-    RenderTimeout,
-)
-from synth.shardlayout import read_footer
+from synth.config import atomic_write, canonical_json, sync_directory
+from synth.errors import DatasetMismatch, RecordCorrupt, RenderError
+from synth.shardlayout import AbsentHead, Footer, read_footer
 from synth.spec import HeadSpec
-from synth.unfinished import is_stale, remove_stale_temporaries, temporary_name
+from synth.unfinished import temporary_name
+from synth.worker_process import (
+    make_job_directory,
+    run_worker,
+    worker_environment,
+    worker_failure,
+    write_json,
+)
 
-JOB_NAME, SPECS_NAME, LOG_NAME = "job.json", "specs.jsonl", "worker.log"
-RESULT_NAME, ERROR_NAME = "result.json", "error.json"
+JOB_NAME, SPECS_NAME, RESULT_NAME = "job.json", "specs.jsonl", "result.json"
 WORKER_COMMAND = (sys.executable, "-m", "synth.blender_scenes.worker")
 """Starts a worker; the job directory and the parent's pid are appended."""
-
-_LOG_TAIL_CHARACTERS = 4000
-_GPU_VARIABLES = (
-    "CUDA_VISIBLE_DEVICES",  # CUDA, OptiX
-    "HIP_VISIBLE_DEVICES",
-    "ZE_AFFINITY_MASK",  # oneAPI
-)
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_COPY_BYTES = 1 << 20
 
 Device = Literal["CPU", "OPTIX", "CUDA", "HIP", "ONEAPI", "METAL"]
 
@@ -54,12 +44,13 @@ class RenderJob:
     """`job.json`: what the worker must know beside the specs.
 
     Attributes:
-        out: the shard to write.
+        out: the shard to write, in the job directory.
         threads: CPU threads of the process.
         dataset_id: id for the footer of the shard.
         device: Cycles device; a GPU is never replaced silently.
         asset_store: where the user's assets lie that specs name, or None.
         node: names the machine, for `meta.json`.
+        skip: by spec id the reason why a head is not tried.
     """
 
     out: Path
@@ -68,6 +59,7 @@ class RenderJob:
     device: Device = "CPU"
     asset_store: Path | None = None
     node: str = ""
+    skip: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,17 +68,21 @@ class ShardResult:
 
     Attributes:
         path: the shard.
-        spec_ids: its heads.
+        spec_ids: the heads in it.
+        absent: the heads of its range that are not in it, each with the reason.
         wall_s: seconds from the start of the process to its end; 0 if the shard was there.
-        head_s: seconds for each head, empty if the shard was there.
+        head_s: seconds for each head in it, empty if the shard was there.
+        cpu_s: CPU seconds of the process up to the shard's end; 0 if the shard was there.
         peak_rss_bytes: largest resident memory of the process, or 0.
         node: the machine that `render_shard` was told it runs on.
     """
 
     path: Path
     spec_ids: tuple[str, ...]
+    absent: tuple[AbsentHead, ...] = ()
     wall_s: float = 0.0
     head_s: tuple[float, ...] = ()
+    cpu_s: float = 0.0
     peak_rss_bytes: int = 0
     node: str = ""
 
@@ -106,11 +102,18 @@ def render_shard(
     dataset_id: str = "",
     asset_store: Path | None = None,
     node: str | None = None,
+    skip: Mapping[str, str] = {},
+    retry_failed: bool = False,
+    on_head: Callable[[int], None] | None = None,
     command: Sequence[str] = WORKER_COMMAND,
 ) -> ShardResult:
     """Render heads into one shard.
 
-    A shard that is already there with exactly these heads is left alone; one with some of them (a
+    A head that cannot be rendered is noted in the shard as absent, with the reason, and costs the
+    others nothing. Only if none of the heads that were tried can be rendered, the fault is taken to
+    be that of the machine or the configuration, and the first error is raised.
+
+    A shard that is already there for exactly these heads is left alone; one for some of them (a
     dataset that was extended) is replaced when the new one is complete.
 
     Args:
@@ -123,183 +126,112 @@ def render_shard(
         dataset_id: kept in the shard.
         asset_store: where the user's assets lie that the specs name.
         node: names this machine in `meta.json`; None for its host name.
+        skip: by spec id the reason why a head is not even tried; it is noted as failed.
+        retry_failed: render a shard again that is there with failed heads.
+        on_head: called in this thread with the number of heads done, when that has risen.
         command: starts the worker process.
 
     Raises:
-        RenderCrashed, RenderTimeout: worth a retry.
+        RenderCrashed, RenderTimeout: worth a retry; `spec_id` is the head that may be the cause.
         RenderError, SpecError, AssetError, DeviceError: the worker says that this cannot work.
         DatasetMismatch, RecordCorrupt: another or a damaged shard is in the way.
     """
     out = Path(out).absolute()
-    wanted = tuple(spec.spec_id for spec in specs)
+    wanted = {spec.index: spec.spec_id for spec in specs}
     if not wanted:
         raise ValueError("a shard needs at least one head")
-    if _is_committed(out, wanted):
-        return ShardResult(out, wanted)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    before = _present(out, wanted)
+    if before and before.settled == wanted and not (retry_failed and before.failed):
+        return ShardResult(out, before.spec_ids, before.absent)
     directory = make_job_directory()
     try:
+        finished = directory / out.name
         node = node or socket.gethostname()
-        job = RenderJob(out, threads, dataset_id, device, asset_store, node)
+        job = RenderJob(finished, threads, dataset_id, device, asset_store, node, dict(skip))
         _write_job(directory, specs, job)
         started = time.perf_counter()
-        environment = worker_environment(directory, threads, gpu_ids)
-        exit_code = None
-        try:
-            exit_code = run_worker(directory, command, environment, timeout_s, out.name)
-        finally:
-            if exit_code != 0:
-                remove_stale_temporaries(out.parent)
+        exit_code = run_worker(
+            directory,
+            command,
+            worker_environment(directory, threads, gpu_ids),
+            timeout_s,
+            out.name,
+            on_progress=lambda progress: on_head and on_head(progress.done),
+        )
         wall_s = time.perf_counter() - started
-        if not _is_committed(out, wanted):
-            raise worker_failure(directory, exit_code, out.name)
-        return _result(directory, out, wanted, wall_s, node)
+        try:
+            footer = read_footer(finished)
+        except FileNotFoundError:
+            raise worker_failure(directory, exit_code, out.name) from None
+        _require_no_loss(out, before, footer)
+        _put(finished, out)
+        return _result(directory, out, footer, wall_s, node)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _is_committed(out: Path, wanted: tuple[str, ...]) -> bool:
-    """Whether the shard is in place; a foreign or damaged file in its place is an error."""
+def _present(out: Path, wanted: Mapping[int, str]) -> Footer | None:
+    """The shard that is in place, if any; a foreign or damaged file in its place is an error."""
     try:
-        present = read_footer(out).spec_ids
+        footer = read_footer(out)
     except FileNotFoundError:
-        return False
-    if present == wanted:
-        return True
-    if set(present) < set(wanted):
-        return False
+        return None
+    if footer.settled.items() <= wanted.items():
+        return footer
     raise DatasetMismatch(
-        f"{out} holds heads {', '.join(present)} and would be replaced by {', '.join(wanted)}; "
-        "move it away or render into another directory"
+        f"{out} holds heads {', '.join(footer.settled.values())} and would be replaced by "
+        f"{', '.join(wanted.values())}; move it away or render into another directory"
     )
 
 
-def make_job_directory() -> Path:
-    """A directory on local disk for one worker; those of killed parents are removed on the way."""
-    parent = Path(tempfile.gettempdir())
-    for path in parent.glob(".headloom-render.*.tmp"):
-        if is_stale(path):
-            shutil.rmtree(path, ignore_errors=True)
-    directory = parent / temporary_name("headloom-render")
-    directory.mkdir(mode=0o700)
-    return directory
+def _require_no_loss(out: Path, before: Footer | None, after: Footer) -> None:
+    """A shard is only ever replaced by one that holds all of its heads."""
+    lost = set(before.spec_ids if before else ()) - set(after.spec_ids)
+    if not lost:
+        return
+    reasons = [f"{head.spec_id}: {head.reason}" for head in after.absent if head.spec_id in lost]
+    raise RenderError(
+        f"{out.name} stays as it is: heads that are in it could not be rendered again "
+        f"({'; '.join(reasons)})"
+    )
+
+
+def _put(finished: Path, out: Path) -> None:
+    """Put a finished shard in its place in one step."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.parent / temporary_name(out.name)
+    try:
+        with finished.open("rb") as source, temporary.open("xb") as target:
+            shutil.copyfileobj(source, target, _COPY_BYTES)
+            target.flush()
+            os.fsync(target.fileno())
+        os.replace(temporary, out)  # noqa: PTH105 - the house rule names os.replace
+        sync_directory(out.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _write_job(directory: Path, specs: Sequence[HeadSpec], job: RenderJob) -> None:
-    with atomic_write(directory / JOB_NAME) as file:
-        file.write(canonical_json(job).encode())
+    write_json(directory / JOB_NAME, job)
     with atomic_write(directory / SPECS_NAME) as file:
         for spec in specs:
             file.write(canonical_json(spec).encode() + b"\n")
 
 
-def worker_environment(
-    directory: Path, threads: int, gpu_ids: Sequence[int | str] = ()
-) -> dict[str, str]:
-    """The worker sees the GPUs it was given and no others, and its libraries know its threads.
-
-    Temporary files (Blender makes a directory at every start and a killed one leaves it) go to the
-    job directory, which the parent removes.
-    """
-    visible = ",".join(str(gpu) for gpu in gpu_ids)
-    return {
-        **os.environ,
-        **dict.fromkeys(_GPU_VARIABLES, visible),
-        **dict.fromkeys(_THREAD_VARIABLES, str(threads)),
-        "TMPDIR": str(directory),
-        "PYTHONUNBUFFERED": "1",
-    }
-
-
-def run_worker(
-    directory: Path,
-    command: Sequence[str],
-    environment: dict[str, str],
-    timeout_s: float,
-    what: str,
-) -> int:
-    """Exit code of the worker, which has ended when this returns or raises.
-
-    Args:
-        directory: its job directory, which also receives the log.
-        command: starts it; the job directory and this process' pid are appended.
-        environment: as from `worker_environment`.
-        timeout_s: it is killed after this many seconds.
-        what: names the work in messages.
-
-    Raises:
-        RenderTimeout: it was killed.
-    """
-    # Appending: Blender, Cycles and Python write through several handles.
-    with (directory / LOG_NAME).open("ab") as log:
-        process = subprocess.Popen(
-            [*command, str(directory), str(os.getpid())],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=environment,
-        )
-    try:
-        return process.wait(timeout_s)
-    except subprocess.TimeoutExpired:
-        error = RenderTimeout(
-            f"{what}: the Blender process was killed after {timeout_s:.0f} s; "
-            "raise the limit if the heads are that slow"
-        )
-        raise _with_log(error, directory) from None
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-
-
-def worker_failure(directory: Path, exit_code: int, what: str) -> HeadloomError:
-    """The typed error of the worker, or a crash."""
-    try:
-        error = json.loads((directory / ERROR_NAME).read_text())
-    except FileNotFoundError:
-        how = f"ended by signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
-        return RenderCrashed(
-            f"{what}: the Blender process ended without a result ({how})",
-            exit_code=exit_code,
-            log_tail=_log_tail(directory),
-        )
-    message = f"{what}: {error['message']}"
-    kind = getattr(synth.errors, error["type"], RenderError)
-    if issubclass(kind, RenderCrashed):
-        return RenderCrashed(message, exit_code=exit_code, log_tail=_log_tail(directory))
-    return _with_log(kind(message), directory)
-
-
-def _with_log(error: HeadloomError, directory: Path) -> HeadloomError:
-    """Attach the end of the log; the attribute survives pickling."""
-    error.log_tail = _log_tail(directory)
-    return error
-
-
-def _log_tail(directory: Path) -> str:
-    try:
-        with (directory / LOG_NAME).open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _LOG_TAIL_CHARACTERS))
-            return file.read().decode("utf-8", "replace").strip()
-    except FileNotFoundError:
-        return ""
-
-
-def _result(
-    directory: Path, out: Path, spec_ids: tuple[str, ...], wall_s: float, node: str
-) -> ShardResult:
-    """The result file is written before the shard is committed, so it is there."""
+def _result(directory: Path, out: Path, footer: Footer, wall_s: float, node: str) -> ShardResult:
+    """The result file is written before the shard is finished, so it is there."""
     try:
         data = json.loads((directory / RESULT_NAME).read_text())
     except (FileNotFoundError, ValueError) as error:
         raise RecordCorrupt(f"{out} was committed, but {RESULT_NAME} is unreadable") from error
     return ShardResult(
         path=out,
-        spec_ids=spec_ids,
+        spec_ids=footer.spec_ids,
+        absent=footer.absent,
         wall_s=wall_s,
         head_s=tuple(head["timings_s"]["head_s"] for head in data["heads"]),
+        cpu_s=data["cpu_s"],
         peak_rss_bytes=data["peak_rss_bytes"],
         node=node,
     )

@@ -9,7 +9,8 @@ A shard is an uncompressed tar that WebDataset reads as it is; the sample key is
     <spec_id>.landmarks.npz  optional points of the head; `synth.landmarks.HeadLandmarks`
     <spec_id>.meta.json      timings, versions, device, SHA-256 of the raw pixels of each view
     __headloom__/members.json   name, offset, size and SHA-256 of every member above
-    __headloom__/shard.json     which heads, and the SHA-256 of members.json; small, always last
+    __headloom__/shard.json     which heads, which are absent and why, and the SHA-256 of
+                                members.json; small, always last
 
 WebDataset skips the two members in `__headloom__/`. Planning reads the last one only, so a dataset
 of a million heads is listed without touching pixels; training reads members by offset.
@@ -39,7 +40,10 @@ from synth.shardlayout import (
     BLOCK,
     END_OF_ARCHIVE,
     FOOTER_NAME,
+    MAX_REASON,
     MEMBERS_NAME,
+    AbsentHead,
+    AbsentKind,
     HeadEntry,
     Member,
     check_envelope,
@@ -78,6 +82,7 @@ class ShardWriter:
         self._dataset_id = dataset_id
         self._members: list[Member] = []
         self._heads: list[HeadEntry] = []
+        self._absent: list[AbsentHead] = []
         self.temporary = self.path.parent / temporary_name(self.path.name)
         self._file: IO[bytes] | None = self.temporary.open("xb")
 
@@ -105,28 +110,46 @@ class ShardWriter:
             RecordError: counts, shapes or dtypes that do not fit, or a head added twice.
         """
         key = spec.spec_id
-        _check_head(spec, self._heads, cameras, rgba, passes or {})
+        self._require_new(key)
+        _check_head(spec, cameras, rgba, passes or {})
         pixel_sha256 = [hashlib.sha256(np.ascontiguousarray(v).tobytes()).hexdigest() for v in rgba]
-        self._append_json(f"{key}.spec.json", spec.to_json_dict())
-        self._append_json(f"{key}.cameras.json", [camera.to_json() for camera in cameras])
-        for i, view in enumerate(rgba):
-            self._append(f"{key}.rgba_{i:03d}.png", encode_png(view))
+        members = {
+            "spec.json": _json_bytes(spec),
+            "cameras.json": _json_bytes([camera.to_json() for camera in cameras]),
+            **{f"rgba_{i:03d}.png": encode_png(view) for i, view in enumerate(rgba)},
+        }
         for name, values in (passes or {}).items():
             for i, value in enumerate(values):
                 data, extension = _encode_pass(value, f"{key}.{name}_{i:03d}")
-                self._append(f"{key}.{name}_{i:03d}.{extension}", data)
-        for name, data in (files or {}).items():
-            self._append(f"{key}.{name}", data)
+                members[f"{name}_{i:03d}.{extension}"] = data
+        members |= files or {}
         added = {"view_count": len(rgba), "pixel_sha256": pixel_sha256}
-        self._append_json(f"{key}.meta.json", {**(meta or {}), **added})
+        members["meta.json"] = _json_bytes({**(meta or {}), **added})
+        for name, data in members.items():  # only now: a head that cannot be encoded leaves nothing
+            self._append(f"{key}.{name}", data)
         self._heads.append(HeadEntry(key, spec.index))
+
+    def add_absent(self, spec: HeadSpec, kind: AbsentKind, reason: str) -> None:
+        """Note in the footer that the shard does without a head.
+
+        Args:
+            spec: the head.
+            kind: "failed" or "rejected".
+            reason: why; cut to `MAX_REASON` characters.
+
+        Raises:
+            RecordError: the head is already in this shard.
+        """
+        self._require_new(spec.spec_id)
+        self._absent.append(AbsentHead(spec.spec_id, spec.index, kind, reason[:MAX_REASON]))
 
     def commit(self) -> None:
         """Write the closing members, flush to the disk, rename into place."""
         file = self._open_file()
         index = canonical_json(self._members).encode()
         self._append(MEMBERS_NAME, index)
-        self._append(FOOTER_NAME, footer_bytes(self._dataset_id, self._heads, index))
+        footer = footer_bytes(self._dataset_id, self._heads, index, self._absent)
+        self._append(FOOTER_NAME, footer)
         file.write(END_OF_ARCHIVE)
         file.flush()
         os.fsync(file.fileno())
@@ -155,19 +178,24 @@ class ShardWriter:
             self.abort()
             raise
 
-    def _append_json(self, name: str, value: Any) -> None:
-        self._append(name, canonical_json(value).encode())
-
     def _append(self, name: str, data: bytes) -> None:
         file = self._open_file()
         file.write(tar_header(name, len(data)))
         self._members.append(Member(name, file.tell(), len(data), hashlib.sha256(data).hexdigest()))
         file.write(data + b"\0" * (-len(data) % BLOCK))
 
+    def _require_new(self, spec_id: str) -> None:
+        if any(head.spec_id == spec_id for head in (*self._heads, *self._absent)):
+            raise RecordError(f"head {spec_id} is already in this shard")
+
     def _open_file(self) -> IO[bytes]:
         if self._file is None:
             raise RecordError(f"{self.path}: this writer is closed")
         return self._file
+
+
+def _json_bytes(value: Any) -> bytes:
+    return canonical_json(value).encode()
 
 
 def encode_png(image: np.ndarray) -> bytes:
@@ -179,7 +207,6 @@ def encode_png(image: np.ndarray) -> bytes:
 
 def _check_head(
     spec: HeadSpec,
-    heads: Sequence[HeadEntry],
     cameras: Sequence[Camera],
     rgba: Sequence[np.ndarray],
     passes: Mapping[str, Sequence[bytes | np.ndarray]],
@@ -190,8 +217,6 @@ def _check_head(
             f"head {key}: its spec changes on the way through JSON; "
             "a field holds a value of another type than declared (an int for a float?)"
         )
-    if any(head.spec_id == key for head in heads):
-        raise RecordError(f"head {key} is already in this shard")
     if not rgba or len(rgba) != len(cameras):
         raise RecordError(f"head {key}: {len(rgba)} pictures for {len(cameras)} cameras")
     for i, (view, camera) in enumerate(zip(rgba, cameras)):

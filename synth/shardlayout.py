@@ -13,9 +13,9 @@ import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
-from synth.config import canonical_json, digest
+from synth.config import canonical_json, digest, to_dict
 from synth.errors import RecordCorrupt, SchemaMismatch
 
 SCHEMA = 1
@@ -24,6 +24,10 @@ MEMBERS_NAME = "__headloom__/members.json"
 FOOTER_NAME = "__headloom__/shard.json"
 BLOCK = tarfile.BLOCKSIZE
 END_OF_ARCHIVE = b"\0" * (2 * BLOCK)
+MAX_REASON = 500
+"""Characters kept of the reason why a head is absent: the end of a file that planning reads."""
+
+AbsentKind = Literal["failed", "rejected"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,23 @@ class HeadEntry:
 
 
 @dataclass(frozen=True)
+class AbsentHead:
+    """A head of the shard's range that the shard does not hold, and why.
+
+    Attributes:
+        spec_id: id of its spec.
+        index: its index in the dataset.
+        kind: "failed", it could not be rendered; "rejected", it was, and is not worth keeping.
+        reason: at most `MAX_REASON` characters; of a failed head the type and message of the error.
+    """
+
+    spec_id: str
+    index: int
+    kind: AbsentKind
+    reason: str
+
+
+@dataclass(frozen=True)
 class Footer:
     """The closing member of a shard.
 
@@ -53,12 +74,14 @@ class Footer:
         heads: the heads in the order of the file.
         members_size: bytes of `__headloom__/members.json`.
         members_sha256: its SHA-256.
+        absent: the heads of its range that are not in the file, in the order they were tried.
     """
 
     dataset_id: str
     heads: tuple[HeadEntry, ...]
     members_size: int
     members_sha256: str
+    absent: tuple[AbsentHead, ...] = ()
 
     @property
     def spec_ids(self) -> tuple[str, ...]:
@@ -68,6 +91,18 @@ class Footer:
     def indices(self) -> tuple[int, ...]:
         return tuple(head.index for head in self.heads)
 
+    @property
+    def settled(self) -> dict[int, str]:
+        """Spec id by index, in rising order, of all heads there is nothing more to do for: those
+        in the file and the absent ones."""
+        entries = sorted((*self.heads, *self.absent), key=lambda head: head.index)
+        return {head.index: head.spec_id for head in entries}
+
+    @property
+    def failed(self) -> tuple[AbsentHead, ...]:
+        """The absent heads that could not be rendered; another try may be asked for."""
+        return tuple(head for head in self.absent if head.kind == "failed")
+
 
 def tar_header(name: str, size: int) -> bytes:
     """The one header of a member: no times or owners, so equal content gives equal bytes."""
@@ -76,12 +111,18 @@ def tar_header(name: str, size: int) -> bytes:
     return info.tobuf(tarfile.USTAR_FORMAT)
 
 
-def footer_bytes(dataset_id: str, heads: Sequence[HeadEntry], members: bytes) -> bytes:
+def footer_bytes(
+    dataset_id: str,
+    heads: Sequence[HeadEntry],
+    members: bytes,
+    absent: Sequence[AbsentHead] = (),
+) -> bytes:
     """The text of the closing member; `members` is the text of `__headloom__/members.json`."""
     body = {
         "schema": SCHEMA,
         "dataset_id": dataset_id,
         "heads": [[head.spec_id, head.index] for head in heads],
+        "absent": to_dict(absent),
         "members_size": len(members),
         "members_sha256": hashlib.sha256(members).hexdigest(),
     }
@@ -138,7 +179,8 @@ def _parse_footer(body: bytes, path: Path) -> Footer:
             "read it with the version that wrote it"
         )
     heads = tuple(HeadEntry(spec_id, index) for spec_id, index in data["heads"])
-    return Footer(data["dataset_id"], heads, data["members_size"], data["members_sha256"])
+    absent = tuple(AbsentHead(**head) for head in data.get("absent", ()))  # older shards have none
+    return Footer(data["dataset_id"], heads, data["members_size"], data["members_sha256"], absent)
 
 
 def read_members(

@@ -37,12 +37,15 @@ def render_channels(camera: Camera) -> dict[str, np.ndarray]:
         AssetError, RenderCrashed, RenderError: Cycles reported an error.
     """
     rig.place_camera(camera)
-    with captured_output() as output:
-        try:
+    where = f"view {camera.name!r}: "
+    try:
+        with captured_output() as output:
             bpy.ops.render.render(write_still=True)
-        except RuntimeError as error:
-            raise RenderError(f"Cycles, view {camera.name!r}: {error}") from error
-    raise_reported(output.text, f"view {camera.name!r}: ")
+    except RuntimeError as error:
+        # What was printed tells memory that ran out, worth a retry, from a fault of the scene.
+        raise_reported(f"{output.text}\n{error}", where)
+        raise RenderError(f"{where}Cycles: {error}") from error
+    raise_reported(output.text, where)
     channels = read_exr(Path(bpy.context.scene.render.filepath))
     prefix = f"{bpy.context.view_layer.name}."
     return {name.removeprefix(prefix): values for name, values in channels.items()}

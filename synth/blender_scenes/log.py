@@ -77,9 +77,10 @@ def raise_reported(text: str, where: str = "") -> None:
         where: begins the message.
 
     Raises:
-        AssetError, RenderCrashed, RenderError: by the first line that reports an error.
+        RenderCrashed, AssetError, RenderError: what weighs most, in this order.
     """
-    for line in text.splitlines():
-        for pattern, kind in _REPORTS:
+    lines = text.splitlines()
+    for pattern, kind in _REPORTS:
+        for line in lines:
             if pattern.search(line):
                 raise kind(f"{where}Blender reported: {line.strip()}")

@@ -18,9 +18,9 @@ import numpy as np
 from synth.asset_probe import FACTS_NAME, JOB_NAME, VIEWS_NAME, ProbeFacts, ProbeJob
 from synth.blender_scenes import worker
 from synth.camera import Camera
-from synth.config import atomic_write, canonical_json, from_dict
+from synth.config import atomic_write, from_dict
 from synth.errors import AssetError
-from synth.launch import ERROR_NAME
+from synth.worker_process import ERROR_NAME, write_json
 
 
 def main(arguments: list[str]) -> None:
@@ -47,14 +47,11 @@ def _run(directory: Path) -> int:
         facts = _look_at_picture(job) if job.kind in ("skin", "hdri") else _look_at_mesh(
             job, directory
         )  # fmt: skip
-        with atomic_write(directory / FACTS_NAME) as file:
-            file.write(canonical_json(facts).encode())
+        write_json(directory / FACTS_NAME, facts)
         return 0
     except Exception as error:
         traceback.print_exc()
-        text = canonical_json(worker_job.describe_error(error, None))
-        with atomic_write(directory / ERROR_NAME) as file:
-            file.write(text.encode())
+        write_json(directory / ERROR_NAME, worker_job.describe_error(error, None))
         return 1
 
 

@@ -21,13 +21,14 @@ import numpy as np
 from synth.asset_alignment import world_from_template
 from synth.blender_scenes.log import raise_reported
 from synth.blender_scenes.start import import_blender
-from synth.config import atomic_write, canonical_json, from_dict
-from synth.errors import HeadloomError
+from synth.config import from_dict
+from synth.errors import DeviceError, HeadloomError, RenderCrashed, RenderError
 from synth.headmodel import HeadShape
 from synth.landmarks import HeadLandmarks
-from synth.launch import ERROR_NAME, JOB_NAME, LOG_NAME, RESULT_NAME, SPECS_NAME, RenderJob
+from synth.launch import JOB_NAME, RESULT_NAME, SPECS_NAME, RenderJob
 from synth.record import ShardWriter
 from synth.spec import HeadSpec
+from synth.worker_process import ERROR_NAME, LOG_NAME, Progress, write_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,24 +59,74 @@ def run(job_directory: str | Path, render_head: RenderHead) -> int:
     # Blender's output is diverted while it renders; a crash then must still reach the log.
     crash_log = os.fdopen(os.dup(sys.stderr.fileno()), "wb")
     faulthandler.enable(crash_log)
-    spec_id = None
     try:
         job = from_dict(RenderJob, json.loads((directory / JOB_NAME).read_text()), JOB_NAME)
         lines = (directory / SPECS_NAME).read_text().splitlines()
         specs = [HeadSpec.from_json_dict(json.loads(line)) for line in lines]
-        log = LogScanner(directory / LOG_NAME)
-        heads = []
         with ShardWriter(job.out, dataset_id=job.dataset_id) as writer:
-            for spec in specs:
-                spec_id = spec.spec_id
-                heads.append(_render_one(spec, job, render_head, writer, log))
-            result = {"heads": heads, "peak_rss_bytes": _peak_rss_bytes()}
-            _write_json(directory / RESULT_NAME, result)
+            heads = _render_all(specs, job, render_head, writer)
+            result = {
+                "heads": heads,
+                "cpu_s": round(time.process_time(), 3),
+                "peak_rss_bytes": _peak_rss_bytes(),
+            }
+            write_json(directory / RESULT_NAME, result)
         return 0
     except Exception as error:
         traceback.print_exc()
-        _write_json(directory / ERROR_NAME, describe_error(error, spec_id))
+        spec_id = getattr(error, "spec_id", None)
+        write_json(directory / ERROR_NAME, describe_error(error, spec_id))
         return 1
+
+
+def _render_all(
+    specs: Sequence[HeadSpec], job: RenderJob, render_head: RenderHead, writer: ShardWriter
+) -> list[dict[str, Any]]:
+    """Render head after head; one that cannot be rendered is noted as absent.
+
+    Raises:
+        Exception: the machine's fault, or the first error if no head that was tried succeeded.
+    """
+    log = LogScanner(job.out.parent / LOG_NAME)
+    heads: list[dict[str, Any]] = []
+    errors: list[Exception] = []
+    for done, spec in enumerate(specs):
+        Progress(done, spec.spec_id).save(job.out.parent)
+        if spec.spec_id in job.skip:
+            writer.add_absent(spec, "failed", job.skip[spec.spec_id])
+            continue
+        try:
+            heads.append(_render_patiently(spec, job, render_head, writer, log))
+        except Exception as error:
+            error.spec_id = spec.spec_id
+            if is_of_the_machine(error):
+                raise
+            errors.append(error)
+            told = describe_error(error, spec.spec_id)
+            writer.add_absent(spec, "failed", f"{told['type']}: {told['message']}")
+    if errors and not heads:
+        raise errors[0]
+    return heads
+
+
+def _render_patiently(
+    spec: HeadSpec, job: RenderJob, render_head: RenderHead, writer: ShardWriter, log: LogScanner
+) -> dict[str, Any]:
+    """Render a head; once more if the first try failed for a reason that may have been chance.
+
+    A picture that fails a check, a spec or an asset that will not do are no chance.
+    """
+    tries_left = 2
+    while True:
+        try:
+            return _render_one(spec, job, render_head, writer, log)
+        except Exception as error:
+            traceback.print_exc()
+            log.raise_out_of_memory(error)
+            tries_left -= 1
+            by_chance = type(error) is RenderError or not isinstance(error, HeadloomError)
+            if is_of_the_machine(error) or not by_chance or not tries_left:
+                raise
 
 
 def _render_one(
@@ -184,19 +235,47 @@ class LogScanner:
         Raises:
             AssetError, RenderCrashed, RenderError: the first line that reports an error.
         """
+        raise_reported(self._new_text())
+
+    def raise_out_of_memory(self, cause: Exception) -> None:
+        """After an error of a head, ask whether the machine was the reason.
+
+        What was printed up to now will not be looked at again: it belongs to that head.
+
+        Args:
+            cause: the error.
+
+        Raises:
+            RenderCrashed: something that was printed speaks of memory.
+        """
+        try:
+            raise_reported(self._new_text())
+        except RenderCrashed as error:
+            raise error from cause
+        except HeadloomError:
+            pass  # the cause says it better
+
+    def _new_text(self) -> str:
         flush_output()
         with self._path.open("rb") as file:
             file.seek(self._offset)
             text = file.read()
             self._offset = file.tell()
-        raise_reported(text.decode("utf-8", "replace"))
+        return text.decode("utf-8", "replace")
+
+
+def is_of_the_machine(error: Exception) -> bool:
+    """Whether an error says nothing about the head that was rendered when it came: memory, disk,
+    device. It ends the shard; any other costs only the head."""
+    retryable = isinstance(error, HeadloomError) and error.retryable
+    return retryable or isinstance(error, MemoryError | OSError | DeviceError)
 
 
 def describe_error(error: Exception, spec_id: str | None) -> dict[str, Any]:
     """`error.json`: the type if it is one of ours, whether a retry may help, and the message.
 
     An error that is not ours is either the machine's (memory, disk: worth a retry) or a bug, which
-    repeats itself.
+    repeats itself. The disk is not the head's doing, so none is blamed for it.
     """
     where = f"head {spec_id}: " if spec_id else ""
     if isinstance(error, HeadloomError):
@@ -209,7 +288,8 @@ def describe_error(error: Exception, spec_id: str | None) -> dict[str, Any]:
         kind, message = "RenderError", f"{type(error).__name__} at {place}: {error}"
     if spec_id and spec_id in message:
         where = ""
-    return {"type": kind, "message": f"{where}{message}", "spec_id": spec_id}
+    blamed = None if isinstance(error, OSError) else spec_id
+    return {"type": kind, "message": f"{where}{message}", "spec_id": blamed}
 
 
 def flush_output() -> None:
@@ -227,8 +307,3 @@ def _peak_rss_bytes() -> int:
 
 def _versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in ("headloom", "bpy", "numpy")}
-
-
-def _write_json(path: Path, value: Any) -> None:
-    with atomic_write(path) as file:
-        file.write(canonical_json(value).encode())

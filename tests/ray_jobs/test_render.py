@@ -91,7 +91,7 @@ def test_a_dataset_is_rendered_resumed_and_extended(cluster, tmp_path, capfd):
 @pytest.mark.ray
 def test_a_failed_shard_is_reported_and_the_rest_is_done(cluster, tmp_path, capfd):
     (tmp_path / "once").mkdir()
-    behaviour = {"invalid": [4], "crash": [1], "once": str(tmp_path / "once")}
+    behaviour = {"invalid": [4, 5], "crash": [1], "once": str(tmp_path / "once")}
     summary = render(CONFIG, tmp_path / "heads", command=stub(**behaviour), progress=True)
     (failure,) = summary.failed
     assert (failure.shard, failure.start, failure.stop) == ("shard-000002.tar", 4, 6)

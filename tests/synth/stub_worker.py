@@ -44,6 +44,8 @@ def paint(spec, job):
     if applies("crash", spec.index):
         print("about to crash", flush=True)
         os.kill(os.getpid(), signal.SIGSEGV)
+    if applies("kill", spec.index):
+        os.kill(os.getpid(), signal.SIGKILL)
     if applies("hang", spec.index):
         time.sleep(600)
     if applies("invalid", spec.index):

@@ -28,10 +28,13 @@ def grown(heads: int) -> DatasetConfig:
     return dataclasses.replace(CONFIG, heads=heads)
 
 
-def write(path, dataset, indices, dataset_id=None):
+def write(path, dataset, indices, dataset_id=None, failed=()):
     with ShardWriter(path, dataset_id=dataset_id or dataset.dataset_id) as writer:
         for index in indices:
             spec = sample_head(dataset.config, index)
+            if index in failed:
+                writer.add_absent(spec, "failed", "RenderInvalid: black")
+                continue
             cameras = spec.resolved_cameras()
             views = [np.full((SIZE, SIZE, 4), index, np.uint8)] * len(cameras)
             writer.add_head(spec, cameras, views)
@@ -83,6 +86,30 @@ def test_a_dataset_grows_and_rerenders_only_the_partial_shard(full):
     untouched = ("shard-000000.tar", "shard-000001.tar")
     assert all(before[name] == after[name] for name in untouched)
     assert [head.index for head in larger.heads()] == list(range(8))
+
+
+def test_a_shard_that_accounts_for_a_missing_head_is_committed(full):
+    plan = full.expected()[1]
+    write(plan.path, full, (2, 3), failed=(3,))
+    assert full.plan() == []
+    assert [head.index for head in full.heads()] == [0, 1, 2, 4]
+    assert full.head_count() == 4
+    report, info = verify(full), describe(full)
+    assert report.ok
+    assert report.absent == info.absent == {"failed": 1}
+    assert "4 of 5 heads (1 failed) in 3 shards" in str(report)
+    assert "4 of 5 (1 failed)" in str(info)
+    (again,) = full.plan(retry_failed=True)
+    assert (again.shard, again.reason) == (1, "heads 3 failed and are retried")
+    write(plan.path, full, (2,))  # neither there nor accounted for
+    assert "heads 2 of 2-3" in full.plan()[0].reason
+    assert not verify(full).ok
+
+
+def test_a_partial_last_shard_with_a_failed_head_grows(full):
+    write(full.expected()[2].path, full, (4,), failed=(4,))
+    assert full.plan() == []
+    assert [plan.shard for plan in Dataset.create(full.root, grown(6)).plan()] == [2]
 
 
 def test_planning_for_more_heads_changes_nothing(full):
@@ -161,7 +188,7 @@ def test_verify_accepts_a_whole_dataset(full):
     report = verify(full)
     assert report.ok
     assert (report.heads, report.shards, report.expected_heads) == (5, 3, 5)
-    assert "every head is there once" in str(report)
+    assert "every head is accounted for once" in str(report)
 
 
 def test_verify_names_a_missing_shard(full):

@@ -7,10 +7,14 @@ import pickle
 from synth import errors
 
 
-def test_a_crash_keeps_its_log_through_pickle():
-    crash = errors.RenderCrashed("shard 3 died", exit_code=-9, log_tail="Killed")
+def test_a_crash_keeps_its_log_and_its_head_through_pickle():
+    crash = errors.RenderCrashed("shard 3 died", exit_code=-9, log_tail="Killed", spec_id="ab")
     again = pickle.loads(pickle.dumps(crash))
     assert (str(again), again.exit_code, again.log_tail) == ("shard 3 died", -9, "Killed")
+    assert again.spec_id == "ab"
+    timeout = errors.RenderTimeout("too slow")
+    timeout.spec_id = "cd"
+    assert pickle.loads(pickle.dumps(timeout)).spec_id == "cd"
 
 
 def test_only_crashes_and_timeouts_may_be_retried():

@@ -78,6 +78,8 @@ def test_a_shard_is_rendered_and_measured(out):
     assert result.head_count == len(result.head_s) == 3
     assert all(0.05 <= seconds < 5 for seconds in result.head_s)
     assert result.wall_s > sum(result.head_s)
+    assert 0.05 < result.cpu_s < 2 * result.wall_s
+    assert result.absent == ()
     assert 10e6 < result.peak_rss_bytes < ballast.nbytes
     reader = ShardReader(out)
     reader.verify()
@@ -99,8 +101,10 @@ def test_a_committed_shard_is_left_alone(out):
 
 def test_a_shard_is_replaced_only_by_more_heads(out):
     launch.render_shard(SPECS[:2], out, command=stub())
-    with pytest.raises(RenderInvalid):
-        launch.render_shard(SPECS, out, command=stub(invalid=[2]))
+    with pytest.raises(RenderCrashed):
+        launch.render_shard(SPECS, out, command=stub(crash=[2]))
+    with pytest.raises(RenderError, match=f"stays as it is.*{SPECS[0].spec_id} is black"):
+        launch.render_shard(SPECS, out, command=stub(invalid=[0]))
     assert ShardReader(out).footer.indices == (0, 1)  # still there, untouched
     launch.render_shard(SPECS, out, command=stub())
     assert ShardReader(out).footer.indices == (0, 1, 2)
@@ -118,7 +122,16 @@ def test_a_crash_in_the_middle_keeps_nothing(out):
     assert caught.value.exit_code == -signal.SIGSEGV
     assert "about to crash" in caught.value.log_tail
     assert "stub_worker.py" in caught.value.log_tail  # where, by faulthandler
+    assert caught.value.spec_id == SPECS[1].spec_id
     assert list(out.parent.iterdir()) == []
+
+
+def test_a_head_is_not_blamed_for_a_kill_from_outside(out):
+    with pytest.raises(RenderCrashed, match=f"in head {SPECS[1].spec_id} .ended by signal 9"):
+        launch.render_shard(SPECS, out, command=stub(kill=[1]))
+    with pytest.raises(RenderCrashed) as caught:
+        launch.render_shard(SPECS, out, command=stub(kill=[1]))
+    assert caught.value.spec_id is None
 
 
 def test_a_crash_may_be_repaired_by_a_retry(out, tmp_path):
@@ -137,27 +150,108 @@ def test_a_hanging_worker_is_killed(out):
     assert time.monotonic() - started < 60  # it would hang for ten minutes
     assert processes_with(token) == []
     assert caught.value.retryable
+    assert caught.value.spec_id == SPECS[2].spec_id
+    assert f"in head {SPECS[2].spec_id}, 2 heads done" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "error", "message"),
-    [
-        ({"invalid": [1]}, RenderInvalid, f"head {SPECS[1].spec_id} is black"),
-        ({"bug": [0]}, RenderError, f"head {SPECS[0].spec_id}: KeyError at stub_worker.py:"),
-        ({"disk_full": [1]}, RenderCrashed, "No space left on device"),
-        ({"print": {"1": "Error: Shader stack"}}, RenderError, "Blender reported: Error: Shader"),
-        ({"print": {"1": "CUDA out of memory"}}, RenderCrashed, "out of memory"),
-        ({"print": {"1": "Could not load a.png"}}, AssetError, "Could not load a.png"),
-    ],
-)
-def test_errors_of_the_worker_arrive_with_their_type(out, behaviour, error, message):
-    with pytest.raises(error) as caught:
-        launch.render_shard(SPECS, out, command=stub(**behaviour))
+ERRORS = [
+    ("invalid", RenderInvalid, "is black"),
+    ("bug", RenderError, "KeyError at stub_worker.py:"),
+    ("Error: Shader stack", RenderError, "Blender reported: Error: Shader"),
+    ("Could not load a.png", AssetError, "Could not load a.png"),
+]
+MACHINE_ERRORS = [
+    ("disk_full", RenderCrashed, "No space left on device"),
+    ("CUDA out of memory", RenderCrashed, "out of memory"),
+]
+
+
+def failing(what: str, indices: list[int]) -> tuple[str, ...]:
+    """A stub in which heads fail in one way, or print a text."""
+    if " " in what:
+        return stub(print={str(index): what for index in indices})
+    return stub(**{what: indices})
+
+
+@pytest.mark.parametrize(("what", "error", "message"), ERRORS)
+def test_a_bad_head_costs_no_other(out, what, error, message):
+    result = launch.render_shard(SPECS, out, command=failing(what, [1]))
+    assert result.spec_ids == (SPECS[0].spec_id, SPECS[2].spec_id)
+    assert len(result.head_s) == 2
+    (absent,) = result.absent
+    assert (absent.index, absent.spec_id, absent.kind) == (1, SPECS[1].spec_id, "failed")
+    assert absent.reason.startswith(f"{error.__name__}: ") and message in absent.reason
+    reader = ShardReader(out)
+    reader.verify()
+    assert reader.footer.absent == result.absent
+    assert launch.render_shard(SPECS, out, command=("/bin/false",)).absent == result.absent
+
+
+@pytest.mark.parametrize(("what", "error", "message"), ERRORS)
+def test_if_every_head_fails_the_shard_does(out, what, error, message):
+    """Then the machine or the configuration is at fault, and a dataset must not fill with gaps."""
+    with pytest.raises(error, match=message) as caught:
+        launch.render_shard(SPECS, out, command=failing(what, [0, 1, 2]))
     assert type(caught.value) is error
-    assert message in str(caught.value)
-    assert "shard-000000.tar" in str(caught.value)
+    assert caught.value.spec_id == SPECS[0].spec_id
+    assert str(caught.value).startswith("shard-000000.tar: ")
+    assert SPECS[0].spec_id in str(caught.value)
     assert "Traceback" in caught.value.log_tail
     assert list(out.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(("what", "error", "message"), MACHINE_ERRORS)
+def test_an_error_of_the_machine_ends_the_shard(out, what, error, message):
+    with pytest.raises(error, match=message) as caught:
+        launch.render_shard(SPECS, out, command=failing(what, [1]))
+    assert caught.value.retryable
+    assert caught.value.spec_id == (None if what == "disk_full" else SPECS[1].spec_id)
+    assert list(out.parent.iterdir()) == []
+
+
+def test_what_may_be_chance_is_tried_twice_and_a_bad_picture_once(out, tmp_path):
+    (tmp_path / "once").mkdir()
+    once = {"once": str(tmp_path / "once")}
+    result = launch.render_shard(SPECS, out, command=stub(bug=[0], invalid=[1], **once))
+    assert [head.index for head in result.absent] == [1]
+
+
+def test_what_a_failed_head_printed_is_not_held_against_the_next(out):
+    command = stub(print={"0": "Could not load a.png"}, invalid=[1])
+    result = launch.render_shard(SPECS, out, command=command)
+    assert result.spec_ids == (SPECS[2].spec_id,)
+
+
+def test_a_failed_head_is_tried_again_on_request(out):
+    launch.render_shard(SPECS, out, command=stub(invalid=[1]))
+    with pytest.raises(RenderCrashed):  # what is there is not lost, and not taken for the new one
+        launch.render_shard(SPECS, out, command=("/bin/true",), retry_failed=True)
+    again = launch.render_shard(SPECS, out, command=stub(invalid=[1]), retry_failed=True)
+    assert [head.index for head in again.absent] == [1]
+    result = launch.render_shard(SPECS, out, command=stub(), retry_failed=True)
+    assert (result.head_count, result.absent) == (3, ())
+    assert launch.render_shard(SPECS, out, command=("/bin/false",), retry_failed=True).wall_s == 0
+
+
+def test_skipped_heads_are_not_tried(out):
+    skip = {spec.spec_id: "crashed twice" for spec in SPECS[:2]}
+    result = launch.render_shard(SPECS, out, command=stub(crash=[0, 1]), skip=skip)
+    assert result.spec_ids == (SPECS[2].spec_id,)
+    assert [(head.index, head.reason) for head in result.absent] == [
+        (0, "crashed twice"),
+        (1, "crashed twice"),
+    ]
+    out.unlink()
+    everything = {spec.spec_id: "no" for spec in SPECS}  # then an empty shard is what was asked for
+    assert launch.render_shard(SPECS, out, command=stub(), skip=everything).head_count == 0
+    ShardReader(out).verify()
+
+
+def test_progress_is_told_while_the_worker_runs(out):
+    told: list[int] = []
+    launch.render_shard(SPECS, out, command=stub(sleep_s=0.9), on_head=told.append)
+    assert told == sorted(set(told))
+    assert set(told) >= {1, 2}
 
 
 @pytest.mark.parametrize(("program", "code"), [("/bin/false", 1), ("/bin/true", 0)])

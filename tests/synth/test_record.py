@@ -22,7 +22,7 @@ from synth.ground_truth import DEPTH_STEP, encode, pixel_centres
 from synth.landmarks import DENSE_COUNT, SPARSE_NAMES, HeadLandmarks, Landmarks
 from synth.record import ShardReader, ShardWriter
 from synth.sample import DatasetConfig, ViewsConfig, sample_head
-from synth.shardlayout import FOOTER_NAME, MEMBERS_NAME, read_footer
+from synth.shardlayout import FOOTER_NAME, MEMBERS_NAME, read_footer, tar_header
 from synth.spec import HeadSpec, spec_id_of
 
 SIZE = 12
@@ -179,12 +179,13 @@ def test_a_spec_of_fewer_fields_is_whole(tmp_path, monkeypatch):
     """A version that adds a field with a default reads and checks what was written before."""
     before = sample_head(CONFIG, 0).to_json_dict()
     del before["user_parts"]
-    append = ShardWriter._append_json
+    append = ShardWriter._append
 
-    def write_as_then(self, name, value):
-        append(self, name, before if name.endswith(".spec.json") else value)
+    def write_as_then(self, name, data):
+        then = canonical_json(before).encode()
+        append(self, name, then if name.endswith(".spec.json") else data)
 
-    monkeypatch.setattr(ShardWriter, "_append_json", write_as_then)
+    monkeypatch.setattr(ShardWriter, "_append", write_as_then)
     monkeypatch.setattr(HeadSpec, "spec_id", property(lambda _: spec_id_of(before)))
     monkeypatch.setattr(record, "_check_head", lambda *_: None)
     path = write_shard(tmp_path / "s.tar", indices=(0,))
@@ -197,12 +198,14 @@ def test_a_spec_of_fewer_fields_is_whole(tmp_path, monkeypatch):
 
 def test_a_spec_under_the_wrong_name_is_found(tmp_path, monkeypatch):
     """Every digest holds, but the spec is that of another head."""
-    append = ShardWriter._append_json
+    append = ShardWriter._append
 
-    def swap(self, name, value):
-        append(self, name, {**value, "seed": 99} if name.endswith(".spec.json") else value)
+    def swap(self, name, data):
+        if name.endswith(".spec.json"):
+            data = canonical_json({**json.loads(data), "seed": 99}).encode()
+        append(self, name, data)
 
-    monkeypatch.setattr(ShardWriter, "_append_json", swap)
+    monkeypatch.setattr(ShardWriter, "_append", swap)
     path = write_shard(tmp_path / "s.tar", indices=(0,))
     with pytest.raises(RecordCorrupt, match=r"its spec\.json hashes to"):
         ShardReader(path).verify()
@@ -264,6 +267,51 @@ def test_the_footer_lists_the_heads(shard):
     assert footer.dataset_id == "0123"
     assert footer.indices == (0, 1)
     assert footer.spec_ids == tuple(sample_head(CONFIG, i).spec_id for i in (0, 1))
+
+
+def test_the_footer_says_which_heads_are_absent_and_why(tmp_path):
+    specs = [sample_head(CONFIG, index) for index in range(3)]
+    path = tmp_path / "s.tar"
+    with ShardWriter(path) as writer:
+        writer.add_absent(specs[0], "failed", "RenderInvalid: " + "black " * 200)
+        writer.add_head(specs[1], specs[1].resolved_cameras(), pictures(1))
+        writer.add_absent(specs[2], "rejected", "burnt")
+        with pytest.raises(RecordError, match="already in this shard"):
+            writer.add_absent(specs[1], "failed", "twice")
+    ShardReader(path).verify()
+    footer = read_footer(path)
+    assert footer.indices == (1,)
+    assert footer.settled == {spec.index: spec.spec_id for spec in specs}
+    first, second = footer.absent
+    assert (first.spec_id, first.index, first.kind) == (specs[0].spec_id, 0, "failed")
+    assert len(first.reason) == 500
+    assert (second.index, second.kind, second.reason) == (2, "rejected", "burnt")
+    assert footer.failed == (first,)
+
+
+def test_a_footer_that_knows_nothing_of_absent_heads_is_read(tmp_path):
+    """As the first version wrote it."""
+    body = {
+        "schema": 1,
+        "dataset_id": "0123",
+        "heads": [["ab" * 8, 7]],
+        "members_size": 2,
+        "members_sha256": "00",
+    }
+    text = canonical_json({**body, "footer_sha256": digest(body)}).encode()
+    footer = tar_header(FOOTER_NAME, len(text)) + text + b"\0" * (-len(text) % 512)
+    (tmp_path / "old.tar").write_bytes(footer + b"\0" * 1024)
+    assert read_footer(tmp_path / "old.tar").settled == {7: "ab" * 8}
+
+
+def test_a_head_that_cannot_be_written_leaves_the_shard_whole(tmp_path):
+    specs = [sample_head(CONFIG, index) for index in range(2)]
+    with ShardWriter(tmp_path / "s.tar") as writer:
+        bad = {"depth": [np.zeros((SIZE, SIZE), np.int64)] * 6}
+        with pytest.raises(RecordError, match="no file format for arrays of int64"):
+            writer.add_head(specs[0], specs[0].resolved_cameras(), pictures(0), bad)
+        writer.add_head(specs[1], specs[1].resolved_cameras(), pictures(1))
+    ShardReader(tmp_path / "s.tar").verify()
 
 
 def test_a_thousand_heads_fit_the_footer(tmp_path):

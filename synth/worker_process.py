@@ -1,0 +1,198 @@
+"""A process of Blender as its parent sees it: job directory, environment, time limit, last words.
+
+What the process is asked to do is the business of `synth.launch` (render a shard) and
+`synth.asset_probe` (look at a file of a user).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import synth.errors
+from synth.config import atomic_write, canonical_json
+from synth.errors import HeadloomError, RenderCrashed, RenderError, RenderTimeout
+from synth.unfinished import is_stale, temporary_name
+
+LOG_NAME, ERROR_NAME, PROGRESS_NAME = "worker.log", "error.json", "progress.json"
+
+_LOG_TAIL_CHARACTERS = 4000
+_POLL_S = 0.5
+_GPU_VARIABLES = (
+    "CUDA_VISIBLE_DEVICES",  # CUDA, OptiX
+    "HIP_VISIBLE_DEVICES",
+    "ZE_AFFINITY_MASK",  # oneAPI
+)
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_SENT_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""Signals that a head cannot cause: someone, or the kernel in need of memory, ended the process."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`progress.json`: how far a process that renders several heads has come.
+
+    Attributes:
+        done: heads that it is through with.
+        spec_id: the head in work.
+    """
+
+    done: int
+    spec_id: str
+
+    def save(self, directory: Path) -> None:
+        """Write it into the job directory."""
+        write_json(directory / PROGRESS_NAME, self)
+
+    @classmethod
+    def load(cls, directory: Path) -> Progress | None:
+        """The last state that was written, or None before the first."""
+        try:
+            return cls(**json.loads((directory / PROGRESS_NAME).read_text()))
+        except FileNotFoundError:
+            return None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a message to the other process in one step: it sees all of it or nothing."""
+    with atomic_write(path) as file:
+        file.write(canonical_json(value).encode())
+
+
+def make_job_directory() -> Path:
+    """A directory on local disk for one worker; those of killed parents are removed on the way."""
+    parent = Path(tempfile.gettempdir())
+    for path in parent.glob(".headloom-render.*.tmp"):
+        if is_stale(path):
+            shutil.rmtree(path, ignore_errors=True)
+    directory = parent / temporary_name("headloom-render")
+    directory.mkdir(mode=0o700)
+    return directory
+
+
+def worker_environment(
+    directory: Path, threads: int, gpu_ids: Sequence[int | str] = ()
+) -> dict[str, str]:
+    """The worker sees the GPUs it was given and no others, and its libraries know its threads.
+
+    Temporary files (Blender makes a directory at every start and a killed one leaves it) go to the
+    job directory, which the parent removes.
+    """
+    visible = ",".join(str(gpu) for gpu in gpu_ids)
+    return {
+        **os.environ,
+        **dict.fromkeys(_GPU_VARIABLES, visible),
+        **dict.fromkeys(_THREAD_VARIABLES, str(threads)),
+        "TMPDIR": str(directory),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def run_worker(
+    directory: Path,
+    command: Sequence[str],
+    environment: dict[str, str],
+    timeout_s: float,
+    what: str,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> int:
+    """Exit code of the worker, which has ended when this returns or raises.
+
+    Args:
+        directory: its job directory, which also receives the log.
+        command: starts it; the job directory and this process' pid are appended.
+        environment: as from `worker_environment`.
+        timeout_s: it is killed after this many seconds.
+        what: names the work in messages.
+        on_progress: told in this thread when the worker has come further, within half a second.
+
+    Raises:
+        RenderTimeout: it was killed.
+    """
+    # Appending: Blender, Cycles and Python write through several handles.
+    with (directory / LOG_NAME).open("ab") as log:
+        process = subprocess.Popen(
+            [*command, str(directory), str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+        )
+    deadline = time.monotonic() + timeout_s
+    last = None
+    try:
+        while (left_s := deadline - time.monotonic()) > 0:
+            try:
+                return process.wait(min(left_s, _POLL_S))
+            except subprocess.TimeoutExpired:
+                progress = Progress.load(directory)
+            if progress is not None and progress != last:
+                last = progress
+                on_progress(progress)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    raise _timeout(directory, timeout_s, what)
+
+
+def _timeout(directory: Path, timeout_s: float, what: str) -> RenderTimeout:
+    progress = Progress.load(directory)
+    where = f" in head {progress.spec_id}, {progress.done} heads done" if progress else ""
+    error = RenderTimeout(
+        f"{what}: the Blender process was killed after {timeout_s:.0f} s{where}; "
+        "raise the limit if the heads are that slow"
+    )
+    error.spec_id = progress and progress.spec_id
+    return _with_log(error, directory)
+
+
+def worker_failure(directory: Path, exit_code: int, what: str) -> HeadloomError:
+    """The typed error of the worker, or a crash."""
+    try:
+        data = json.loads((directory / ERROR_NAME).read_text())
+    except FileNotFoundError:
+        return _crash(directory, exit_code, what)
+    kind = getattr(synth.errors, data["type"], RenderError)
+    error = kind(f"{what}: {data['message']}")
+    error.spec_id = data["spec_id"]
+    if isinstance(error, RenderCrashed):
+        error.exit_code = exit_code
+    return _with_log(error, directory)
+
+
+def _crash(directory: Path, exit_code: int, what: str) -> RenderCrashed:
+    how = f"ended by signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
+    progress = Progress.load(directory)
+    where = f" in head {progress.spec_id}" if progress else ""
+    error = RenderCrashed(
+        f"{what}: the Blender process ended without a result{where} ({how})", exit_code=exit_code
+    )
+    if progress and -exit_code not in _SENT_FROM_OUTSIDE:
+        error.spec_id = progress.spec_id
+    return _with_log(error, directory)
+
+
+def _with_log(error: HeadloomError, directory: Path) -> HeadloomError:
+    """Attach the end of the log; the attribute survives pickling."""
+    error.log_tail = _log_tail(directory)
+    return error
+
+
+def _log_tail(directory: Path) -> str:
+    try:
+        with (directory / LOG_NAME).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _LOG_TAIL_CHARACTERS))
+            return file.read().decode("utf-8", "replace").strip()
+    except FileNotFoundError:
+        return ""
