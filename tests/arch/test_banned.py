@@ -17,7 +17,7 @@ FILES = sorted(
 
 # Environment variables are not configuration. Only code that starts processes sets them.
 MAY_SET_ENVIRONMENT = {
-    "synth/launch.py",
+    "synth/worker_process.py",
     "synth/blender_scenes/worker.py",
     "ray_jobs/cluster.py",
     "ray_jobs/doctor.py",
