@@ -33,6 +33,8 @@ def add_dataset(verbs) -> None:
     _add_verify(inner)
     _add_sheet(inner)
     _add_report(inner)
+    _add_index(inner)
+    _add_sample(inner)
 
 
 def _verb(
@@ -103,3 +105,45 @@ def _add_report(verbs) -> None:
         metavar="N",
         help="heads that the judges look at (default 1000, evenly spaced)",
     )
+
+
+def _add_index(verbs) -> None:
+    parser = _verb(
+        verbs,
+        "index",
+        commands.index,
+        "bring DATASET/index.parquet up to date, a row per head with every attribute",
+        "Reads only the shards that the index does not have yet; `render` and `sample` do it too.\n"
+        "Any tool that reads Parquet can ask it; so can `dataset sample --where`.\n\n"
+        "  headloom dataset index heads\n"
+        "  headloom dataset index heads --columns               # what there is to ask by",
+    )
+    parser.add_argument(
+        "--columns", action="store_true", help="list the columns with their types, write nothing"
+    )
+
+
+def _add_sample(verbs) -> None:
+    parser = _verb(
+        verbs,
+        "sample",
+        commands.sample,
+        "choose heads: by a condition, at random, balanced by a column",
+        "Lists them, or writes a picture of their front views. The condition compares columns of\n"
+        "the index: and, or, not, == != < <= > >= in, is None. The same seed chooses the same\n"
+        "heads, also of a dataset that grew, as far as no new head ranks before them.\n\n"
+        "  headloom dataset sample heads --n 24 --out sheet.png\n"
+        "  headloom dataset sample heads --where \"age_years > 60 and sex == 'female'\"\n"
+        "  headloom dataset sample heads --where 'expression.actions.jawOpen > 0.3' --n all\n"
+        "  headloom dataset sample heads --balance ancestry --n 60 --out sheet.png",
+    )
+    parser.add_argument("--where", metavar="CONDITION", help="only heads that meet it")
+    parser.add_argument(
+        "--n", default="24", metavar="N", help="how many (default 24), or all that meet it"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="another one, others")
+    parser.add_argument(
+        "--balance", metavar="COLUMN", help="each value of the column equally often, if it can be"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE.png", help="write their front views")
+    parser.add_argument("--json", action="store_true", help="list as JSON, one line per head")

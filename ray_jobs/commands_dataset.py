@@ -7,30 +7,32 @@ from __future__ import annotations
 
 import argparse
 import os
+from typing import TYPE_CHECKING
 
 from synth.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ray_jobs.progress import StageProgress
 
 
 def info(arguments: argparse.Namespace) -> int:
     """`headloom dataset info`: counts."""
-    from ray_jobs.progress import StageProgress
     from synth.dataset import Dataset
     from synth.dataset_report import describe
 
     data = Dataset.open(arguments.dataset)
-    with StageProgress("info", enabled=not arguments.quiet) as bar:
+    with _progress(arguments, "info") as bar:
         print(describe(data, bar.update))
     return 0
 
 
 def verify(arguments: argparse.Namespace) -> int:
     """`headloom dataset verify`: every byte; exit code 1 if anything is wrong or missing."""
-    from ray_jobs.progress import StageProgress
     from synth.dataset import Dataset
     from synth.dataset_report import verify as check
 
     data = Dataset.open(arguments.dataset)
-    with StageProgress("verify", enabled=not arguments.quiet) as bar:
+    with _progress(arguments, "verify") as bar:
         report = check(data, bar.update)
     print(report)
     return 0 if report.ok else 1
@@ -49,7 +51,6 @@ def report(arguments: argparse.Namespace) -> int:
     """`headloom dataset report`: the datasheet; a missed goal is no failure of the command."""
     from infer.datasheet import MAX_JUDGED, write_report
     from infer.judges import MAX_THREADS, parse_judges
-    from ray_jobs.progress import StageProgress
     from synth.dataset import Dataset
 
     data = Dataset.open(arguments.dataset)
@@ -57,7 +58,7 @@ def report(arguments: argparse.Namespace) -> int:
     max_judged = MAX_JUDGED if arguments.judged is None else arguments.judged
     if max_judged < 1:
         raise ConfigError(f"--judged {max_judged}: give 1 or more; without judges: --judges none")
-    with StageProgress("report", enabled=not arguments.quiet) as bar:
+    with _progress(arguments, "report") as bar:
         summary = write_report(
             data,
             arguments.out,
@@ -68,3 +69,60 @@ def report(arguments: argparse.Namespace) -> int:
         )
     print(summary)
     return 0
+
+
+def index(arguments: argparse.Namespace) -> int:
+    """`headloom dataset index`: Parquet, a row per head."""
+    from ray_jobs.index import write_index
+    from ray_jobs.index_schema import columns
+    from synth.dataset import Dataset
+    from synth.lock import exclusive
+
+    data = Dataset.open(arguments.dataset)
+    if arguments.columns:
+        for column in columns().values():
+            print(f"{column.name:<38} {column.kind:<16} {column.meaning}".rstrip())
+        return 0
+    with exclusive(data.root), _progress(arguments, "index") as bar:
+        print(write_index(data, bar.update))
+    return 0
+
+
+def sample(arguments: argparse.Namespace) -> int:
+    """`headloom dataset sample`: chosen heads as a list or as a picture."""
+    from ray_jobs.sampling import listing, ready_index, select
+    from synth.dataset import Dataset
+    from synth.report import sheet_of
+
+    out = arguments.out
+    if out is not None and out.suffix != ".png":
+        raise ConfigError(f"--out {out}: give a name that ends in .png")
+    data = Dataset.open(arguments.dataset)
+    with _progress(arguments, "sample") as bar:
+        chosen = select(
+            ready_index(data, bar.update),
+            where=arguments.where,
+            count=_count(arguments.n),
+            seed=arguments.seed,
+            balance=arguments.balance,
+        )
+        if out is not None:
+            print(sheet_of(chosen.records(data, bar.update), out))
+            return 0
+    print(listing(chosen, as_json=arguments.json))
+    return 0
+
+
+def _progress(arguments: argparse.Namespace, name: str) -> StageProgress:
+    from ray_jobs.progress import StageProgress
+
+    return StageProgress(name, enabled=not arguments.quiet)
+
+
+def _count(text: str) -> int | None:
+    """The number of heads to choose; None for all."""
+    if text == "all":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigError(f"--n {text}: give a number from 1, or all")
+    return int(text)

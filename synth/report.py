@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -38,9 +38,15 @@ def contact_sheet(dataset: Dataset, path: str | Path, max_heads: int = 24) -> Pa
     Raises:
         RecordError: the dataset has no heads yet.
     """
-    cards = [_card(head) for head in islice(dataset.heads(), max_heads)]
-    if not cards:
+    heads = list(islice(dataset.heads(), max_heads))
+    if not heads:
         raise RecordError(f"{dataset.root}: no heads are rendered yet, so there is nothing to show")
+    return sheet_of(heads, path)
+
+
+def sheet_of(heads: Iterable[HeadRecord], path: str | Path) -> Path:
+    """Write a sheet of some heads, at least one; see `contact_sheet`."""
+    cards = [_card(head) for head in heads]
     sheet = _grid(cards, columns_for(len(cards)))
     path = Path(path)
     with atomic_write(path) as file:

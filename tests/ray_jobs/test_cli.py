@@ -14,6 +14,8 @@ SURFACE = {
     "render": "--address --config --device --dry-run --heads --out --quiet --seed --set --size"
     " --threads --verbose --workers",
     "dataset info": "--quiet --verbose dataset",
+    "dataset index": "--columns --quiet --verbose dataset",
+    "dataset sample": "--balance --json --n --out --quiet --seed --verbose --where dataset",
     "dataset report": "--judged --judges --out --quiet --verbose dataset",
     "dataset sheet": "--quiet --verbose dataset",
     "dataset verify": "--quiet --verbose dataset",
