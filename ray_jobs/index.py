@@ -91,8 +91,8 @@ def write_index(dataset: Dataset, progress: Progress = lambda *_: None) -> Index
     before = _indexed(path)
     kept = _kept(dataset, files, before)
     new = [name for name in files if name not in kept]
-    if before:  # one that holds no head is in no row; it must not count as new for ever
-        new = [name for name in new if read_footer(dataset.shard_directory / name).heads]
+    if before:
+        new = _with_heads(dataset, new)
     kept_heads = sum(shard.heads for shard in kept.values())
     if before and not new and kept == before and _same_times(kept, files):
         return IndexSummary(path, kept_heads, 0, kept_heads)
@@ -111,9 +111,20 @@ def write_index(dataset: Dataset, progress: Progress = lambda *_: None) -> Index
 
 
 def is_current(dataset: Dataset) -> bool:
-    """Whether the index has every shard as it is now, told from names, sizes and times alone."""
+    """Whether the index has every shard as it is now, told from names, sizes and times alone.
+
+    Raises:
+        RecordCorrupt: a shard that is new is damaged.
+    """
     files, before = _files(dataset), _indexed(dataset.root / INDEX_NAME)
-    return files.keys() == before.keys() and _same_times(before, files)
+    if not before.keys() <= files.keys() or not _same_times(before, files):
+        return False
+    return not _with_heads(dataset, files.keys() - before.keys())
+
+
+def _with_heads(dataset: Dataset, names: Iterable[str]) -> list[str]:
+    """The shards that hold any head; the others are in no row and never stop being new."""
+    return [name for name in names if read_footer(dataset.shard_directory / name).heads]
 
 
 def _same_times(shards: Mapping[str, _Shard], files: Mapping[str, _Shard]) -> bool:

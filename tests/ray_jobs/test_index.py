@@ -13,7 +13,7 @@ from ray_jobs.index import INDEX_NAME, is_current, write_index
 from ray_jobs.index_schema import arrow_schema, columns, row, spec_columns
 from ray_jobs.sampling import select
 from synth.dataset import Dataset, split_of
-from synth.record import ShardReader
+from synth.record import ShardReader, ShardWriter
 from synth.sample import sample_head
 from synth.spec import Accessories, Glasses, UserParts
 
@@ -83,6 +83,19 @@ def test_only_new_shards_are_read(heads, opened):
     summary = write_index(heads)
     assert (summary.read_shards, summary.kept_heads) == (1, 10) and opened == [first.name]
     assert rows(heads) == before  # in order again
+
+
+def test_a_shard_of_absent_heads_only_is_no_news_for_ever(heads, opened):
+    path = heads.shard_paths()[1]
+    specs = [head.spec for head in ShardReader(path).heads()]
+    with ShardWriter(path, dataset_id=heads.dataset_id) as writer:
+        for spec in specs:
+            writer.add_absent(spec, "failed", "black")
+    assert not is_current(heads)
+    assert write_index(heads).heads == 10
+    made = (heads.root / INDEX_NAME).stat().st_mtime_ns
+    assert is_current(heads) and write_index(heads).read_shards == 0
+    assert (heads.root / INDEX_NAME).stat().st_mtime_ns == made
 
 
 def test_a_copied_dataset_is_told_by_its_digests(heads, opened):
