@@ -118,12 +118,17 @@ def _add_render(verbs) -> None:
     parser.add_argument("--size", type=int, metavar="PX", help="width and height in pixels")
     parser.add_argument("--seed", type=int, metavar="S", help="seed of the dataset (0 is a seed)")
     parser.add_argument("--workers", type=int, metavar="N", help="Blender processes at a time")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads for each")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads for each (default 1)")
     parser.add_argument(
         "--device",
         choices=get_args(Device),
-        default="CPU",
-        help="what Cycles renders on; a GPU is used by one process at a time",
+        help="what Cycles renders on (default CPU); a GPU is used by one process at a time",
+    )
+    parser.add_argument(
+        "--cluster",
+        metavar="NAME_OR_FILE",
+        help="address and kinds of workers instead of these flags: a preset (local, cluster,"
+        " cluster_autoscaling, cluster_cpu_and_gpu) or a .yaml file",
     )
     _add_config_flags(parser, "heads_v1, demo")
     _add_cluster_flags(parser)

@@ -7,11 +7,13 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from synth.errors import ConfigError
 
 NAMESPACE = "headloom"
+NODE_ID_LABEL = "ray.io/node-id"
+"""The label by which Ray knows each machine; a selector `!in(...)` on it keeps tasks away."""
 LOCAL_OBJECT_STORE_BYTES = 512 * 2**20
 """Pixels go straight to storage; only small results and training blocks pass through Ray."""
 
@@ -27,12 +29,27 @@ _RAY_ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Node:
-    """Resources of one machine of the cluster."""
+    """One machine of the cluster.
+
+    Attributes:
+        name: for people: host name and address.
+        cpus, gpus, memory_bytes: what Ray may hand out there.
+        node_id: Ray's id, 56 hexadecimal digits.
+        labels: of `ray start --labels`, and Ray's own (`ray.io/accelerator-type` and such).
+    """
 
     name: str
     cpus: float
     gpus: float
     memory_bytes: float
+    node_id: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        own = [f"{k}={v}" for k, v in self.labels.items() if k != NODE_ID_LABEL]
+        labels = f", {', '.join(own)}" if own else ""
+        memory_gb = self.memory_bytes / 1e9
+        return f"{self.name}: {self.cpus:g} CPUs, {self.gpus:g} GPUs, {memory_gb:.1f} GB{labels}"
 
 
 @dataclass(frozen=True)
@@ -42,12 +59,14 @@ class ClusterInfo:
     Attributes:
         address: of the Ray head.
         local: whether it was started by `connect` and ends with it.
-        nodes: the machines that are alive now.
+        nodes: the machines that were alive when it was connected.
+        dashboard: its web page, or "".
     """
 
     address: str
     local: bool
     nodes: tuple[Node, ...]
+    dashboard: str = ""
 
     @property
     def cpus(self) -> float:
@@ -63,10 +82,7 @@ class ClusterInfo:
             enough = node.cpus >= cpus and node.gpus >= gpus and node.memory_bytes >= memory_bytes
             if enough:
                 return
-        offers = "; ".join(
-            f"{n.name}: {n.cpus:g} CPUs, {n.gpus:g} GPUs, {n.memory_bytes / 1e9:.1f} GB"
-            for n in self.nodes
-        )
+        offers = "; ".join(map(str, self.nodes))
         raise ConfigError(
             f"no machine of the cluster has {cpus:g} CPUs, {gpus:g} GPUs and "
             f"{memory_bytes / 1e9:.1f} GB for one task ({offers or 'no machines'})"
@@ -90,8 +106,7 @@ def connect(
     Raises:
         ConfigError: no Ray answers at the address.
     """
-    for name, value in _RAY_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    prepare_environment()
     import ray
 
     if ray.is_initialized():
@@ -125,6 +140,12 @@ def connect(
         ray.shutdown()
 
 
+def prepare_environment() -> None:
+    """Settings that must be in place before `ray` is imported for the first time."""
+    for name, value in _RAY_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
 def _check_reachable(address: str) -> None:
     """Knock at the door first: Ray tries a wrong address for 200 s and then ends the process."""
     host, separator, port = address.rpartition("://")[2].rpartition(":")
@@ -142,14 +163,37 @@ def _check_reachable(address: str) -> None:
 def _describe(*, local: bool) -> ClusterInfo:
     import ray
 
-    nodes = tuple(
+    dashboard = ray._private.worker.get_dashboard_url()
+    return ClusterInfo(
+        address=ray.get_runtime_context().gcs_address,
+        local=local,
+        nodes=alive_nodes(),
+        dashboard=f"http://{dashboard}" if dashboard else "",
+    )
+
+
+def alive_nodes() -> tuple[Node, ...]:
+    """The machines that Ray can use now."""
+    import ray
+
+    return tuple(
         Node(
-            name=node.get("NodeManagerHostname", node["NodeID"]),
+            name=f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})",
             cpus=node["Resources"].get("CPU", 0.0),
             gpus=node["Resources"].get("GPU", 0.0),
             memory_bytes=node["Resources"].get("memory", 0.0),
+            node_id=node["NodeID"],
+            labels=node["Labels"],
         )
         for node in ray.nodes()
         if node["Alive"]
     )
-    return ClusterInfo(ray.get_runtime_context().gcs_address, local, nodes)
+
+
+def this_node() -> str:
+    """The machine that a task runs on, for people: host name, address and the start of its id."""
+    import ray
+
+    node_id = ray.get_runtime_context().get_node_id()
+    address = ray.util.get_node_ip_address()
+    return f"{socket.gethostname()} ({address}, {node_id[:8]})"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import yaml
 
+from ray_jobs.pools import PRESETS, ClusterConfig, WorkerPool
 from synth.config import load_config, to_dict
 from synth.errors import ConfigError, InputError
 
@@ -40,9 +41,11 @@ def render(arguments: argparse.Namespace) -> int:
     config = load_config(
         DatasetConfig, arguments.config or "heads_v1", overrides, presets=SYNTH_PRESETS
     )
+    cluster = cluster_config(arguments)
     if arguments.dry_run:
         config = with_known_assets(config)
         _print_yaml("configuration", config)
+        _print_yaml("cluster", cluster)
         plan = Dataset.preview(arguments.out, config).plan()
         heads = sum(shard.head_count for shard in plan)
         print(f"# plan: {heads} of {config.heads} heads to render into {arguments.out}")
@@ -60,14 +63,27 @@ def render(arguments: argparse.Namespace) -> int:
     summary = render_dataset(
         config,
         arguments.out,
-        workers=arguments.workers,
-        threads=arguments.threads,
-        device=arguments.device,
-        address=arguments.address,
+        cluster=cluster,
         progress=not arguments.quiet,
     )
     print(summary)
     return 1 if summary.failed else 0
+
+
+def cluster_config(arguments: argparse.Namespace) -> ClusterConfig:
+    """The cluster of `render`: from --cluster, or one pool from the flags; --address goes first."""
+    values = {name: getattr(arguments, name) for name in ("workers", "threads", "device")}
+    given = {name: value for name, value in values.items() if value is not None}
+    if arguments.cluster is None:
+        try:
+            return ClusterConfig(arguments.address, (WorkerPool(**given),))
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+    if given:
+        flags = ", ".join(f"--{name}" for name in given)
+        raise ConfigError(f"{flags}: give it in the pools of --cluster {arguments.cluster}")
+    overrides = [f"address={arguments.address}"] if arguments.address else []
+    return load_config(ClusterConfig, arguments.cluster, overrides, presets=PRESETS)
 
 
 def assets(arguments: argparse.Namespace) -> int:

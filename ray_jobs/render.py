@@ -12,11 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ray_jobs.accounts import Accounts
-from ray_jobs.cluster import ClusterInfo, connect
+from ray_jobs.cluster import connect
+from ray_jobs.fleet import Fleet
 from ray_jobs.index import INDEX_NAME, write_index
+from ray_jobs.node_check import Expectation
+from ray_jobs.pools import MEMORY_GB, ClusterConfig, WorkerPool
 from ray_jobs.progress import RenderProgress
 from ray_jobs.render_driver import render_plans
-from ray_jobs.render_options import MEMORY_BYTES, RenderOptions, RenderSummary
+from ray_jobs.render_options import RenderOptions, RenderSummary
 from synth.dataset import Dataset, ShardPlan
 from synth.launch import WORKER_COMMAND, Device
 from synth.lock import exclusive
@@ -35,8 +38,9 @@ def render_dataset(
     address: str | None = None,
     progress: bool = True,
     timeout_s: float | None = None,
-    memory_bytes: int = MEMORY_BYTES,
+    memory_bytes: float = MEMORY_GB * 1e9,
     device: Device = "CPU",
+    cluster: ClusterConfig | None = None,
     command: Sequence[str] = WORKER_COMMAND,
 ) -> RenderSummary:
     """Render what is missing of a dataset.
@@ -51,20 +55,24 @@ def render_dataset(
         timeout_s: limit for one shard; None derives a generous one from its pixels.
         memory_bytes: reserved for each Blender process.
         device: Cycles device of all processes; pixels differ between kinds of device.
+        cluster: instead of the five arguments above, for several kinds of workers and more.
         command: starts the worker; tests replace it.
 
     Raises:
         DatasetMismatch: the existing dataset differs, or a foreign shard is in the way.
         RecordError: another process is rendering into the same directory.
-        ConfigError: no cluster at the address, or no machine large enough.
+        ConfigError: no cluster at the address, or no machine that could render.
         AssetError: a user's asset that the configuration names is not in the store.
     """
     started = time.monotonic()
     config = with_known_assets(config)
     root = Path(out).absolute()
-    options = RenderOptions(threads, timeout_s, memory_bytes, device, tuple(command))
+    if cluster is None:
+        pool = WorkerPool(device, workers, threads, memory_gb=memory_bytes / 1e9)
+        cluster = ClusterConfig(address, (pool,))
     with exclusive(root):
         dataset = Dataset.create(root, config)
+        options = RenderOptions(timeout_s, tuple(command), Expectation.of(dataset))
         remove_stale_temporaries(dataset.shard_directory)
         plans = dataset.plan()
         missing = sum(plan.head_count for plan in plans)
@@ -73,11 +81,10 @@ def render_dataset(
         if plans:
             try:
                 _quarantine_damaged(dataset, plans, bar)
-                slots = None if workers is None else workers * threads
-                with connect(address, num_cpus=slots) as cluster:
-                    cluster.require(cpus=threads, memory_bytes=memory_bytes, gpus=options.gpus)
-                    limit = workers or _slots(cluster, threads)
-                    for finished in render_plans(dataset, plans, options, limit, bar.tick):
+                dataset.record_devices(cluster.devices, mix=cluster.mix_devices)
+                with connect(cluster.address, num_cpus=cluster.slots) as connected:
+                    fleet = Fleet(connected, cluster, options.expectation, bar.message)
+                    for finished in render_plans(dataset, plans, options, fleet, bar.tick):
                         accounts.add(finished)
             finally:
                 bar.close()
@@ -105,12 +112,6 @@ def _summaries(dataset: Dataset) -> tuple[Path, Path]:
         contact_sheet(dataset, sheet)
         write_index(dataset)
     return sheet, index
-
-
-def _slots(cluster: ClusterInfo, threads: int) -> int:
-    """Tasks in flight: one per slot here; twice that on a cluster, which may also grow."""
-    slots = max(1, int(cluster.cpus // threads))
-    return slots if cluster.local else 2 * slots
 
 
 def _quarantine_damaged(dataset: Dataset, plans: Sequence[ShardPlan], bar: RenderProgress) -> None:

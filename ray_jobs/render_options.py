@@ -6,35 +6,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ray_jobs.accounts import FAILURES_NAME, ShardFailure
+from ray_jobs.node_check import Expectation
 from ray_jobs.progress import format_duration
-from synth.launch import WORKER_COMMAND, Device
-
-MEMORY_BYTES = 1_600_000_000
-"""Reserved per Blender process; without it Ray would start more than the memory holds."""
+from synth.launch import WORKER_COMMAND
 
 
 @dataclass(frozen=True)
 class RenderOptions:
-    """How the shards are rendered; nothing here changes a pixel.
+    """How the shards are rendered, by whichever pool; nothing here changes a pixel.
 
     Attributes:
-        threads: CPU threads of each Blender process.
         timeout_s: limit for one shard; None derives a generous one from its pixels.
-        memory_bytes: reserved for each process.
-        device: Cycles device; other than "CPU", every process gets one GPU of that kind.
         command: starts the worker; tests replace it.
+        expectation: what a machine must share with the driver; None checks nothing.
     """
 
-    threads: int = 1
     timeout_s: float | None = None
-    memory_bytes: int = MEMORY_BYTES
-    device: Device = "CPU"
     command: tuple[str, ...] = WORKER_COMMAND
-
-    @property
-    def gpus(self) -> int:
-        """GPUs reserved for each process."""
-        return 0 if self.device == "CPU" else 1
+    expectation: Expectation | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ window keeps the driver flat and starts a task whenever one ends.
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -14,6 +16,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Ref = Any
 """Handle of a running task, hashable: a `ray.ObjectRef`, or a stand-in in tests."""
+
+_END: Any = object()
 
 Wait = Callable[[Sequence[Ref], float], Sequence[Ref]]
 """(handles, seconds) -> those that have ended, possibly none when the time is over."""
@@ -35,6 +39,7 @@ class Backend:
     wait: Wait
     get: Callable[[Ref], Any]
     cancel: Callable[[Ref], None]
+    sleep: Callable[[float], None] = time.sleep
 
 
 def ray_backend() -> Backend:
@@ -51,8 +56,9 @@ def ray_backend() -> Backend:
 def run_window(
     items: Iterable[Item],
     submit: Callable[[Item], Ref],
-    limit: int,
+    limit: int | Callable[[], int],
     *,
+    again: deque[Item] | None = None,
     backend: Backend | None = None,
     tick_s: float = 1.0,
     on_tick: Callable[[int], None] | None = None,
@@ -65,31 +71,40 @@ def run_window(
     Args:
         items: consumed lazily, one when a task is started.
         submit: starts the task of an item and returns its handle.
-        limit: number of tasks in flight, at least 1.
+        limit: number of tasks in flight; a function is asked every time, and may say 0 for a while.
+        again: the caller may put items here, for another try, while it handles what was yielded;
+            they come before `items`.
         backend: None for Ray.
         tick_s: `on_tick` is called at least this often (seconds), with the number in flight.
     """
-    if limit < 1:
+    if not callable(limit) and limit < 1:
         raise ValueError(f"the window must hold at least 1 task, got {limit}")
+    room = limit if callable(limit) else lambda: limit
     backend = backend or ray_backend()
+    again = deque() if again is None else again
     waiting = iter(items)
     running: dict[Ref, Item] = {}
     exhausted = False
     try:
         while True:
-            while not exhausted and len(running) < limit:
-                try:
-                    item = next(waiting)
-                except StopIteration:
-                    exhausted = True
-                    break
+            while (again or not exhausted) and len(running) < room():
+                if again:
+                    item = again.popleft()
+                else:
+                    item = next(waiting, _END)
+                    if item is _END:
+                        exhausted = True
+                        break
                 running[submit(item)] = item
             if on_tick is not None:
                 on_tick(len(running))
-            if not running:
+            if running:
+                for ref in backend.wait(list(running), tick_s):
+                    yield _collect(backend, ref, running.pop(ref))
+            elif exhausted and not again:
                 return
-            for ref in backend.wait(list(running), tick_s):
-                yield _collect(backend, ref, running.pop(ref))
+            else:
+                backend.sleep(tick_s)
     finally:
         for ref in running:
             backend.cancel(ref)

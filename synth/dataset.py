@@ -212,6 +212,31 @@ class Dataset:
             self._header["assets"] = listed
             self._save()
 
+    def record_devices(self, devices: Iterable[str], *, mix: bool = False) -> None:
+        """Write down the kinds of device that the heads are rendered on, before they are.
+
+        Their pixels differ a little (each head's `meta.json` says which it was), so a dataset has
+        one kind unless that is asked for.
+
+        Args:
+            devices: Cycles devices of a run.
+            mix: the dataset may have several.
+
+        Raises:
+            DatasetMismatch: the dataset was rendered on another kind.
+        """
+        known = self._header.get("devices", [])
+        both = sorted({*known, *devices})
+        if known and both != known and not mix:
+            raise DatasetMismatch(
+                f"{self.root} was rendered on {', '.join(known)}, whose pixels differ a little "
+                f"from those of {', '.join(sorted(devices))}; render on {', '.join(known)}, or use "
+                "another --out, or set mix_devices: true in the file of --cluster"
+            )
+        if both != known:
+            self._header["devices"] = both
+            self._save()
+
     def _save(self) -> None:
         save_yaml({**self._header, "config": self.config}, self.root / "dataset.yaml")
 

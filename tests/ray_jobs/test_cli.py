@@ -11,8 +11,8 @@ import pytest
 from ray_jobs import cli, commands
 
 SURFACE = {
-    "render": "--address --config --device --dry-run --heads --out --quiet --seed --set --size"
-    " --threads --verbose --workers",
+    "render": "--address --cluster --config --device --dry-run --heads --out --quiet --seed --set"
+    " --size --threads --verbose --workers",
     "dataset info": "--quiet --verbose dataset",
     "dataset index": "--columns --quiet --verbose dataset",
     "dataset sample": "--balance --json --n --out --quiet --seed --verbose --where dataset",

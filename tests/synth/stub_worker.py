@@ -5,8 +5,8 @@
 The behaviour lists heads by index: `{"sleep_s": 0.1, "crash": [3], "invalid": [5], "hang": [7],
 "print": {"2": "text"}, "once": "directory"}`. With `once`, a crash or hang happens the first time
 only. `exit_code` ends the process with that code whatever happened. `env` puts the environment
-into the meta data; `no_death_signal` leaves the worker without protection. Any other key is
-a token that makes the process easy to find.
+into the meta data; `device_error_on` names a machine without the device; `no_death_signal` leaves
+the worker without protection. Any other key is a token that makes the process easy to find.
 """
 
 from __future__ import annotations
@@ -38,9 +38,11 @@ def paint(spec, job):
     import numpy as np
 
     from synth.blender_scenes.worker_job import RenderedHead
-    from synth.errors import RenderInvalid
+    from synth.errors import DeviceError, RenderInvalid
 
     time.sleep(behaviour.get("sleep_s", 0.0))
+    if behaviour.get("device_error_on", "nowhere") in job.node:
+        raise DeviceError("no OPTIX device for Cycles")
     if applies("crash", spec.index):
         print("about to crash", flush=True)
         os.kill(os.getpid(), signal.SIGSEGV)
