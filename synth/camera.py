@@ -31,7 +31,12 @@ CANONICAL_VIEWS: tuple[tuple[str, float], ...] = (
 """Name and azimuth in degrees of the six views of the diffusion model; sides are the subject's."""
 
 _OPENCV_FROM_BLENDER_CAMERA = np.diag([1.0, -1.0, -1.0, 1.0])
-"""Blender's camera looks along -z with +y up; its own inverse."""
+"""The camera of Blender and OpenGL looks along -z with +y up; its own inverse."""
+
+_CANONICAL_TOLERANCE = 1e-3
+"""Largest difference from a canonical view: scene units, radians, shares of the focal length."""
+_RIGID_TOLERANCE = 1e-4
+"""Float32 matrices that went through text are rigid to 1e-6; a scale or a shear is not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +117,20 @@ class Camera:
         return dataclasses.replace(self, K=scale @ self.K, width=width, height=height)
 
     def blender_world_from_cam(self) -> np.ndarray:
-        """[4, 4] float64 for `bpy` objects (`matrix_world`): camera looks along -z, +y is up."""
+        """[4, 4] float64, the pose of a camera that looks along -z with +y up.
+
+        It is `matrix_world` of `bpy` objects and the `transform_matrix` of NeRF, nerfstudio and
+        OpenGL.
+        """
         return self.world_from_cam @ _OPENCV_FROM_BLENDER_CAMERA
+
+    def colmap_pose(self) -> tuple[np.ndarray, np.ndarray]:
+        """COLMAP's pose: the world-to-camera rotation and translation.
+
+        Returns:
+            unit quaternion [4] float64 (w, x, y, z; Hamilton) with w >= 0, and translation [3].
+        """
+        return _quaternion(self.cam_from_world[:3, :3]), self.cam_from_world[:3, 3].copy()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for `cameras.json`."""
@@ -149,12 +166,56 @@ def camera_from_blender(
     world_from_cam: np.ndarray, *, fov_x_deg: float, width: int, height: int, name: str = ""
 ) -> Camera:
     """A camera from a Blender object's `matrix_world` (no scale) and its horizontal angle."""
+    K = intrinsics(fov_x_deg, width, height)
+    return camera_from_opengl(world_from_cam, K, width=width, height=height, name=name)
+
+
+def camera_from_opengl(
+    world_from_cam: np.ndarray, K: np.ndarray, *, width: int, height: int, name: str = ""
+) -> Camera:
+    """The inverse of `Camera.blender_world_from_cam`.
+
+    Args:
+        world_from_cam: [4, 4], no scale; the `transform_matrix` of NeRF and nerfstudio.
+        K: [3, 3] intrinsics in pixels, the centre of the first pixel at (0.5, 0.5).
+    """
     opencv = np.asarray(world_from_cam, dtype=np.float64) @ _OPENCV_FROM_BLENDER_CAMERA
     rotation, position = opencv[:3, :3], opencv[:3, 3]
     cam_from_world = np.eye(4)
     cam_from_world[:3, :3] = rotation.T
     cam_from_world[:3, 3] = -rotation.T @ position
-    return Camera(name, cam_from_world, intrinsics(fov_x_deg, width, height), width, height)
+    return Camera(name, cam_from_world, K, width, height)
+
+
+def is_rigid(matrix: np.ndarray) -> bool:
+    """Whether a [4, 4] matrix is a rotation (no mirror, scale or shear) and a translation."""
+    rotation = matrix[:3, :3]
+    return bool(
+        np.isfinite(matrix).all()
+        and np.abs(rotation @ rotation.T - np.eye(3)).max() < _RIGID_TOLERANCE
+        and np.linalg.det(rotation) > 0
+        and np.abs(matrix[3] - (0, 0, 0, 1)).max() < _RIGID_TOLERANCE
+    )
+
+
+def _quaternion(rotation: np.ndarray) -> np.ndarray:
+    """Unit quaternion [4] (w, x, y, z), w >= 0, of a rotation matrix [3, 3].
+
+    The eigenvector of the largest eigenvalue of Bar-Itzhack's symmetric matrix ("New method for
+    extracting the quaternion from a rotation matrix", 2000): exact for rotations by half a turn,
+    where formulas that divide by w fail.
+    """
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = rotation
+    symmetric = np.array(
+        [
+            [xx + yy + zz, zy - yz, xz - zx, yx - xy],
+            [zy - yz, xx - yy - zz, xy + yx, xz + zx],
+            [xz - zx, xy + yx, yy - xx - zz, yz + zy],
+            [yx - xy, xz + zx, yz + zy, zz - xx - yy],
+        ]
+    )
+    quaternion = np.linalg.eigh(symmetric)[1][:, -1]
+    return quaternion if quaternion[0] >= 0 else -quaternion
 
 
 def intrinsics(fov_deg: float, width: int, height: int) -> np.ndarray:
@@ -227,6 +288,33 @@ def orbit(
 def canonical_six(size: int = 512) -> tuple[Camera, ...]:
     """The six views of the diffusion model, in its order: `CANONICAL_VIEWS`."""
     return tuple(orbit(azimuth, 0.0, size=size, name=name) for name, azimuth in CANONICAL_VIEWS)
+
+
+def find_canonical(cameras: Iterable[Camera]) -> dict[str, int]:
+    """Which cameras are the six views of the diffusion model, told by pose and intrinsics alone.
+
+    Returns:
+        position in `cameras` by the name in `CANONICAL_VIEWS`, in that order; a view that no camera
+        is has no entry.
+    """
+    cameras = tuple(cameras)
+    wanted = canonical_six()
+    found = {}
+    for view in wanted:
+        for position, camera in enumerate(cameras):
+            if _same_view(view.resized(camera.width, camera.height), camera):
+                found[view.name] = position
+                break
+    return found
+
+
+def _same_view(one: Camera, other: Camera) -> bool:
+    """Same pose, focal length and centre, up to `_CANONICAL_TOLERANCE`."""
+    focal = one.K[0, 0]
+    return bool(
+        np.abs(one.cam_from_world - other.cam_from_world).max() < _CANONICAL_TOLERANCE
+        and np.abs(one.K - other.K).max() < _CANONICAL_TOLERANCE * focal
+    )
 
 
 def ring(count: int, elevation_deg: float, size: int = 512, **options: float) -> tuple[Camera, ...]:

@@ -6,7 +6,17 @@ gamma.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
+
+Background = Literal["white", "grey", "black"]
+BACKGROUNDS: dict[Background, tuple[float, float, float]] = {
+    "white": (1.0, 1.0, 1.0),
+    "grey": (0.5, 0.5, 0.5),
+    "black": (0.0, 0.0, 0.0),
+}
+"""Plain backgrounds by name, sRGB in [0, 1]."""
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 """Weights of linear R, G, B with the primaries of sRGB (IEC 61966-2-1)."""
@@ -48,3 +58,17 @@ def unpremultiply(rgba: np.ndarray) -> np.ndarray:
     alpha = rgba[..., 3:]
     colour = np.divide(rgba[..., :3], alpha, out=np.zeros_like(rgba[..., :3]), where=alpha > 0)
     return np.concatenate([colour, alpha], axis=-1)
+
+
+def over(rgba: np.ndarray, background: Background) -> np.ndarray:
+    """Lay a picture over a plain background, mixed in sRGB as every image viewer does.
+
+    Args:
+        rgba: [H, W, 4] uint8, sRGB, straight alpha.
+
+    Returns:
+        [H, W, 3] float32 in [0, 1], sRGB.
+    """
+    image = float_from_rgba8(rgba)
+    alpha = image[..., 3:]
+    return image[..., :3] * alpha + np.float32(BACKGROUNDS[background]) * (1.0 - alpha)

@@ -9,7 +9,7 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 
-from synth.color import float_from_rgba8, rgba8_from_float
+from synth.color import over, rgba8_from_float
 from synth.config import atomic_write
 from synth.dataset import Dataset
 from synth.errors import RecordError
@@ -74,9 +74,7 @@ def on_white(rgba: np.ndarray) -> np.ndarray:
     Returns:
         [H, W, 3] float32 in [0, 1], sRGB.
     """
-    image = float_from_rgba8(rgba)
-    alpha = image[..., 3:]
-    return image[..., :3] * alpha + (1.0 - alpha)
+    return over(rgba, "white")
 
 
 def _card(head: HeadRecord) -> np.ndarray:

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-WHITE = (1.0, 1.0, 1.0)
-GREY = (0.5, 0.5, 0.5)
-BLACK = (0.0, 0.0, 0.0)
+from synth.color import BACKGROUNDS
+
+WHITE, GREY, BLACK = (BACKGROUNDS[name] for name in ("white", "grey", "black"))
 
 Background = Literal["white", "grey", "black", "random", "mixed"]
 """How a background is drawn: a fixed colour, a uniformly random one, or "mixed": white, grey, black

@@ -1,0 +1,173 @@
+"""What every export holds beside its heads: the request, the table of heads, licences, a README."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synth.assets import LicenceRow, describe
+from synth.color import Background
+from synth.config import atomic_write, from_dict, to_dict
+from synth.dataset import Dataset
+from synth.errors import DatasetMismatch, RecordCorrupt
+from synth.record import HeadRecord
+from synth.spec import AssetRef
+
+REQUEST_NAME, HEADS_NAME, LICENCES_NAME, README_NAME = (
+    "export.json", "heads.jsonl", "LICENCES.txt", "README.md",
+)  # fmt: skip
+SCHEMA = 1
+"""Version of `export.json`."""
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """What is exported, and how.
+
+    Attributes:
+        to: name of the layout.
+        views: patterns of view names ("ring0_*"), or "canonical"; none means all.
+        background: what pictures are laid over; None keeps alpha and copies the bytes.
+        members: of WebDataset, the kinds of files that are kept; none means all.
+        shard_size_mb: of WebDataset, a shard is closed once it is larger.
+        selection: which heads, in words; only compared and printed.
+    """
+
+    to: str
+    views: tuple[str, ...] = ()
+    background: Background | None = None
+    members: tuple[str, ...] = ()
+    shard_size_mb: float = 1000.0
+    selection: str = "all heads"
+
+
+@dataclass(frozen=True)
+class HeadLine:
+    """One line of `heads.jsonl`: a head, its identity, its index in the dataset, its split."""
+
+    id: str
+    identity_id: str
+    index: int
+    split: str
+
+    @classmethod
+    def of(cls, head: HeadRecord) -> HeadLine:
+        """The line of a head."""
+        return cls(head.spec_id, head.identity_id, head.index, head.split)
+
+    def to_bytes(self) -> bytes:
+        """The line with its end."""
+        return json.dumps(to_dict(self)).encode() + b"\n"
+
+
+def read_lines(root: Path) -> Iterator[HeadLine]:
+    """The lines of `heads.jsonl` of an export.
+
+    Raises:
+        RecordCorrupt: a line is none.
+    """
+    path = root / HEADS_NAME
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield from_dict(HeadLine, json.loads(line), f"{path}, line {number}")
+            except ValueError as error:
+                raise RecordCorrupt(f"{path}, line {number}: not JSON: {error}") from error
+
+
+def record_request(dataset: Dataset, out: Path, request: ExportRequest) -> None:
+    """Note what is exported, or check that it is what was exported here before.
+
+    Raises:
+        DatasetMismatch: it is not; lists the differences.
+    """
+    given: dict[str, Any] = {
+        "schema": SCHEMA,
+        "dataset_id": dataset.dataset_id,
+        **to_dict(request),
+    }
+    path = out / REQUEST_NAME
+    try:
+        there = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        with atomic_write(path) as file:
+            file.write(json.dumps(given, indent=1).encode())
+        return
+    except ValueError as error:
+        raise RecordCorrupt(f"{path}: not JSON: {error}; export into another --out") from error
+    lines = [
+        f"  {key}: {there.get(key)!r} there, {given.get(key)!r} asked for"
+        for key in sorted(there.keys() | given.keys())
+        if there.get(key) != given.get(key)
+    ]
+    if lines:
+        raise DatasetMismatch(
+            f"{out} holds another export:\n" + "\n".join(lines) + "\nExport into another --out"
+        )
+
+
+def write_lists(out: Path, folder: str, beginning: str) -> None:
+    """`BEGINNING_{train,val,test}.txt`: the folders of the heads of a split, relative to `out`."""
+    for split in ("train", "val", "test"):
+        with atomic_write(out / f"{beginning}_{split}.txt") as file:
+            for line in read_lines(out):
+                if line.split == split:
+                    file.write(f"{folder}/{line.id}\n".encode())
+
+
+def write_licences(dataset: Dataset, out: Path, assets: Iterable[AssetRef]) -> None:
+    """`LICENCES.txt`: licence, source and attribution of everything the heads are made of.
+
+    Raises:
+        AssetError: an asset of a user that is not in the store any more.
+    """
+    known = {row.asset_id: row for row in dataset.licences}
+    rows = [
+        known.get(ref.asset_id) or describe(ref, dataset.config.assets.store)
+        for ref in sorted(assets, key=lambda ref: ref.asset_id)
+    ]
+    with atomic_write(out / LICENCES_NAME) as file:
+        file.write("\n".join(_licence_text(row) for row in rows).encode())
+
+
+def _licence_text(row: LicenceRow) -> str:
+    fields = {
+        "licence": row.licence,
+        "source": row.source,
+        "attribution": row.attribution,
+        "sha256": row.sha256,
+        "text": row.licence_text,
+    }
+    lines = [f"  {name}: {value}" for name, value in fields.items() if value]
+    return "\n".join([row.asset_id, *lines]) + "\n"
+
+
+def write_readme(
+    dataset: Dataset, out: Path, request: ExportRequest, heads: int, conventions: str
+) -> None:
+    """`README.md`: where the heads come from and the conventions of the layout."""
+    background = request.background or "none: RGBA, straight alpha"
+    text = f"""\
+# {heads} synthetic heads as {request.to}
+
+Exported by Headloom {importlib.metadata.version("headloom")} from the dataset {dataset.dataset_id}
+({request.selection}; views: {", ".join(request.views) or "all"}; background: {background}).
+
+- `{HEADS_NAME}`: a line a head with its id (that of its folder or sample), identity and split.
+- `{LICENCES_NAME}`: licences, sources and attributions of what the heads are made of. They apply to
+  the pictures: keep the file with them.
+- `{REQUEST_NAME}`: what was asked for; the same command finishes or extends this export.
+
+## Conventions
+
+{conventions}
+Pictures are 8-bit, display-referred sRGB, row 0 at the top. The world is right-handed, +Z up, in scene
+units (a head is 1.13 units from chin to crown); the head is at the origin and looks along -Y, and +X
+is the subject's left.
+"""
+    with atomic_write(out / README_NAME) as file:
+        file.write(text.encode())
