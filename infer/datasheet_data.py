@@ -20,7 +20,7 @@ from infer.datasheet_people import MAX_PEOPLE, People
 from infer.datasheet_weights import NONE, Comparison, DrawCounter, is_ours
 from infer.judges import Done
 from infer.judges_views import direction_deg
-from synth.dataset import Dataset, split_of
+from synth.dataset import Dataset
 from synth.errors import RecordError
 from synth.record import HeadRecord, ShardReader
 from synth.spec import AssetRef, check_schema
@@ -178,7 +178,7 @@ def _count(facts: DatasetFacts, head: HeadRecord, spec: Data, meta: Data) -> Non
     person = spec["identity"]
     identity = person["identity_id"]
     facts.places.append(HeadPlace(head.spec_id, head.index, identity, head.shard))
-    facts.splits[split_of(identity)] += 1
+    facts.splits[head.split] += 1
     if identity not in facts.identities:
         facts.identities.add(identity)
         if len(facts.people) < MAX_PEOPLE and is_ours(spec):

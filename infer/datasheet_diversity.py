@@ -11,7 +11,7 @@ from infer.datasheet_data import DatasetFacts
 from infer.datasheet_people import ALMOST_ONE
 from infer.datasheet_sections import card, section, table
 from infer.datasheet_weights import NONE
-from synth.dataset import split_of
+from synth.splits import split_of
 
 DIFFERS = 0.001
 """Probability below which drawn and configured shares do not fit; of ten attributes of a right

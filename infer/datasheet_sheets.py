@@ -29,7 +29,6 @@ from infer.judges import Done
 from infer.judges_identity import Pair
 from infer.judges_landmarks import computed_landmarks, stored_landmarks
 from infer.judges_verdicts import Failure, Judgement, LandmarkExample
-from synth.dataset import split_of
 from synth.headmodel import HeadModel
 from synth.record import HeadRecord
 
@@ -161,7 +160,7 @@ class Artist:
             heads = [self._find(pair.first), self._find(pair.second)]
             tiles = [portrait(head, FRONT_PX) for head in heads]
             caption = f"{pair.distance:.2f}: " + " and ".join(
-                f"head {head.index} ({split_of(head.identity_id)})" for head in heads
+                f"head {head.index} ({head.split})" for head in heads
             )
             figures.append(self._write(f"pairs/{name}_{number}.jpg", mosaic(tiles, 2), caption))
         return tuple(figures)

@@ -28,7 +28,6 @@ from infer.weights import tensors_digest
 from synth.camera import CANONICAL_VIEWS
 from synth.color import rgba8_from_float
 from synth.config import atomic_write
-from synth.dataset import split_of
 from synth.errors import InputError
 from train import losses
 from train.data import HeadDataset, HeadItem, Split
@@ -167,7 +166,7 @@ def _evaluate_head(
         ViewScores(name, **{key: round(float(values[i]), 5) for key, values in scores.items()})
         for i, name in enumerate(unseen.view_names)
     )
-    return HeadScores(unseen.spec_id, split_of(unseen.identity_id), views)
+    return HeadScores(unseen.spec_id, dataset.info(index).split, views)
 
 
 def _reconstruct(model: GSLRM, shown: HeadItem, device: torch.device) -> Gaussians:

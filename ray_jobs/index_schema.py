@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Union
 
 from synth.config import did_you_mean
-from synth.dataset import split_of
 from synth.errors import InputError
+from synth.imported import is_imported
 from synth.record import HeadRecord
 from synth.spec import AssetRef, HeadSpec
 
@@ -189,9 +189,7 @@ def row(head: HeadRecord, dataset_id: str, spec: Data, meta: Data) -> dict[str, 
         "spec_id": head.spec_id,
         "index": head.index,
         "dataset_id": dataset_id,
-        "split": split_of(spec["identity"]["identity_id"]),
-        "light": spec["light"]["kind"],
-        "exposure_ev": spec["light"]["exposure_ev"] + meta.get("exposure", {}).get("stops", 0.0),
+        "split": head.split,
         "view_count": head.view_count,
         "bytes": sum(member.size for member in head.members.values()),
         "device": meta.get("device"),
@@ -200,10 +198,13 @@ def row(head: HeadRecord, dataset_id: str, spec: Data, meta: Data) -> dict[str, 
         "timings_s": list(meta.get("timings_s", {}).items()),
         "assets": [asset["asset_id"] for asset in spec["assets"]],
     }
-    if not spec["user_parts"]["head"]:
-        values |= _person(spec)
-    values |= _fields(spec)
-    return values
+    if not is_imported(spec):
+        stops = meta.get("exposure", {}).get("stops", 0.0)
+        values["light"] = spec["light"]["kind"]
+        values["exposure_ev"] = spec["light"]["exposure_ev"] + stops
+        if not spec["user_parts"]["head"]:
+            values |= _person(spec)
+    return values | _fields(spec)
 
 
 def _person(spec: Data) -> dict[str, Any]:

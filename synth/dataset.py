@@ -13,18 +13,18 @@ dataset, and whether it holds, is asked in `synth.dataset_report`.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
 from synth.assets import LicenceRow, describe
 from synth.config import digest, from_dict, save_yaml, to_dict
 from synth.errors import DatasetMismatch, RecordCorrupt, RecordError, SchemaMismatch
+from synth.imported import ImportConfig
 from synth.record import HeadRecord, ShardReader
 from synth.sample import DatasetConfig, sample_head
 from synth.shardlayout import read_footer
@@ -32,26 +32,10 @@ from synth.spec import AssetRef, HeadSpec
 
 SCHEMA = 1
 """Version of the dataset layout."""
-VAL_FRACTION = 0.05
-TEST_FRACTION = 0.05
 _GROWING = "heads"
 """A dataset can be extended; and the store of a user's assets may be moved."""
 _MAY_CHANGE = (_GROWING, "assets.store")
 _VERSIONED_PACKAGES = ("headloom", "bpy", "anny", "numpy", "imageio", "pillow")
-
-Split = Literal["train", "val", "test"]
-
-
-def split_of(identity_id: str) -> Split:
-    """The split of an identity: 5 % val, 5 % test, by hash, so that it never changes.
-
-    All heads of one identity are in one split, whatever the order or size of the dataset.
-    """
-    word = hashlib.sha256(f"split/{identity_id}".encode()).digest()[:8]
-    position = int.from_bytes(word, "big") / 2**64
-    if position < TEST_FRACTION:
-        return "test"
-    return "val" if position < TEST_FRACTION + VAL_FRACTION else "train"
 
 
 def dataset_id(config: DatasetConfig) -> str:
@@ -90,7 +74,7 @@ class ShardPlan:
 class Dataset:
     """A dataset directory. Get one from `Dataset.create` or `Dataset.open`."""
 
-    def __init__(self, root: Path, config: DatasetConfig, header: dict[str, Any]):
+    def __init__(self, root: Path, config: DatasetConfig | ImportConfig, header: dict[str, Any]):
         self.root = root
         self.config = config
         self._header = header
@@ -126,6 +110,38 @@ class Dataset:
         if changed:
             dataset._save()
         return dataset
+
+    @classmethod
+    def create_imported(
+        cls, root: str | Path, config: ImportConfig, licences: Sequence[LicenceRow]
+    ) -> Dataset:
+        """Make the dataset of an import, or open the one that is there.
+
+        Args:
+            licences: of what is imported.
+
+        Raises:
+            DatasetMismatch: the existing dataset is another import, or none.
+        """
+        root = Path(root)
+        header = {
+            "schema": SCHEMA,
+            "dataset_id": digest({**to_dict(config), "source": None})[:16],
+            "versions": _versions(),
+            "assets": to_dict(licences),
+        }
+        dataset = cls(root, config, header)
+        if not (root / "dataset.yaml").exists():
+            dataset.shard_directory.mkdir(parents=True, exist_ok=True)
+            dataset._save()
+            return dataset
+        there = cls.open(root)
+        if there.dataset_id != dataset.dataset_id or there.licences != dataset.licences:
+            raise DatasetMismatch(
+                f"{root} is another dataset (id {there.dataset_id}, this import has "
+                f"{dataset.dataset_id}), or what is imported has changed; choose another --out"
+            )
+        return there
 
     @classmethod
     def preview(cls, root: str | Path, config: DatasetConfig) -> Dataset:
@@ -168,8 +184,14 @@ class Dataset:
             raise SchemaMismatch(
                 f"{path}: dataset schema {schema!r}, this version of Headloom reads {SCHEMA}"
             )
-        config = from_dict(DatasetConfig, data.pop("config", None), f"{path}: config")
-        return cls(root, config, data)
+        key = "imported" if "imported" in data else "config"
+        kind = ImportConfig if key == "imported" else DatasetConfig
+        return cls(root, from_dict(kind, data.pop(key, None), f"{path}: {key}"), data)
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether its heads were made elsewhere; then it cannot be rendered, extended or drawn."""
+        return isinstance(self.config, ImportConfig)
 
     @property
     def shard_directory(self) -> Path:
@@ -238,7 +260,8 @@ class Dataset:
             self._save()
 
     def _save(self) -> None:
-        save_yaml({**self._header, "config": self.config}, self.root / "dataset.yaml")
+        key = "imported" if self.is_imported else "config"
+        save_yaml({**self._header, key: self.config}, self.root / "dataset.yaml")
 
     def require_config(self, config: DatasetConfig) -> None:
         """Check that the dataset may be continued with a configuration.
@@ -247,6 +270,10 @@ class Dataset:
             DatasetMismatch: they differ in more than a larger number of heads (and where the store
                 of the user's assets lies).
         """
+        if self.is_imported:
+            raise DatasetMismatch(
+                f"{self.root} holds imported heads, which cannot be rendered; choose another --out"
+            )
         old, new = dict(_flatten(to_dict(self.config))), dict(_flatten(to_dict(config)))
         lines = [
             f"  {key}: {old.get(key)!r} in the dataset, {new.get(key)!r} given"
@@ -271,6 +298,8 @@ class Dataset:
         Raises:
             DatasetMismatch: it does not; the dataset cannot be continued with it.
         """
+        if self.is_imported:
+            return  # nothing was drawn
         now, then = sample_head(self.config, 0).spec_id, self._header["first_spec_id"]
         if now != then:
             raise DatasetMismatch(

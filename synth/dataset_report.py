@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from synth.dataset import Dataset, ShardPlan, split_of
+from synth.dataset import Dataset, ShardPlan
 from synth.errors import AssetError, DatasetMismatch, HeadloomError
 from synth.record import ShardReader
 from synth.shardlayout import Footer, read_footer
@@ -112,7 +112,7 @@ def verify(dataset: Dataset, progress: Progress = lambda *_: None) -> VerifyRepo
     seen: dict[int, Path] = {}
     absent: Counter[str] = Counter()
     heads = shards = 0
-    can_sample = True
+    can_sample = not dataset.is_imported
     try:
         dataset.check_sampler()
     except DatasetMismatch as error:
@@ -196,7 +196,7 @@ def describe(dataset: Dataset, progress: Progress = lambda *_: None) -> DatasetI
     total = sum(len(footer.heads) for footer in footers)
     for record in dataset.heads():
         identities.add(record.identity_id)
-        splits[split_of(record.identity_id)] += 1
+        splits[record.split] += 1
         views, heads = record.view_count, heads + 1
         sizes.update(record.bytes_by_kind)
         progress("heads", heads, total)

@@ -1,4 +1,4 @@
-"""COLMAP's text model: `images/`, `masks/` and `sparse/0/{cameras,images,points3D}.txt` of a head."""
+"""COLMAP's text model of a head: `images/`, `masks/`, `sparse/0/{cameras,images,points3D}.txt`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from synth.export_head import HeadExport, Points, write_file
 CONVENTIONS = """\
 One folder a head, as COLMAP and most Gaussian splatting code read it (`--data <id>`).
 
-- `sparse/0/cameras.txt`: PINHOLE `fx fy cx cy` in pixels; the centre of the first pixel is (0.5, 0.5).
-- `sparse/0/images.txt`: world to camera, quaternion w first (Hamilton) and translation; the camera is
-  OpenCV's (x right, y down, z forward), the world Headloom's (+Z up, face towards -Y).
+- `sparse/0/cameras.txt`: PINHOLE `fx fy cx cy` in pixels; the first pixel's centre is (0.5, 0.5).
+- `sparse/0/images.txt`: world to camera, quaternion w first (Hamilton) and translation; the camera
+  is OpenCV's (x right, y down, z forward), the world Headloom's (+Z up, face towards -Y).
 - `sparse/0/points3D.txt`: landmarks that at least two views see, with exact tracks; empty if the
   heads were rendered without. Their `ERROR` is 0: they are projections, not measurements.
 - `masks/<picture>.png`: 255 where a picture shows anything of the head, for

@@ -24,13 +24,13 @@ LIST_NAMES = {"gslrm": "data_gslrm", "mvdiffusion": "data_mvdiff"}
 CONVENTIONS = """\
 FaceLift's layout. `cam_XXX.png` are numbered from 0.
 
-- `gslrm/<id>/images/` holds the chosen views, `gslrm/<id>/opencv_cameras.json` their cameras: `w2c` is
-  4 x 4, row-major, world to OpenCV camera (x right, y down, z forward); `fx fy cx cy` are pixels, and
-  the centre of the first pixel is (0.5, 0.5). `blender_camera_name` is the name of the view.
-- `mvdiffusion/<id>/` holds front, front_right, right, back, left, front_left, in this order; right and
-  left are the subject's. The cameras stand at radius 2.7, level with the head, 50 degrees wide.
-- `data_{gslrm,mvdiff}_{train,val,test}.txt` list the folders, relative to this one. FaceLift knows no
-  test list; it is what neither training nor validation should see. For absolute paths:
+- `gslrm/<id>/images/` holds the chosen views, `gslrm/<id>/opencv_cameras.json` their cameras:
+  `w2c` is 4 x 4, row-major, world to OpenCV camera (x right, y down, z forward); `fx fy cx cy` are
+  pixels, and the centre of the first pixel is (0.5, 0.5). `blender_camera_name` is the view's name.
+- `mvdiffusion/<id>/` holds front, front_right, right, back, left, front_left, in this order; right
+  and left are the subject's. The cameras stand at radius 2.7, level with the head, 50 degrees wide.
+- `data_{gslrm,mvdiff}_{train,val,test}.txt` list the folders, relative to this one. FaceLift knows
+  no test list; it holds what neither training nor validation should see. For absolute paths:
   `sed -i "s|^|$PWD/|" data_*.txt`
 """
 

@@ -165,9 +165,9 @@ Exported by Headloom {importlib.metadata.version("headloom")} from the dataset {
 ## Conventions
 
 {conventions}
-Pictures are 8-bit, display-referred sRGB, row 0 at the top. The world is right-handed, +Z up, in scene
-units (a head is 1.13 units from chin to crown); the head is at the origin and looks along -Y, and +X
-is the subject's left.
+Pictures are 8-bit, display-referred sRGB, row 0 at the top. The world is right-handed, +Z up, in
+scene units (a head is 1.13 units from chin to crown); the head is at the origin and looks along -Y,
+and +X is the subject's left.
 """
     with atomic_write(out / README_NAME) as file:
         file.write(text.encode())

@@ -15,7 +15,8 @@ from synth.camera import CANONICAL_VIEWS, FOV_DEG, RADIUS, Camera, find_canonica
 from synth.color import Background, over, rgba8_from_float
 from synth.errors import InputError
 from synth.landmarks import Visibility
-from synth.record import HeadRecord, encode_png
+from synth.record import HeadRecord
+from synth.record_files import encode_png
 
 CANONICAL = "canonical"
 """A pattern of its own: the six views of the diffusion model, told by pose."""

@@ -17,7 +17,7 @@ import numpy as np
 from synth.camera import Camera
 from synth.errors import InputError
 from synth.export_head import HeadExport, Points, write_file
-from synth.record import encode_png
+from synth.record_files import encode_png
 
 DEPTH_UNIT = 1 / 1000
 """Scene units of one step of a depth picture: the default of nerfstudio's
@@ -35,19 +35,19 @@ Instant-NGP.
   top where all views share them, else at each frame. There is no distortion.
 - `depth/`: uint16, 1/1000 scene unit a step (nerfstudio's default), along the camera's z axis, 0
   where there is nothing. Present if the heads were rendered with the pass.
-- Pictures keep their alpha, which both programs read. With `--background` they are RGB, and `masks/`
-  (white where there is anything of the head) are listed beside them.
+- Pictures keep their alpha, which both programs read. With `--background` they are RGB, and
+  `masks/` (white where there is anything of the head) are listed beside them.
 - `points.ply`: landmarks as a first guess for splats. Present if the heads were rendered with them.
 - nerfstudio rotates, centres and scales cameras unless told
   `nerfstudio-data --orientation-method none --center-method none --auto-scale-poses False`.
 """
 
 NERF_CONVENTIONS = """\
-One folder a head, as the synthetic scenes of NeRF: `transforms_train.json`, and every eighth view in
-`transforms_val.json` and `transforms_test.json`, which are equal.
+One folder a head, as the synthetic scenes of NeRF: `transforms_train.json`, and every eighth view
+in `transforms_val.json` and `transforms_test.json`, which are equal.
 
-- `transform_matrix`: 4 x 4, row-major, camera to world; the camera is Blender's and OpenGL's (x right,
-  y up, z backwards); the world is Headloom's (+Z up, face towards -Y).
+- `transform_matrix`: 4 x 4, row-major, camera to world; the camera is Blender's and OpenGL's (x
+  right, y up, z backwards); the world is Headloom's (+Z up, face towards -Y).
 - `camera_angle_x`: full horizontal field of view in radians, the principal point is the middle.
 - `file_path` comes without `.png`; pictures are RGBA, straight alpha.
 """
@@ -79,7 +79,7 @@ def write_nerfstudio(head: HeadExport, folder: Path) -> None:
         "camera_model": "OPENCV",
         **shared,
         "applied_transform": np.eye(4)[:3].tolist(),
-        "aabb_scale": 2,  # Instant-NGP: the head fills a third of its unit cube, shoulders go beyond
+        "aabb_scale": 2,  # Instant-NGP: the head fits into its unit cube, sleeves do not
     }
     points = head.points()
     if points is not None:
@@ -146,8 +146,8 @@ def _camera_angle_x(head: HeadExport) -> float:
     odd = [camera.name for camera in head.cameras if not _close(camera.K, wanted)]
     if odd:
         raise InputError(
-            f"head {head.record.spec_id} in {head.record.shard}: NeRF's layout has one focal length "
-            f"and no principal point for all views, and {', '.join(odd)} differ from "
+            f"head {head.record.spec_id} in {head.record.shard}: NeRF's layout has one focal "
+            f"length and no principal point for all views, and {', '.join(odd)} differ from "
             f"{first.name!r}; choose views that share them with --views, or export to nerfstudio"
         )
     return math.radians(first.fov_x_deg)

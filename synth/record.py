@@ -35,7 +35,9 @@ from synth.camera import Camera
 from synth.config import canonical_json, sync_directory
 from synth.errors import RecordCorrupt, RecordError
 from synth.ground_truth import PASSES, decode
+from synth.imported import ImportedSpec, is_imported
 from synth.landmarks import HeadLandmarks
+from synth.record_files import check_head, encode_pass, encode_png
 from synth.shardlayout import (
     BLOCK,
     END_OF_ARCHIVE,
@@ -54,13 +56,8 @@ from synth.shardlayout import (
     tar_header,
 )
 from synth.spec import HeadSpec, spec_id_of
+from synth.splits import Split, split_of
 from synth.unfinished import temporary_name
-
-PNG_COMPRESSION = 4
-"""zlib level of the pictures: 0.6 of the time of level 6 for 1 % more bytes (128 px heads)."""
-
-_PNG_MAGIC, _NPY_MAGIC = b"\x89PNG\r\n\x1a\n", b"\x93NUMPY"
-
 
 # ---------------------------------------------------------------------------------------- writing
 
@@ -88,7 +85,7 @@ class ShardWriter:
 
     def add_head(
         self,
-        spec: HeadSpec,
+        spec: HeadSpec | ImportedSpec,
         cameras: Sequence[Camera],
         rgba: Sequence[np.ndarray],  # per view [H, W, 4] uint8, sRGB, straight alpha
         passes: Mapping[str, Sequence[bytes | np.ndarray]] | None = None,
@@ -98,7 +95,7 @@ class ShardWriter:
         """Append one head.
 
         Args:
-            spec: the spec that was rendered.
+            spec: the spec that was rendered, or what is known of an imported head.
             cameras: one camera per view, in the order of `rgba`.
             rgba: the pictures.
             passes: per name one array (uint8 or uint16 becomes PNG, float becomes NPY) or one
@@ -111,7 +108,7 @@ class ShardWriter:
         """
         key = spec.spec_id
         self._require_new(key)
-        _check_head(spec, cameras, rgba, passes or {})
+        check_head(spec, cameras, rgba, passes or {})
         pixel_sha256 = [hashlib.sha256(np.ascontiguousarray(v).tobytes()).hexdigest() for v in rgba]
         members = {
             "spec.json": _json_bytes(spec),
@@ -120,7 +117,7 @@ class ShardWriter:
         }
         for name, values in (passes or {}).items():
             for i, value in enumerate(values):
-                data, extension = _encode_pass(value, f"{key}.{name}_{i:03d}")
+                data, extension = encode_pass(value, f"{key}.{name}_{i:03d}")
                 members[f"{name}_{i:03d}.{extension}"] = data
         members |= files or {}
         added = {"view_count": len(rgba), "pixel_sha256": pixel_sha256}
@@ -198,56 +195,6 @@ def _json_bytes(value: Any) -> bytes:
     return canonical_json(value).encode()
 
 
-def encode_png(image: np.ndarray) -> bytes:
-    """Encode [H, W], [H, W, 3] or [H, W, 4] uint8, or [H, W] uint16, without metadata."""
-    return iio.imwrite(
-        "<bytes>", image, extension=".png", plugin="pillow", compress_level=PNG_COMPRESSION
-    )
-
-
-def _check_head(
-    spec: HeadSpec,
-    cameras: Sequence[Camera],
-    rgba: Sequence[np.ndarray],
-    passes: Mapping[str, Sequence[bytes | np.ndarray]],
-) -> None:
-    key = spec.spec_id
-    if HeadSpec.from_json_dict(spec.to_json_dict()).spec_id != key:
-        raise RecordError(
-            f"head {key}: its spec changes on the way through JSON; "
-            "a field holds a value of another type than declared (an int for a float?)"
-        )
-    if not rgba or len(rgba) != len(cameras):
-        raise RecordError(f"head {key}: {len(rgba)} pictures for {len(cameras)} cameras")
-    for i, (view, camera) in enumerate(zip(rgba, cameras)):
-        expected = (camera.height, camera.width, 4)
-        if view.shape != expected or view.dtype != np.uint8:
-            raise RecordError(
-                f"head {key}, view {i}: expected uint8 {list(expected)}, "
-                f"got {view.dtype} {list(view.shape)}"
-            )
-    for name, values in passes.items():
-        if name == "rgba" or not name.isidentifier():
-            raise RecordError(f"head {key}: {name!r} cannot be the name of a pass")
-        if len(values) != len(rgba):
-            raise RecordError(f"head {key}: pass {name!r} has {len(values)} of {len(rgba)} views")
-
-
-def _encode_pass(value: bytes | np.ndarray, where: str) -> tuple[bytes, str]:
-    if isinstance(value, bytes):
-        for magic, extension in ((_PNG_MAGIC, "png"), (_NPY_MAGIC, "npy")):
-            if value.startswith(magic):
-                return value, extension
-        raise RecordError(f"{where}: encoded passes must be PNG or NPY")
-    if value.dtype in (np.uint8, np.uint16):
-        return encode_png(value), "png"
-    if value.dtype in (np.float16, np.float32, np.float64):
-        buffer = io.BytesIO()
-        np.save(buffer, value, allow_pickle=False)
-        return buffer.getvalue(), "npy"
-    raise RecordError(f"{where}: no file format for arrays of {value.dtype}")
-
-
 # ---------------------------------------------------------------------------------------- reading
 
 
@@ -265,27 +212,49 @@ class HeadRecord:
 
     @cached_property
     def spec(self) -> HeadSpec:
-        """The spec that was rendered."""
-        return HeadSpec.from_json_dict(self.spec_data)
+        """The spec that was rendered.
+
+        Raises:
+            RecordError: the head was imported.
+        """
+        data = self.spec_data
+        if is_imported(data):
+            raise RecordError(
+                f"head {self.spec_id} in {self.shard} was imported ({data['source']}): how it was "
+                "made is not known"
+            )
+        return HeadSpec.from_json_dict(data)
 
     @property
     def spec_data(self) -> dict[str, Any]:
         """`spec.json` as it stands; for counting over many heads, in a tenth of the time."""
         return self._json("spec.json")
 
-    @cached_property
+    @property
     def identity_id(self) -> str:
-        """Identity of the head, which its split hashes.
+        """Identity of the head.
 
         Raises:
             RecordCorrupt: the spec names none.
         """
+        return self._identity_and_split[0]
+
+    @property
+    def split(self) -> Split:
+        """The split of an imported head as it came, of any other by hash of its identity."""
+        return self._identity_and_split[1]
+
+    @cached_property
+    def _identity_and_split(self) -> tuple[str, Split]:
+        """Read together, and kept without the rest of the spec, which is large."""
         try:
-            return str(self.spec_data["identity"]["identity_id"])
+            data = self.spec_data
+            identity_id = str(data["identity"]["identity_id"])
         except (ValueError, KeyError, TypeError) as error:
             raise RecordCorrupt(
                 f"{self.shard}: {self.spec_id}.spec.json names no identity ({error!r})"
             ) from error
+        return identity_id, data["split"] if is_imported(data) else split_of(identity_id)
 
     @cached_property
     def cameras(self) -> tuple[Camera, ...]:
@@ -424,8 +393,9 @@ def _verify_head(head: HeadRecord) -> None:
     # of the text, not of the spec: that has every field that was added since
     if (found := spec_id_of(head.spec_data)) != head.spec_id:
         raise RecordCorrupt(f"{where}: its spec.json hashes to {found}")
-    if head.spec.index != head.index:
-        raise RecordCorrupt(f"{where}: listed as index {head.index}, spec says {head.spec.index}")
+    kind = ImportedSpec if is_imported(head.spec_data) else HeadSpec
+    if (index := kind.from_json_dict(head.spec_data).index) != head.index:
+        raise RecordCorrupt(f"{where}: listed as index {head.index}, spec says {index}")
     count = head.meta["view_count"]
     if not count == head.view_count == len(head.cameras) == len(head.meta["pixel_sha256"]):
         raise RecordCorrupt(f"{where}: {head.view_count} pictures, {len(head.cameras)} cameras")

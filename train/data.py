@@ -16,7 +16,6 @@ from torch import Tensor
 from synth.camera import Camera, stack
 from synth.color import float_from_rgba8, premultiply, rgba8_from_float, unpremultiply
 from synth.config import digest
-from synth.dataset import split_of
 from synth.errors import InputError, RecordCorrupt, RecordError
 from synth.ground_truth import AVERAGED_PASSES, check_passes
 from synth.record import HeadRecord, ShardReader
@@ -34,7 +33,8 @@ class HeadInfo:
 
     Attributes:
         spec_id: id of the head's spec.
-        identity_id: id of its identity; splits hash it.
+        identity_id: id of its identity.
+        split: "train", "val" or "test".
         shard: file name of the shard that holds it.
         view_names: name of every view, in the order of the pictures.
         cam_from_world: [V, 4, 4] float32, OpenCV camera frame.
@@ -43,6 +43,7 @@ class HeadInfo:
 
     spec_id: str
     identity_id: str
+    split: str
     shard: str
     view_names: tuple[str, ...]
     cam_from_world: Tensor
@@ -79,6 +80,7 @@ class _Entry:
     position: int
     spec_id: str
     identity_id: str
+    split: str
 
 
 class HeadDataset:
@@ -89,7 +91,7 @@ class HeadDataset:
 
     Args:
         root: dataset directory (holds `shards/*.tar`).
-        split: which identities; by hash of the identity.
+        split: which heads, by `HeadRecord.split`.
         size: side in pixels that square pictures are reduced to (area average); None keeps them.
         passes: ground truth to load with the pictures. What lies at pixel centres is reduced by
             taking the pixel nearest to each new centre, never mixed; the rest by area average.
@@ -120,7 +122,7 @@ class HeadDataset:
         self._tables: OrderedDict[int, list[HeadRecord]] = OrderedDict()
         self._lock = threading.Lock()
         every = [entry for shard in range(len(self._shards)) for entry in self._entries(shard)]
-        self._heads = [e for e in every if split == "all" or split_of(e.identity_id) == split]
+        self._heads = [e for e in every if split == "all" or e.split == split]
         if not self._heads:
             raise InputError(
                 f"none of the {len(every)} heads in {self.root} is in the split {split!r}; "
@@ -129,7 +131,7 @@ class HeadDataset:
 
     def _entries(self, shard: int) -> list[_Entry]:
         return [
-            _Entry(shard, i, record.spec_id, record.identity_id)
+            _Entry(shard, i, record.spec_id, record.identity_id, record.split)
             for i, record in enumerate(ShardReader(self._shards[shard]).heads())
         ]
 
@@ -153,6 +155,7 @@ class HeadDataset:
         return HeadInfo(
             spec_id=entry.spec_id,
             identity_id=entry.identity_id,
+            split=entry.split,
             shard=record.shard.name,
             view_names=tuple(camera.name for camera in cameras),
             **_matrices(cameras),

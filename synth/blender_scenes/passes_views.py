@@ -12,7 +12,7 @@ from synth.blender_scenes.passes_surface import Surface, SurfaceRenderer
 from synth.camera import Camera
 from synth.ground_truth import COVERING_LABELS, LABELS, SURFACE_PASSES, encode, stored_passes
 from synth.landmarks import Landmarks, visibility
-from synth.record import encode_png
+from synth.record_files import encode_png
 from synth.spec import HeadSpec
 
 _DARK_TINT = 0.5

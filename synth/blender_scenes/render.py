@@ -31,7 +31,7 @@ from synth.camera import Camera
 from synth.color import rgba8_from_float, unpremultiply
 from synth.errors import RenderError
 from synth.ground_truth import encode
-from synth.record import encode_png
+from synth.record_files import encode_png
 from synth.spec import HeadSpec, RenderSettings
 
 if TYPE_CHECKING:

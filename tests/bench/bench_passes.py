@@ -24,7 +24,7 @@ import numpy as np
 
 from synth.blender_scenes import build, passes, passes_views, render, session
 from synth.ground_truth import PASSES, decode, encode
-from synth.record import encode_png
+from synth.record_files import encode_png
 from synth.sample import DatasetConfig, sample_head
 from synth.spec import HeadSpec
 

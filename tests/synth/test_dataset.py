@@ -11,12 +11,13 @@ import pytest
 import yaml
 
 from synth import lock
-from synth.dataset import Dataset, dataset_id, split_of
+from synth.dataset import Dataset, dataset_id
 from synth.dataset_report import describe, verify
 from synth.errors import DatasetMismatch, RecordCorrupt, RecordError, SchemaMismatch
 from synth.record import ShardWriter
 from synth.sample import DatasetConfig, FactorConfig, ViewsConfig, sample_head
 from synth.spec import AssetRef
+from synth.splits import split_of
 
 SIZE = 8
 CONFIG = DatasetConfig(

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from synth.camera import CANONICAL_VIEWS
-from synth.dataset import split_of
 from synth.errors import InputError, RecordCorrupt, RecordError
 from synth.ground_truth import encode
 from synth.record import ShardWriter
+from synth.splits import split_of
 from train import data as data_module
 from train.data import HeadDataset, resize_pass, resize_rgba
 from train.transforms import alpha
