@@ -49,18 +49,21 @@ class ImportLayout:
         marker: a file that every head's folder holds.
         read: the views of a head's folder.
         lists: beginning of the names of its lists of heads, one a split, if it has any.
+        is_other: whether a folder with the marker belongs to another layout.
     """
 
     summary: str
     marker: str
     read: Callable[[Path], list[SourceView]]
     lists: str = ""
+    is_other: Callable[[Path], bool] = lambda folder: False
 
     def folders(self, root: Path) -> list[Path]:
         """The folders of the heads in `root` and below it, sorted."""
         found = (path.relative_to(root).parent for path in root.rglob(self.marker))
         # what a running export has not put in place yet begins with a dot
-        return sorted(root / p for p in found if not any(part[0] == "." for part in p.parts))
+        whole = [root / p for p in found if not any(part[0] == "." for part in p.parts)]
+        return sorted(folder for folder in whole if not self.is_other(folder))
 
 
 def _read_gslrm(folder: Path) -> list[SourceView]:
@@ -125,6 +128,7 @@ LAYOUTS: dict[str, ImportLayout] = {
         "cam_005.png",
         _read_mvdiffusion,
         LIST_NAMES["mvdiffusion"],
+        is_other=lambda folder: (folder.parent / CAMERAS_NAME).exists(),
     ),
     "nerfstudio": ImportLayout(
         "transforms.json of nerfstudio and Instant-NGP", TRANSFORMS_NAME, _read_nerfstudio

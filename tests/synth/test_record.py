@@ -187,7 +187,7 @@ def test_a_spec_of_fewer_fields_is_whole(tmp_path, monkeypatch):
 
     monkeypatch.setattr(ShardWriter, "_append", write_as_then)
     monkeypatch.setattr(HeadSpec, "spec_id", property(lambda _: spec_id_of(before)))
-    monkeypatch.setattr(record, "_check_head", lambda *_: None)
+    monkeypatch.setattr(record, "check_head", lambda *_: None)
     path = write_shard(tmp_path / "s.tar", indices=(0,))
     monkeypatch.undo()
     reader = ShardReader(path)
