@@ -82,7 +82,7 @@ LABELS = (
     Column("assets", "texts", "ids of what it is made of"),
 )
 """What a head is asked for by. Those of the person are null for a whole head of a user's own, to
-which the person of the spec does not apply."""
+which the person of the spec does not apply, and for imported heads; these have no light either."""
 
 _NOT_FROM_SPEC = ("index", "schema", "assets")
 """Fields that stand among the labels, or say nothing about the head."""

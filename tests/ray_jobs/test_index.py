@@ -12,10 +12,11 @@ from ray_jobs import index as module
 from ray_jobs.index import INDEX_NAME, is_current, write_index
 from ray_jobs.index_schema import arrow_schema, columns, row, spec_columns
 from ray_jobs.sampling import select
-from synth.dataset import Dataset, split_of
+from synth.dataset import Dataset
 from synth.record import ShardReader, ShardWriter
 from synth.sample import sample_head
 from synth.spec import Accessories, Glasses, UserParts
+from synth.splits import split_of
 
 
 def rows(dataset) -> list[dict]:
