@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import errno
 import hashlib
 import json
 import math
 import os
-import tempfile
 import types
 import typing
 from collections.abc import Iterator, Sequence
@@ -24,6 +24,7 @@ from typing import IO, Any, Literal, TypeVar, Union
 import yaml
 
 from synth.errors import ConfigError
+from synth.unfinished import temporary_name
 
 T = TypeVar("T")
 
@@ -258,28 +259,34 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     """Open a temporary file beside `path`; on success it replaces `path` in one step.
 
     The bytes are on the disk (fsync) before the rename, so a reader never sees half a file; on an
-    exception the temporary file is removed and `path` stays as it was.
+    exception the temporary file is removed and `path` stays as it was. What a killed process leaves
+    is known by its name (`synth.unfinished`).
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    temporary = path.parent / temporary_name(path.name)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
         os.replace(temporary, path)  # noqa: PTH105 - the house rule names os.replace
         sync_directory(path.parent)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
 def sync_directory(directory: str | Path) -> None:
-    """Flush a directory entry, so that a rename in it survives a power cut."""
+    """Flush a directory entry, so that a rename in it survives a power cut.
+
+    Some network file systems cannot, and say so; their server keeps the order.
+    """
     handle = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(handle)

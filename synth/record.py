@@ -157,10 +157,12 @@ class ShardWriter:
 
     def abort(self) -> None:
         """Remove everything written so far."""
-        if self._file is not None:
-            self._file.close()
+        try:
+            if self._file is not None:
+                self._file.close()  # writes what it holds back, which a full disk refuses again
+        finally:
             self._file = None
-        self.temporary.unlink(missing_ok=True)
+            self.temporary.unlink(missing_ok=True)
 
     def __enter__(self) -> ShardWriter:
         return self

@@ -1,11 +1,16 @@
 """Names of unfinished files, and how to tell that nobody will finish them.
 
-A writer that is killed cannot clean up. Its temporary files carry its host, pid and start time, so
-that a later run removes exactly those whose writer is gone and never one that is being written.
+A writer that is killed cannot clean up. Its temporary files carry its machine, pid and start time,
+so that a later run removes exactly those whose writer is gone and never one that is being written.
+
+A pid means something within one boot and one pid namespace only: containers share the name of their
+host but not its pids, and machines made from one image share their name.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import os
 import shutil
 import socket
@@ -13,26 +18,26 @@ import time
 from pathlib import Path
 
 FOREIGN_TEMPORARY_AGE_S = 24 * 3600.0
-"""Age after which a temporary file of another host counts as abandoned."""
+"""Age after which a temporary file of another machine counts as abandoned."""
 
 
 def temporary_name(final_name: str) -> str:
-    """A name for unfinished work that says which process writes it: host, pid and start time."""
+    """A name for unfinished work that says which process writes it: machine, pid and start."""
     token = os.urandom(3).hex()
-    return f".{final_name}.{_host()}.{os.getpid()}.{_start_time(os.getpid())}.{token}.tmp"
+    return f".{final_name}.{_machine()}.{os.getpid()}.{_start_time(os.getpid())}.{token}.tmp"
 
 
 def is_stale(path: Path) -> bool:
     """Whether the process that wrote a temporary file or directory is gone.
 
-    On this host the process is looked up, and a reused pid is told by its start time; on another
-    host only age tells.
+    On this machine the process is looked up, and a reused pid is told by its start time; of another
+    one only age tells, so what a machine left that lost its power goes a day later.
     """
     parts = path.name.rsplit(".", 5)
     if len(parts) != 6 or parts[5] != "tmp" or not (parts[2] + parts[3]).isdigit():
         return False
-    _, host, pid, start, _, _ = parts
-    if host == _host():
+    _, machine, pid, start, _, _ = parts
+    if machine == _machine():
         return _start_time(int(pid)) != int(start)
     try:
         return time.time() - path.stat().st_mtime > FOREIGN_TEMPORARY_AGE_S
@@ -51,8 +56,13 @@ def remove_stale_temporaries(directory: str | Path) -> list[Path]:
     return stale
 
 
-def _host() -> str:
-    return socket.gethostname().replace(".", "-") or "localhost"
+@functools.cache
+def _machine() -> str:
+    """The hostname, for people, and a digest of what a pid is unique in: boot and namespace."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+    namespace = Path("/proc/self/ns/pid").stat().st_ino
+    digest = hashlib.sha256(f"{boot} {namespace}".encode()).hexdigest()[:8]
+    return f"{socket.gethostname().replace('.', '-') or 'localhost'}-{digest}"
 
 
 def _start_time(pid: int) -> int:

@@ -4,9 +4,11 @@
 
 The behaviour lists heads by index: `{"sleep_s": 0.1, "crash": [3], "invalid": [5], "hang": [7],
 "print": {"2": "text"}, "once": "directory"}`. With `once`, a crash or hang happens the first time
-only. `exit_code` ends the process with that code whatever happened. `env` puts the environment
-into the meta data; `device_error_on` names a machine without the device; `no_death_signal` leaves
-the worker without protection. Any other key is a token that makes the process easy to find.
+only. `wait_for` names a file without which no head is finished, `allocate` fills the memory, and
+`assets` checks the user's assets of a head as its builders would. `exit_code` ends the process with
+that code whatever happened. `env` puts the environment into the meta data; `device_error_on` names
+a machine without the device; `no_death_signal` leaves the worker without protection. Any other key
+is a token that makes the process easy to find.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ def applies(what: str, index: int) -> bool:
 def paint(spec, job):
     import numpy as np
 
+    from synth.assets import check, is_users
     from synth.blender_scenes.worker_job import RenderedHead
     from synth.errors import DeviceError, RenderInvalid
 
@@ -50,6 +53,13 @@ def paint(spec, job):
         os.kill(os.getpid(), signal.SIGKILL)
     if applies("hang", spec.index):
         time.sleep(600)
+    if applies("allocate", spec.index):
+        np.ones(3 * 2**30, np.uint8)
+    while "wait_for" in behaviour and not Path(behaviour["wait_for"]).exists():
+        time.sleep(0.02)
+    for ref in spec.assets if "assets" in behaviour else ():
+        if is_users(ref.asset_id):
+            check(ref, job.asset_store)
     if applies("invalid", spec.index):
         raise RenderInvalid(f"head {spec.spec_id} is black")
     if applies("bug", spec.index):

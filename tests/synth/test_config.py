@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
+import subprocess
+import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +23,7 @@ from synth.config import (
     to_dict,
 )
 from synth.errors import ConfigError
+from synth.unfinished import remove_stale_temporaries
 
 
 @dataclass(frozen=True)
@@ -117,3 +124,28 @@ def test_atomic_write_replaces_or_leaves_alone(tmp_path):
         file.write(b"new")
     assert target.read_bytes() == b"new"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_a_killed_write_leaves_is_recognised(tmp_path):
+    code = (
+        "import os, sys; from synth.config import atomic_write\n"
+        "with atomic_write(sys.argv[1]):\n    os._exit(1)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "file")], timeout=60)
+    (left,) = tmp_path.iterdir()
+    assert remove_stale_temporaries(tmp_path) == [left]
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EIO])
+def test_a_directory_that_cannot_be_flushed(tmp_path, monkeypatch, number):
+    """Some network file systems have no such thing, which is no failure; a broken disk is one."""
+
+    def refuse(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    expected = pytest.raises(OSError) if number == errno.EIO else nullcontext()
+    with expected, atomic_write(tmp_path / "file") as file:
+        file.write(b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"

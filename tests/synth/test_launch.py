@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -338,3 +339,24 @@ def test_a_worker_whose_parent_is_gone_does_not_start(tmp_path):
     assert worker.returncode == 1
     assert worker.stderr == b""
     assert list(tmp_path.iterdir()) == []
+
+
+# --------------------------------------------------------------- two processes render one shard
+
+
+@pytest.mark.parametrize("there", [1, 3])
+def test_a_shard_that_came_meanwhile_is_not_replaced(out, tmp_path, there):
+    """A worker that its cluster lost sight of ends late, when another has rendered its shard, or
+    already more of it: the file that readers know stays."""
+    with ThreadPoolExecutor(1) as pool:
+        slow = stub(wait_for=str(tmp_path / "go"))
+        late = pool.submit(launch.render_shard, SPECS[:1], out, command=slow)
+        launch.render_shard(SPECS[:there], out, command=stub())
+        before = out.stat()
+        (tmp_path / "go").touch()
+        if there == 1:
+            assert late.result().spec_ids == (SPECS[0].spec_id,)
+        else:
+            with pytest.raises(DatasetMismatch, match="would be replaced by"):
+                late.result()
+    assert (out.stat().st_ino, out.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)

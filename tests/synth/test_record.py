@@ -7,6 +7,9 @@ import json
 import os
 import pickle
 import re
+import resource
+import signal
+import socket
 import subprocess
 import sys
 import tarfile
@@ -333,6 +336,21 @@ def test_an_exception_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_full_disk_leaves_nothing(tmp_path):
+    """Closing the file writes what its buffer still holds, and fails once more."""
+    spec = sample_head(CONFIG, 0)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with pytest.raises(OSError, match="File too large"), ShardWriter(tmp_path / "s") as writer:
+            writer.add_head(spec, spec.resolved_cameras(), pictures(0))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (writer.temporary.stat().st_size, limit[1]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_shard_appears_in_one_step(tmp_path, monkeypatch):
     seen = []
     replace = os.replace
@@ -413,6 +431,7 @@ def test_passes_may_be_encoded_npy(tmp_path):
 
 
 def test_temporaries_of_dead_writers_go_and_those_of_living_stay(tmp_path):
+    """`alike` has another pid namespace, as a container has that shares the name of its host."""
     code = (
         "from synth.unfinished import temporary_name as n; import pathlib, sys\n"
         "pathlib.Path(sys.argv[1], n('dead.tar')).touch()"
@@ -422,13 +441,16 @@ def test_temporaries_of_dead_writers_go_and_those_of_living_stay(tmp_path):
     reused = tmp_path / alive.name.replace(".alive", ".reused").replace(
         f".{unfinished._start_time(os.getpid())}.", ".1."
     )
+    alike = tmp_path / alive.name.replace(".alive", ".alike").replace(
+        unfinished._machine(), f"{socket.gethostname().replace('.', '-')}-01234567"
+    )
     elsewhere = tmp_path / ".other.tar.some-host.77.88.abcdef.tmp"
     stranger = tmp_path / ".notes.tmp"
-    for path in (alive, reused, elsewhere, stranger):
+    for path in (alive, reused, alike, elsewhere, stranger):
         path.touch()
     removed = unfinished.remove_stale_temporaries(tmp_path)
     assert sorted(path.name.split(".")[1] for path in removed) == ["dead", "reused"]
-    assert sorted(tmp_path.iterdir()) == sorted([alive, elsewhere, stranger])
+    assert sorted(tmp_path.iterdir()) == sorted([alive, alike, elsewhere, stranger])
     os.utime(elsewhere, (0, 0))
     assert unfinished.remove_stale_temporaries(tmp_path) == [elsewhere]
 

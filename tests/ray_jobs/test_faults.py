@@ -1,0 +1,240 @@
+"""The faults a farm must survive, one test each; docs/faults.md is the table of all of them.
+
+After each fault the same command runs again, in peace, and the dataset must equal the one that
+never met a fault: every head once, every pixel, no unfinished file, no process left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from ray_jobs.cluster import connect
+from ray_jobs.render import render_dataset
+from synth.dataset import Dataset
+from synth.sample import DatasetConfig, ViewsConfig
+
+_spec = importlib.util.spec_from_file_location(
+    "headloom_test_farm", Path(__file__).with_name("farm.py")
+)
+farms = importlib.util.module_from_spec(_spec)
+sys.modules[_spec.name] = farms
+_spec.loader.exec_module(farms)
+
+CONFIG = DatasetConfig(heads=5, size=16, samples=1, heads_per_shard=2, views=ViewsConfig(random=0))
+SCRATCH_BYTES = 64 * 2**20
+
+pytestmark = pytest.mark.ray
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+
+
+class Farm(farms.Farm):
+    """A farm whose driver is this process, on the Ray of this module."""
+
+    def __init__(self, directory: Path, temporary: Path, peace: dict):
+        super().__init__(directory, CONFIG)
+        self.temporary = temporary
+        self.peace = peace
+
+    def render(self, config: DatasetConfig = CONFIG, **options):
+        """One run; `behaviour` is that of the stub."""
+        command = options.pop("command", None) or farms.stub(**options.pop("behaviour", {}))
+        options = {"memory_bytes": farms.MEMORY_BYTES, "progress": False, **options}
+        return render_dataset(config, self.out, command=command, **options)
+
+    def check(self) -> None:
+        super().check(self.peace)
+
+    def finish_in_peace(self):
+        """Run again, without a fault, and check that nothing tells of the fault any more."""
+        summary = self.render()
+        assert summary.failed == ()
+        self.check()
+        return summary
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory):
+    """Where the workers of the module's Ray keep their job directories; a small disk if we may."""
+    path = tmp_path_factory.mktemp("scratch")
+    if os.geteuid() != 0:
+        yield path
+        return
+    with farms.small_disk(path, SCRATCH_BYTES):
+        yield path
+
+
+@pytest.fixture(scope="module")
+def cluster(scratch):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(scratch))
+        patch.setenv("RAY_TMPDIR", "/tmp")
+        with connect(num_cpus=2) as info:
+            yield info
+
+
+@pytest.fixture(scope="module")
+def peace(cluster, tmp_path_factory):
+    """The pixels of the dataset that meets no fault."""
+    out = tmp_path_factory.mktemp("peace") / "heads"
+    render_dataset(
+        CONFIG, out, command=farms.stub(), memory_bytes=farms.MEMORY_BYTES, progress=False
+    )
+    return farms.pixels(out)
+
+
+@pytest.fixture
+def farm(tmp_path, scratch, peace):
+    farm = Farm(tmp_path, scratch, peace)
+    (tmp_path / "once").mkdir()
+    yield farm
+    farm.stop()
+
+
+# ------------------------------------------------------------------------------------ kill -9
+
+
+def test_killed_blender(farm, tmp_path):
+    """The running driver renders its shard again and notices no more than a delay."""
+
+    def kill() -> None:
+        farms.wait_for(lambda: len(list(tmp_path.glob("once/hang-*"))) == 2)
+        os.kill(farm.workers()[0], signal.SIGKILL)
+        os.kill(farm.workers()[0], signal.SIGKILL)
+
+    with farms.meanwhile(kill):
+        summary = farm.render(behaviour={"hang": [0, 2], "once": str(tmp_path / "once")})
+    assert (summary.rendered, summary.failed) == (5, ())
+    farm.check()
+
+
+def test_killed_ray_worker(farm, tmp_path):
+    """Its Blender dies with it, by its death signal; Ray starts the task again elsewhere."""
+
+    def kill() -> None:
+        farms.wait_for(lambda: list(tmp_path.glob("once/hang-*")))
+        (blender,) = farm.workers()
+        worker = farms.parent_of(blender)
+        assert b"ray::" in Path(f"/proc/{worker}/cmdline").read_bytes()
+        os.kill(worker, signal.SIGKILL)
+        farms.wait_for(lambda: not farms.alive(blender), timeout_s=30.0)
+
+    with farms.meanwhile(kill):
+        summary = farm.render(behaviour={"hang": [0], "once": str(tmp_path / "once")}, workers=1)
+    assert (summary.rendered, summary.failed) == (5, ())
+    farm.check()
+
+
+@pytest.mark.slow
+def test_killed_driver(tmp_path, peace):
+    """Nothing of it lives on; the next run renders what is missing and nothing that is there."""
+    farm = farms.Farm(tmp_path, CONFIG)
+    with farms.adopted_orphans():
+        before = set(farms.descendants())  # the Ray of this module
+        try:
+            for how in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
+                once = tmp_path / how.name
+                once.mkdir()
+                worker = farms.stub(hang=[2], once=str(once))
+                driver = farm.start("--workers", "1", command=worker)
+                farms.wait_for(lambda once=once: list(once.iterdir()))
+                driver.send_signal(how)
+                assert driver.wait(60) != 0
+                farms.wait_for(lambda: set(farms.descendants()) <= before, timeout_s=30.0)
+            shards = farm.shards()
+            assert list(shards) == ["shard-000000.tar"]
+            farm.finish(farm.start("--workers", "2", command=farms.stub()))
+            assert {name: farm.shards()[name] for name in shards} == shards
+            farm.check(peace)
+        finally:
+            farm.stop()
+
+
+# ----------------------------------------------------------------------- hangs, memory, full disks
+
+
+def test_hang(farm, tmp_path):
+    """Killed at the time limit and tried again."""
+    summary = farm.render(behaviour={"hang": [2], "once": str(tmp_path / "once")}, timeout_s=5.0)
+    assert (summary.rendered, summary.failed) == (5, ())
+    farm.check()
+
+
+@contextlib.contextmanager
+def memory_cgroup(limit_bytes: int):
+    """Directory of a group whose processes share this much memory; skips where that is not allowed.
+
+    The kernel kills a process that wants more, as in a container.
+    """
+    group = Path(f"/sys/fs/cgroup/memory/headloom-test-{os.getpid()}")
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text(str(limit_bytes))
+    except OSError as error:
+        pytest.skip(f"no memory cgroup (version 1) can be made here: {error}")
+    try:
+        yield group
+    finally:
+        farms.wait_for(lambda: not (group / "cgroup.procs").read_text(), timeout_s=20.0)
+        group.rmdir()
+
+
+@pytest.mark.parametrize("limit", ["address space", "cgroup"])
+def test_out_of_memory(farm, tmp_path, limit):
+    """An allocation that fails, and a kill by the kernel: both are a crash, and tried again."""
+    worker = farms.stub(allocate=[2], once=str(tmp_path / "once"))
+    if limit == "address space":
+        summary = farm.render(command=("prlimit", "--as=3000000000", *worker))
+    else:
+        with memory_cgroup(500_000_000) as group:
+            enter = f'echo $$ > {group}/cgroup.procs && exec "$@"'
+            summary = farm.render(command=("sh", "-c", enter, "sh", *worker))
+    assert (tmp_path / "once" / "allocate-2").exists()
+    assert (summary.rendered, summary.failed) == (5, ())
+    farm.check()
+
+
+@needs_root
+def test_disk_full_in_the_middle_of_a_shard(farm):
+    """Nothing half is left, what was there stays, and the run says why it failed."""
+    with farms.small_disk(farm.out, 2**20):
+        Dataset.create(farm.out, CONFIG)
+        with farms.filled(farm.out, leave_bytes=70_000):
+            try:
+                reasons = [failure.message for failure in farm.render().failed]
+            except OSError as error:  # the driver itself had something to write
+                reasons = [str(error)]
+            assert any("No space left on device" in reason for reason in reasons), reasons
+            assert list((farm.out / "shards").glob(".*")) == []
+        farm.finish_in_peace()
+
+
+@needs_root
+def test_disk_full_where_the_workers_keep_their_jobs(farm, scratch):
+    """A full /tmp of a machine: no shard can be rendered there, none is damaged."""
+    with farms.filled(scratch):
+        summary = farm.render()
+    assert summary.failed
+    assert all("No space left on device" in failure.message for failure in summary.failed)
+    farm.finish_in_peace()
+
+
+# -------------------------------------------------------------------------------- damaged shards
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 1000, -1])
+def test_truncated_shard(farm, kept_bytes):
+    """Found when the dataset is planned, put aside, rendered again."""
+    farm.render()
+    shard = farm.out / "shards" / "shard-000001.tar"
+    damaged = shard.read_bytes()[:kept_bytes]
+    shard.write_bytes(damaged)
+    assert farm.finish_in_peace().rendered == 2
+    (kept,) = (farm.out / "quarantine").iterdir()
+    assert kept.read_bytes() == damaged
