@@ -73,7 +73,8 @@ def render_dataset(
     with exclusive(root):
         dataset = Dataset.create(root, config)
         options = RenderOptions(timeout_s, tuple(command), Expectation.of(dataset))
-        remove_stale_temporaries(dataset.shard_directory)
+        for directory in (root, dataset.shard_directory):
+            remove_stale_temporaries(directory)
         plans = dataset.plan()
         missing = sum(plan.head_count for plan in plans)
         bar = RenderProgress(config.heads, config.heads - missing, enabled=progress and bool(plans))

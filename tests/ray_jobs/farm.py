@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -187,17 +187,42 @@ def adopted_orphans() -> Iterator[None]:
         libc.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
-def descendants() -> list[int]:
-    """Pids of the living processes that this one started, or adopted, at any depth."""
+def reap(but: Collection[int] = ()) -> None:
+    """Take leave of our children that ended, as init does; Ray takes a zombie for alive.
+
+    Args:
+        but: not these, whose exit code someone will ask for.
+    """
+    for entry in Path("/proc").glob("[0-9]*"):
+        pid = int(entry.name)
+        with contextlib.suppress(OSError, ChildProcessError):
+            if pid not in but and not alive(pid) and parent_of(pid) == os.getpid():
+                os.waitpid(pid, os.WNOHANG)
+
+
+def descendants(but: Collection[int] = ()) -> list[int]:
+    """Pids of the living processes that this one started, or adopted, at any depth.
+
+    Args:
+        but: not these, and not what they started.
+    """
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             children.setdefault(parent_of(int(entry.name)), []).append(int(entry.name))
     found, parents = [], [os.getpid()]
     while parents:
-        parents = [child for parent in parents for child in children.get(parent, [])]
+        parents = [
+            child for parent in parents for child in children.get(parent, []) if child not in but
+        ]
         found += parents
     return [pid for pid in found if alive(pid)]
+
+
+def none_left(but: Collection[int]) -> bool:
+    """Whether every descendant but these, and what they started, has ended."""
+    reap(but)
+    return not descendants(but)
 
 
 def wait_for(condition: Callable, timeout_s: float = 60.0):

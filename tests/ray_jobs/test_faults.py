@@ -10,6 +10,7 @@ import contextlib
 import importlib.util
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -136,7 +137,7 @@ def test_killed_driver(tmp_path, peace):
     """Nothing of it lives on; the next run renders what is missing and nothing that is there."""
     farm = farms.Farm(tmp_path, CONFIG)
     with farms.adopted_orphans():
-        before = set(farms.descendants())  # the Ray of this module
+        ours = farms.descendants()  # the Ray of this module
         try:
             for how in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
                 once = tmp_path / how.name
@@ -146,14 +147,29 @@ def test_killed_driver(tmp_path, peace):
                 farms.wait_for(lambda once=once: list(once.iterdir()))
                 driver.send_signal(how)
                 assert driver.wait(60) != 0
-                farms.wait_for(lambda: set(farms.descendants()) <= before, timeout_s=30.0)
+                farms.wait_for(lambda: farms.reap(ours) or not farm.workers(), timeout_s=30.0)
             shards = farm.shards()
             assert list(shards) == ["shard-000000.tar"]
             farm.finish(farm.start("--workers", "2", command=farms.stub()))
             assert {name: farm.shards()[name] for name in shards} == shards
             farm.check(peace)
+            # Ray's agents look for their parent every few seconds
+            farms.wait_for(lambda: farms.none_left(but=ours), timeout_s=90.0)
         finally:
             farm.stop()
+
+
+def test_unfinished_files_of_a_killed_driver(farm):
+    """Both of its places are cleared by the next run."""
+    Dataset.create(farm.out, CONFIG)
+    code = (
+        "import pathlib, sys; from synth.unfinished import temporary_name\n"
+        "for path in sys.argv[1:]:\n    pathlib.Path(path, temporary_name('dead')).touch()"
+    )
+    places = [str(farm.out), str(farm.out / "shards")]
+    subprocess.run([sys.executable, "-c", code, *places], check=True, timeout=60)
+    assert len(farm.unfinished()) == 2
+    farm.finish_in_peace()
 
 
 # ----------------------------------------------------------------------- hangs, memory, full disks
