@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ray_jobs import commands_dataset as commands
+from ray_jobs.cli_exchange import add_export, add_import
 from ray_jobs.cli_flags import add_quiet, add_verb
 
 _DESCRIPTION = """\
@@ -15,6 +16,7 @@ Check, describe, judge and arrange a dataset.
   headloom dataset info heads            # what it holds
   headloom dataset verify heads          # every byte of it
   headloom dataset report heads          # the datasheet, as a page
+  headloom dataset export heads --to colmap --out scenes
 
 headloom dataset VERB --help explains a verb.
 """
@@ -35,6 +37,8 @@ def add_dataset(verbs) -> None:
     _add_report(inner)
     _add_index(inner)
     _add_sample(inner)
+    add_export(inner)
+    add_import(inner)
 
 
 def _verb(

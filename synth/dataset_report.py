@@ -65,6 +65,7 @@ class DatasetInfo:
         failures: lines of `failures.jsonl`.
         bytes_by_kind: stored bytes by what they are, `synth.record.HeadRecord.bytes_by_kind`.
         absent: heads that their shards do without, by kind ("failed", "rejected").
+        imported: layout and folder that the heads were imported from; "" if they were rendered.
     """
 
     root: Path
@@ -80,12 +81,14 @@ class DatasetInfo:
     failures: int
     bytes_by_kind: dict[str, int]
     absent: dict[str, int] = field(default_factory=dict)
+    imported: str = ""
 
     def __str__(self) -> str:
         page = self.root / REPORT_PAGE
         splits = ", ".join(f"{count} {name}" for name, count in self.splits.items() if count)
         rows = {
             "dataset": f"{self.root} (id {self.dataset_id})",
+            "imported": self.imported,
             "heads": f"{self.heads} of {self.expected_heads}{_absent_text(self.absent)}, "
             f"{self.identities} identities",
             "views": f"{self.views_per_head} per head, {self.image_size} px",
@@ -95,7 +98,7 @@ class DatasetInfo:
                 f"{kind} {size / 1e6:.1f} MB"
                 for kind, size in sorted(self.bytes_by_kind.items(), key=lambda item: -item[1])
             ),
-            "failures": f"{self.failures} lines in failures.jsonl",
+            "failures": "" if self.imported else f"{self.failures} lines in failures.jsonl",
             "report": f"{page}" if page.exists() else f"headloom dataset report {self.root}",
         }
         return "\n".join(f"{name:<9} {value}" for name, value in rows.items() if value)
@@ -149,7 +152,7 @@ def _verify_shard(
         reader = ShardReader(path)
         reader.verify()
     except FileNotFoundError:
-        return None, [f"{path}: missing; run headloom render again"]
+        return None, [f"{path}: missing; run the command that made the dataset again"]
     except HeadloomError as error:
         return None, [str(error)]
     problems = []
@@ -200,7 +203,7 @@ def describe(dataset: Dataset, progress: Progress = lambda *_: None) -> DatasetI
         views, heads = record.view_count, heads + 1
         sizes.update(record.bytes_by_kind)
         progress("heads", heads, total)
-    failures = dataset.root / "failures.jsonl"
+    failures, config = dataset.root / "failures.jsonl", dataset.config
     return DatasetInfo(
         root=dataset.root,
         dataset_id=dataset.dataset_id,
@@ -215,4 +218,5 @@ def describe(dataset: Dataset, progress: Progress = lambda *_: None) -> DatasetI
         failures=len(failures.read_text().splitlines()) if failures.exists() else 0,
         bytes_by_kind=dict(sizes),
         absent=dict(absent),
+        imported=f"{config.layout}, from {config.source}" if dataset.is_imported else "",
     )

@@ -16,6 +16,7 @@ from synth.dataset import Dataset
 from synth.errors import DatasetMismatch, RecordCorrupt
 from synth.record import HeadRecord
 from synth.spec import AssetRef
+from synth.splits import Split
 
 REQUEST_NAME, HEADS_NAME, LICENCES_NAME, README_NAME = (
     "export.json", "heads.jsonl", "LICENCES.txt", "README.md",
@@ -47,17 +48,24 @@ class ExportRequest:
 
 @dataclass(frozen=True)
 class HeadLine:
-    """One line of `heads.jsonl`: a head, its identity, its index in the dataset, its split."""
+    """One line of `heads.jsonl`.
+
+    Attributes:
+        id: name of the head's folder, or its key in a WebDataset.
+        identity_id: who it is.
+        split: None in a table made by hand leaves it to the hash of the identity.
+        index: in the dataset; None in a table made by hand.
+    """
 
     id: str
     identity_id: str
-    index: int
-    split: str
+    split: Split | None = None
+    index: int | None = None
 
     @classmethod
     def of(cls, head: HeadRecord) -> HeadLine:
         """The line of a head."""
-        return cls(head.spec_id, head.identity_id, head.index, head.split)
+        return cls(head.spec_id, head.identity_id, head.split, head.index)
 
     def to_bytes(self) -> bytes:
         """The line with its end."""
@@ -68,7 +76,8 @@ def read_lines(root: Path) -> Iterator[HeadLine]:
     """The lines of `heads.jsonl` of an export.
 
     Raises:
-        RecordCorrupt: a line is none.
+        RecordCorrupt: a line is not JSON.
+        ConfigError: it is, and no such line.
     """
     path = root / HEADS_NAME
     with path.open(encoding="utf-8") as file:
@@ -125,10 +134,10 @@ def write_licences(dataset: Dataset, out: Path, assets: Iterable[AssetRef]) -> N
     Raises:
         AssetError: an asset of a user that is not in the store any more.
     """
-    known = {row.asset_id: row for row in dataset.licences}
+    known = {row.ref: row for row in dataset.licences}
     rows = [
-        known.get(ref.asset_id) or describe(ref, dataset.config.assets.store)
-        for ref in sorted(assets, key=lambda ref: ref.asset_id)
+        known.get(ref) or describe(ref, dataset.config.assets.store)
+        for ref in sorted(assets, key=lambda ref: (ref.asset_id, ref.sha256))
     ]
     with atomic_write(out / LICENCES_NAME) as file:
         file.write("\n".join(_licence_text(row) for row in rows).encode())

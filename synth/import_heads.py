@@ -9,7 +9,7 @@ the next run.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,11 +173,11 @@ def find_heads(source: Path, layout: ImportLayout) -> list[SourceHead]:
     if len(set(names)) < len(names):
         names = [folder.relative_to(source).as_posix() for folder in folders]
     identities = {name: name for name in names}
-    splits: dict[str, Split] = {}
+    splits: Mapping[str, Split | None] = {}
     if (source / HEADS_NAME).is_file():
         lines = list(read_lines(source))
         identities.update({line.id: line.identity_id for line in lines})
-        splits.update({line.id: line.split for line in lines})
+        splits = {line.id: line.split for line in lines}
     elif layout.lists:
         splits = _listed(source, layout.lists)
     missing = [name for name in splits if name not in names]

@@ -13,6 +13,10 @@ from ray_jobs import cli, commands
 SURFACE = {
     "render": "--address --cluster --config --device --dry-run --heads --out --quiet --seed --set"
     " --size --threads --verbose --workers",
+    "dataset export": "--background --heads --jobs --out --quiet --split --to --verbose --views"
+    " --where dataset",
+    "dataset import": "--attribution --from --heads-per-shard --jobs --licence --opaque --out"
+    " --quiet --verbose source",
     "dataset info": "--quiet --verbose dataset",
     "dataset index": "--columns --quiet --verbose dataset",
     "dataset sample": "--balance --json --n --out --quiet --seed --verbose --where dataset",

@@ -124,10 +124,14 @@ def test_without_lists_the_hash_of_the_folders_name_decides(facelift, tmp_path):
 
 def test_one_identity_in_two_splits_is_refused(facelift, tmp_path):
     names = sorted(path.name for path in (facelift / "gslrm").iterdir())
-    lines = [
-        {"id": name, "identity_id": "anna", "index": i, "split": "test" if i else "train"}
-        for i, name in enumerate(names)
-    ]
+    lines = [{"id": name, "identity_id": "anna"} for name in names]
+    (facelift / "heads.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    _, dataset = read(facelift, tmp_path / "one", "facelift-gslrm")
+    assert {(head.identity_id, head.split) for head in dataset.heads()} == {
+        ("anna", split_of("anna"))
+    }
+    for number, line in enumerate(lines):
+        line["split"] = "test" if number else "train"
     (facelift / "heads.jsonl").write_text("\n".join(map(json.dumps, lines)))
     with pytest.raises(InputError, match="identity 'anna' is in two splits"):
         read(facelift, tmp_path / "back", "facelift-gslrm")
