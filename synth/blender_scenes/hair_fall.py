@@ -16,12 +16,12 @@ from synth.blender_scenes.hair_styles import Growth, HairStyle
 from synth.spec import Hair
 
 _FACE_BACK_Y_M = -0.080
-_FACE_TOP_Z_M, _FACE_LOW_Z_M = 0.952, 0.790
-_FACE_HALF_WIDTH_M = 0.078
+_FACE_TOP_Z_M, _FACE_LOW_Z_M = 0.940, 0.790
+_FACE_HALF_WIDTH_M = 0.068
 _PAST_EAR_Y_M = -0.036
 _CHEST_Y_M, _BACK_Y_M = (-0.120, -0.060), (0.020, 0.060)
 """Range of where locks lie that fall over the front and over the back of the shoulder."""
-_NECK_X_M = (0.068, 0.108)
+_NECK_X_M = (0.074, 0.120)
 """How far from the middle they stay."""
 
 

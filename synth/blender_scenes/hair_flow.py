@@ -119,7 +119,7 @@ def parted(canonical: np.ndarray, side: np.ndarray, parting_m: float) -> np.ndar
         (1 - 0.75 * back) * sideways
         + np.array([0.0, 0.30, 0.0])
         + back * np.array([0.0, 0.7, -0.5])
-        + front * np.array([0.0, 0.35, 0.25])
+        + front * np.array([0.0, -0.15, 0.10])
     )
     return top * over + (1 - top) * np.array([0.0, 0.40, -1.0])
 
