@@ -21,7 +21,7 @@ _FACE_HALF_WIDTH_M = 0.068
 _PAST_EAR_Y_M = -0.036
 _CHEST_Y_M, _BACK_Y_M = (-0.120, -0.060), (0.020, 0.060)
 """Range of where locks lie that fall over the front and over the back of the shoulder."""
-_NECK_X_M = (0.074, 0.120)
+_NECK_X_M = (0.074, 0.108)
 """How far from the middle they stay."""
 
 

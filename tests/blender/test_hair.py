@@ -458,7 +458,7 @@ def test_hair_over_the_shoulders_lies_in_front_or_behind(grooms, surface):
     assert front.mean() > 0.05 and back.mean() > 0.2
     # without steering 4 % balance on the ridge and 2 % slide out along the shoulder
     assert (~front & ~back).mean() < 0.025, "hardly anything balances on the ridge"
-    assert (np.abs(x[low]) > 0.11).mean() < 0.005, "it does not slide down the arms"
+    assert (np.abs(x[low]) > 0.12).mean() < 0.005, "it does not slide down the arms"
 
 
 def test_gravity_stays_down_when_the_head_tilts(model):
