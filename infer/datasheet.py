@@ -135,7 +135,7 @@ def _write_page(
         "truth": truth_section(facts, pictures),
         "diversity": diversity_section(facts),
         "judges": judges_section(judgement, pictures, facts.heads),
-        "cost": cost_section(facts, dataset),
+        "cost": "" if dataset.is_imported else cost_section(facts, dataset),
         "origin": origin_section(facts, dataset, CONFIG),
     }
     titles = {**{name: name.capitalize() for name in sections}, "truth": "Ground truth"}
@@ -157,7 +157,8 @@ def _headline(dataset: Dataset, facts: DatasetFacts, judgement: Judgement | None
         pairs["heads"] += f" of {dataset.config.heads:,}"
     pairs["views"] = f"{facts.views:,}"
     pairs["pixels"] = f"{dataset.config.size} × {dataset.config.size}"
-    pairs["samples a pixel"] = str(dataset.config.samples)
+    if not dataset.is_imported:
+        pairs["samples a pixel"] = str(dataset.config.samples)
     pairs["passes"] = str(len(facts.passes))
     pairs["size"] = size_of(facts)
     if judgement is not None:

@@ -54,9 +54,10 @@ class DatasetFacts:
     """Counts and values over all heads that are there.
 
     Attributes:
+        imported: the heads were made elsewhere, and nothing is known of how.
         places: one per head, in order.
         identities: their ids.
-        ours: how many heads are no whole heads of a user's own; only of these the spec's person,
+        ours: how many heads are built by Headloom, see `is_ours`; only of these the spec's person,
             look and expression are counted, as they do not apply to the others.
         measured: how many of them have their numbers in the fields marked with a star.
         splits: heads by split.
@@ -77,6 +78,7 @@ class DatasetFacts:
         people: shapes of the identities, of the first `MAX_PEOPLE` where there are more.
     """
 
+    imported: bool = False
     places: list[HeadPlace] = field(default_factory=list)
     identities: set[str] = field(default_factory=set)
     ours: int = 0
@@ -124,19 +126,22 @@ def collect_facts(dataset: Dataset, done: Done = lambda _: None) -> DatasetFacts
         RecordCorrupt: a record is damaged.
         SchemaMismatch: the specs are of another version.
     """
-    facts, draws = DatasetFacts(), DrawCounter(dataset.config)
+    facts = DatasetFacts(imported=dataset.is_imported)
+    draws = None if dataset.is_imported else DrawCounter(dataset.config)
     every = -(-dataset.head_count() // MAX_MEASURED)
     for head in dataset.heads():
         spec, meta = head.spec_data, head.meta
-        check_schema(spec)
+        if draws is not None:
+            check_schema(spec)
+            draws.add(head.index, spec)
         _count(facts, head, spec, meta)
         if (facts.heads - 1) % every == 0:
             _measure(facts, head, spec, meta)
-        draws.add(head.index, spec)
         done(facts.heads)
     if not facts.places:
         raise RecordError(f"{dataset.root}: no heads are rendered yet, nothing to report")
-    facts.comparisons = draws.comparisons()
+    if draws is not None:
+        facts.comparisons = draws.comparisons()
     return facts
 
 

@@ -28,18 +28,17 @@ SKIN_TONES = (
 
 
 def diversity_section(facts: DatasetFacts) -> str:
-    """How every attribute is spread."""
+    """How every attribute is spread; of imported heads, whose attributes nobody knows, cameras."""
+    if facts.imported:
+        note = "How imported heads were made is not known; where their cameras stand is."
+        return section("diversity", "Diversity", note, _cameras_card(facts))
     parts = [_comparison_card(facts)]
     parts.append(f'<div class="charts">{"".join(_people(facts))}</div>')
     parts.append(f'<h3>Look</h3><div class="charts">{"".join(_look(facts))}</div>')
     parts.append(
         f'<h3>Pose, expression and light</h3><div class="charts">{"".join(_scene(facts))}</div>'
     )
-    parts.append(
-        '<div class="card"><h4>Cameras</h4><p class="small">Azimuth from the front and elevation, '
-        f"equal area; {min(facts.views, len(facts.cameras)):,} of {facts.views:,} views.</p>"
-        f"{charts.camera_map(facts.cameras)}</div>"
-    )
+    parts.append(_cameras_card(facts))
     parts.append(_neighbours_card(facts))
     parts.append(
         "<details class='card'><summary>Every number of the spec</summary>"
@@ -59,6 +58,14 @@ def diversity_section(facts: DatasetFacts) -> str:
     if facts.measured < facts.heads:
         note += f" Numbers are those of {facts.measured:,} heads at even distances."
     return section("diversity", "Diversity", note, "".join(parts))
+
+
+def _cameras_card(facts: DatasetFacts) -> str:
+    return (
+        '<div class="card"><h4>Cameras</h4><p class="small">Azimuth from the front and elevation, '
+        f"equal area; {min(facts.views, len(facts.cameras)):,} of {facts.views:,} views.</p>"
+        f"{charts.camera_map(facts.cameras)}</div>"
+    )
 
 
 def _bars(facts: DatasetFacts, title: str, name: str, palette: str = "") -> str:

@@ -35,8 +35,8 @@ def judges_section(judgement: Judgement | None, pictures: Pictures, heads: int) 
     )
     if judgement.no_truth:
         note += (
-            f" {judgement.no_truth:,} heads of a user's own have no known landmarks; skin and "
-            "landmarks are judged without them."
+            f" {judgement.no_truth:,} heads of a user's own, or imported, have no known landmarks; "
+            "skin and landmarks are judged without them."
         )
     return section("judges", "Judges", note, "".join(parts))
 

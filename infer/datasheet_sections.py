@@ -168,25 +168,41 @@ def origin_section(facts: DatasetFacts, dataset: Dataset, config_file: str) -> s
     rows = [(escape(name), escape(version), f"{n:,}") for (name, version), n in sorted(
         facts.versions.items())]  # fmt: skip
     splits = [(escape(str(name)), f"{count:,}") for name, count in facts.splits.most_common()]
-    commands = (
-        f"headloom render --config {config_file} --out again\nheadloom dataset verify again\n"
-        "headloom dataset report again"
-    )
     listed = table(("asset", "licence", "source", "heads", "SHA-256"), assets)
     cards = [
         card("Versions", table(("package", "version", "heads"), rows)),
         card("Splits, by identity", table(("split", "heads"), splits)),
-        card(
-            "Make it again",
-            f"<pre>{escape(commands)}</pre><p class='small'>Seed {dataset.config.seed}, "
-            f'<a href="{escape(config_file)}">{escape(config_file)}</a>. The same seed and '
-            "versions give the same heads, and on the same kind of CPU the same pixels.</p>",
-        ),
+        card("Make it again", _again(dataset, config_file)),
     ]
-    note = (
-        f"Dataset <code>{dataset.dataset_id}</code>. The pictures are synthetic: no person was "
-        "photographed or scanned, and no name is attached to any head."
-    )
+    note = f"Dataset <code>{dataset.dataset_id}</code>. "
+    if dataset.is_imported:
+        note += (
+            "The pictures were imported: what they show, and whether anyone consented to it, is "
+            "for their makers to say."
+        )
+    else:
+        note += (
+            "The pictures are synthetic: no person was photographed or scanned, and no name is "
+            "attached to any head."
+        )
     licence_card = card("Licences of the assets", listed + "".join(texts))
     body = f'{licence_card}<div class="two">{"".join(cards)}</div>'
     return section("origin", "Origin", note, body)
+
+
+def _again(dataset: Dataset, config_file: str) -> str:
+    """The commands that make the dataset again, as HTML."""
+    if dataset.is_imported:
+        given = dataset.config
+        opaque = " --opaque" if given.opaque else ""
+        made = f"headloom dataset import {given.source} --from {given.layout}{opaque} --out again"
+        remark = "The same folders give the same heads."
+    else:
+        made = f"headloom render --config {config_file} --out again"
+        remark = (
+            f'Seed {dataset.config.seed}, <a href="{escape(config_file)}">{escape(config_file)}'
+            "</a>. The same seed and versions give the same heads, and on the same kind of CPU the "
+            "same pixels."
+        )
+    commands = f"{made}\nheadloom dataset verify again\nheadloom dataset report again"
+    return f"<pre>{escape(commands)}</pre><p class='small'>{remark}</p>"

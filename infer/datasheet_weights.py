@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from scipy.special import gammaincc
 
+from synth.imported import is_imported
 from synth.sample import DatasetConfig, head_streams
 from synth.sample_assets import OURS
 
@@ -238,5 +239,5 @@ def text_of(spec: Mapping[str, Any], name: str) -> str:
 
 
 def is_ours(spec: Mapping[str, Any]) -> bool:
-    """Whether a head is built by Headloom, and not a whole head of a user's own."""
-    return text_of(spec, "user_parts.head") == NONE
+    """Whether a head is built by Headloom: neither a whole head of a user's own nor imported."""
+    return text_of(spec, "user_parts.head") == NONE and not is_imported(spec)

@@ -130,8 +130,10 @@ class _Panel:
 
     def look_at(self, head: HeadRecord) -> HeadSeen:
         """Let every judge look, unless its cache knows what it would see."""
-        key, spec = pictures_key(head), head.spec
-        ours = spec.user_parts.head is None  # nothing is known about the surface of other heads
+        key, spec = pictures_key(head), None if head.is_imported else head.spec
+        # nothing is known about the surface of other heads
+        ours = spec is not None and spec.user_parts.head is None
+        yaw_deg = 0.0 if spec is None else spec.pose.yaw_deg
         judged = choose_views(head.cameras)
         decoded: list[HeadViews] = []
 
@@ -166,9 +168,9 @@ class _Panel:
         return HeadSeen(
             spec_id=head.spec_id,
             index=head.index,
-            identity_id=spec.identity.identity_id,
+            identity_id=head.identity_id,
             turned_deg={
-                side: direction_deg(head.cameras[view])[0] - spec.pose.yaw_deg
+                side: direction_deg(head.cameras[view])[0] - yaw_deg
                 for side, view in judged.items()
             },
             front_view=judged.get("front", 0),
@@ -176,7 +178,7 @@ class _Panel:
             skin=skin,
             faces=faces if "faces" in self._judges else None,
             dlib=dlib,
-            look=judges_identity.look_of(spec),
+            look={} if spec is None else judges_identity.look_of(spec),
             offsets=offsets,
             no_truth=not ours,
         )

@@ -52,13 +52,13 @@ class HeadViews:
     """A head under judgement.
 
     Attributes:
-        spec: what was rendered.
+        spec: what was rendered; None of an imported head.
         cameras: of all views.
         rgba: per view [H, W, 4] uint8, sRGB, straight alpha.
         judged: view number by side, from `choose_views`.
     """
 
-    spec: HeadSpec
+    spec: HeadSpec | None
     cameras: tuple[Camera, ...]
     rgba: tuple[np.ndarray, ...]
     judged: dict[Side, int]
@@ -71,7 +71,8 @@ class HeadViews:
             RecordCorrupt: a picture does not match its digest.
         """
         pictures = tuple(head.rgba(view) for view in range(head.view_count))
-        return cls(head.spec, head.cameras, pictures, choose_views(head.cameras))
+        spec = None if head.is_imported else head.spec
+        return cls(spec, head.cameras, pictures, choose_views(head.cameras))
 
     def rgb(self, side: Side) -> np.ndarray:
         """[H, W, 3] uint8: a judged view on white, as the models of Headloom see it."""

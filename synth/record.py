@@ -228,6 +228,11 @@ class HeadRecord:
         return HeadSpec.from_json_dict(data)
 
     @property
+    def is_imported(self) -> bool:
+        """Whether the head was made elsewhere and has no `HeadSpec`."""
+        return is_imported(self.spec_data)
+
+    @property
     def spec_data(self) -> dict[str, Any]:
         """`spec.json` as it stands; for counting over many heads, in a tenth of the time."""
         return self._json("spec.json")

@@ -52,6 +52,10 @@ def test_export_import_and_everything_that_reads_a_dataset(heads, tmp_path, caps
     assert run("sheet", back) == 0 and (back / "contact.png").exists()
     assert run("index", back) == 0
     assert run("sample", back, "--where", "view_count == 8 and split == 'train'", "--n", "all") == 0
+    assert run("report", back, "--judges", "pictures") == 0
+    page = (back / "report" / "index.html").read_text()
+    assert f"headloom dataset import {out} --from facelift-gslrm" in page
+    assert "no person was photographed" not in page and "Samples" not in page
     again = tmp_path / "again"
     assert run("export", back, "--to", "colmap", "--out", again, "--where", "sex is None") == 0
     assert ids(again) == [0, 1, 2]
