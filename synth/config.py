@@ -247,11 +247,15 @@ def digest(obj: Any) -> str:
     return hashlib.sha256(canonical_json(obj).encode()).hexdigest()
 
 
+def yaml_text(obj: Any) -> str:
+    """A dataclass (or plain data) as YAML."""
+    return yaml.safe_dump(to_dict(obj), sort_keys=False, allow_unicode=True, width=100)
+
+
 def save_yaml(obj: Any, path: str | Path) -> None:
     """Write a dataclass (or plain data) as YAML, atomically."""
-    text = yaml.safe_dump(to_dict(obj), sort_keys=False, allow_unicode=True, width=100)
     with atomic_write(path) as file:
-        file.write(text.encode())
+        file.write(yaml_text(obj).encode())
 
 
 @contextmanager

@@ -4,6 +4,9 @@
     shards/shard-000000.tar ...   shard i holds the heads [i * heads_per_shard, (i + 1) * ...)
     failures.jsonl        one line per shard that could not be rendered, with the reason
     index.parquet         one row per head, for queries; never needed to open the dataset
+    known_shards.bin      what planning learned of the shards; may be deleted (`synth.survey`)
+
+The dataset lies in a directory or, given a URL, on an object store (`synth.storage`).
 
 The shards themselves are the record of progress: a shard is committed when its file is in place and
 its closing member lists exactly the heads of its range, and `plan` is what remains. What is in a
@@ -12,26 +15,28 @@ dataset, and whether it holds, is asked in `synth.dataset_report`.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from synth import storage
 from synth.assets import LicenceRow, describe
-from synth.config import digest, from_dict, save_yaml, to_dict
+from synth.config import digest, from_dict, to_dict, yaml_text
 from synth.errors import DatasetMismatch, RecordCorrupt, RecordError, SchemaMismatch
 from synth.imported import ImportConfig
 from synth.record import HeadRecord, ShardReader
 from synth.sample import DatasetConfig, sample_head
-from synth.shardlayout import read_footer
-from synth.spec import AssetRef, HeadSpec
+from synth.shardplan import Plan, every_shard, missing_shards
+from synth.spec import AssetRef
+from synth.storage import Place, place
+from synth.survey import SHARDS, ShardRange, list_shards, survey, write_known
 
 SCHEMA = 1
 """Version of the dataset layout."""
+HEADER_NAME = "dataset.yaml"
 _GROWING = "heads"
 """A dataset can be extended; and the store of a user's assets may be moved."""
 _MAY_CHANGE = (_GROWING, "assets.store")
@@ -46,35 +51,10 @@ def dataset_id(config: DatasetConfig) -> str:
     return digest(data)[:16]
 
 
-def shard_name(shard: int) -> str:
-    """File name of a shard, for example `shard-000123.tar`."""
-    return f"shard-{shard:06d}.tar"
-
-
-@dataclass(frozen=True)
-class ShardPlan:
-    """One shard to be rendered: the heads [start, stop)."""
-
-    shard: int
-    start: int
-    stop: int
-    path: Path
-    reason: str = "not rendered yet"
-    damaged: bool = False
-
-    @property
-    def head_count(self) -> int:
-        return self.stop - self.start
-
-    def specs(self, config: DatasetConfig) -> list[HeadSpec]:
-        """Sample the specs of the shard."""
-        return [sample_head(config, index) for index in range(self.start, self.stop)]
-
-
 class Dataset:
     """A dataset directory. Get one from `Dataset.create` or `Dataset.open`."""
 
-    def __init__(self, root: Path, config: DatasetConfig | ImportConfig, header: dict[str, Any]):
+    def __init__(self, root: Place, config: DatasetConfig | ImportConfig, header: dict[str, Any]):
         self.root = root
         self.config = config
         self._header = header
@@ -89,8 +69,8 @@ class Dataset:
             DatasetMismatch: the existing dataset was made with another configuration or by a
                 sampler that draws other heads from it; lists every difference.
         """
-        root = Path(root)
-        if not (root / "dataset.yaml").exists():
+        root = place(root)
+        if not storage.exists(root / HEADER_NAME):
             header = {
                 "schema": SCHEMA,
                 "dataset_id": dataset_id(config),
@@ -99,7 +79,7 @@ class Dataset:
                 "assets": [],
             }
             dataset = cls(root, config, header)
-            dataset.shard_directory.mkdir(parents=True, exist_ok=True)
+            storage.make_directory(dataset.shard_directory)
             dataset._save()
             return dataset
         dataset = cls.open(root)
@@ -150,8 +130,8 @@ class Dataset:
         Raises:
             DatasetMismatch: as in `create`.
         """
-        root = Path(root)
-        if not (root / "dataset.yaml").exists():
+        root = place(root)
+        if not storage.exists(root / HEADER_NAME):
             return cls(root, config, {"dataset_id": dataset_id(config), "assets": []})
         dataset = cls.open(root)
         dataset.require_config(config)
@@ -168,10 +148,10 @@ class Dataset:
             RecordCorrupt: `dataset.yaml` cannot be read.
             SchemaMismatch: written by an incompatible version.
         """
-        root = Path(root)
-        path = root / "dataset.yaml"
+        root = place(root)
+        path = root / HEADER_NAME
         try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8"))
+            data = yaml.safe_load(storage.read(path).decode())
         except FileNotFoundError:
             raise RecordError(
                 f"{root} is not a dataset (no dataset.yaml); make one with: "
@@ -194,8 +174,8 @@ class Dataset:
         return isinstance(self.config, ImportConfig)
 
     @property
-    def shard_directory(self) -> Path:
-        return self.root / "shards"
+    def shard_directory(self) -> Place:
+        return self.root / SHARDS
 
     @property
     def dataset_id(self) -> str:
@@ -261,7 +241,8 @@ class Dataset:
 
     def _save(self) -> None:
         key = "imported" if self.is_imported else "config"
-        save_yaml({**self._header, key: self.config}, self.root / "dataset.yaml")
+        with storage.write(self.root / HEADER_NAME) as file:
+            file.write(yaml_text({**self._header, key: self.config}).encode())
 
     def require_config(self, config: DatasetConfig) -> None:
         """Check that the dataset may be continued with a configuration.
@@ -310,59 +291,36 @@ class Dataset:
 
     # ------------------------------------------------------------------------------------ plan
 
-    def expected(self, heads: int | None = None) -> list[ShardPlan]:
+    def expected(self, heads: int | None = None) -> Plan:
         """All shards of the dataset, rendered or not; or of one extended to `heads` heads."""
-        size, heads = self.config.heads_per_shard, heads or self.config.heads
-        return [
-            ShardPlan(
-                shard, start, min(start + size, heads), self.shard_directory / shard_name(shard)
-            )
-            for shard, start in enumerate(range(0, heads, size))
-        ]
+        return every_shard(self.shard_directory, self._range(heads))
 
-    def plan(self, heads: int | None = None, *, retry_failed: bool = False) -> list[ShardPlan]:
+    def plan(
+        self, heads: int | None = None, *, retry_failed: bool = False, remember: bool = False
+    ) -> Plan:
         """The shards that are still to be rendered: expected minus committed.
 
-        A committed shard accounts for every head of its range: it holds the head or says why not.
+        Lists the shards and reads the ends of those not known yet, no pixels; see `synth.survey`.
+        A shard with fewer heads than its range (the last one, before the dataset was extended) is
+        to be rendered again as a whole.
 
         Args:
             heads: plan for this number of heads; None for the dataset's own.
-            retry_failed: shards with heads that could not be rendered count as not committed.
-
-        Reads the end of each shard file, no pixels. A shard with fewer heads than its range (the
-        last one, before the dataset was extended) is to be rendered again as a whole.
+            retry_failed: also the shards with heads that could not be rendered.
+            remember: write down what was learned, so that the next plan need not open these shards
+                again; for whoever writes the dataset.
 
         Raises:
             DatasetMismatch: a shard of another dataset is in the way.
         """
-        inspected = (self._inspect(plan, retry_failed) for plan in self.expected(heads))
-        return [plan for plan in inspected if plan.reason]
+        wanted = self._range(heads)
+        found = survey(self.root, wanted)
+        if remember and found.opened:
+            write_known(self.root, wanted, found)
+        return missing_shards(self.shard_directory, wanted, found, retry_failed=retry_failed)
 
-    def _inspect(self, plan: ShardPlan, retry_failed: bool) -> ShardPlan:
-        """The plan with the reason why it must be rendered, or with none."""
-        try:
-            footer = read_footer(plan.path)
-        except FileNotFoundError:
-            return plan
-        except RecordCorrupt as error:
-            return dataclasses.replace(plan, reason=str(error), damaged=True)
-        wanted = tuple(range(plan.start, plan.stop))
-        settled = tuple(footer.settled)
-        if footer.dataset_id != self.dataset_id or not set(settled) <= set(
-            range(plan.start, plan.start + self.config.heads_per_shard)
-        ):
-            raise DatasetMismatch(
-                f"{plan.path} holds heads {_span(settled)} of dataset "
-                f"{footer.dataset_id or 'unknown'}, expected heads {_span(wanted)} of "
-                f"{self.dataset_id}; move the file away and run again"
-            )
-        if settled != wanted:
-            reason = f"has heads {_span(settled)} of {_span(wanted)}"
-        elif retry_failed and footer.failed:
-            reason = f"heads {_span([head.index for head in footer.failed])} failed and are retried"
-        else:
-            reason = ""
-        return dataclasses.replace(plan, reason=reason)
+    def _range(self, heads: int | None = None) -> ShardRange:
+        return ShardRange(self.dataset_id, heads or self.config.heads, self.config.heads_per_shard)
 
     # ----------------------------------------------------------------------------------- reading
 
@@ -376,12 +334,12 @@ class Dataset:
             yield from ShardReader(path).heads()
 
     def head_count(self) -> int:
-        """How many heads are rendered, read from the ends of the shards."""
-        return sum(len(read_footer(path).heads) for path in self.shard_paths())
+        """How many heads are rendered, as the ends of the shards say."""
+        return survey(self.root, self._range()).head_count
 
-    def shard_paths(self) -> list[Path]:
+    def shard_paths(self) -> list[Place]:
         """The files of all shards that are in place, in order."""
-        return sorted(self.shard_directory.glob("shard-*.tar"))
+        return [self.shard_directory / name for name in list_shards(self.root)]
 
 
 def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -390,14 +348,6 @@ def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from _flatten(item, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield prefix, value
-
-
-def _span(indices: Sequence[int]) -> str:
-    if not indices:
-        return "none"
-    if list(indices) == list(range(indices[0], indices[-1] + 1)) and len(indices) > 1:
-        return f"{indices[0]}-{indices[-1]}"
-    return ", ".join(map(str, indices))
 
 
 def _versions() -> dict[str, str]:

@@ -48,15 +48,15 @@ from synth.shardlayout import (
     AbsentKind,
     HeadEntry,
     Member,
-    check_envelope,
     footer_bytes,
-    locate_footer,
+    read_index,
     read_member,
-    read_members,
     tar_header,
+    verify_member,
 )
 from synth.spec import HeadSpec, spec_id_of
 from synth.splits import Split, split_of
+from synth.storage import Place, is_local, local_copy, place
 from synth.unfinished import temporary_name
 
 # ---------------------------------------------------------------------------------------- writing
@@ -207,7 +207,7 @@ class HeadRecord:
     It holds a path, not an open file: it may be pickled and used from any process.
     """
 
-    shard: Path
+    shard: Place
     spec_id: str
     index: int
     members: dict[str, Member] = field(repr=False)
@@ -332,8 +332,7 @@ class HeadRecord:
         """Bytes of the member `<spec_id>.<suffix>`, checked against its digest."""
         if suffix not in self.members:
             raise RecordCorrupt(f"{self.shard}: member {self.spec_id}.{suffix} is missing")
-        with self.shard.open("rb") as file:
-            return read_member(file, self.members[suffix], self.shard)
+        return read_member(self.shard, self.members[suffix])
 
     def _require(self, name: str, suffix: str) -> None:
         if suffix not in self.members:
@@ -363,10 +362,8 @@ class ShardReader:
     """
 
     def __init__(self, path: str | Path):
-        self.path = Path(path)
-        with self.path.open("rb") as file:
-            self.footer, footer_offset = locate_footer(file, self.path)
-            self._members = read_members(file, self.path, self.footer, footer_offset)
+        self.path = place(path)
+        self.footer, self._members = read_index(self.path)
 
     def heads(self) -> list[HeadRecord]:
         """The heads in the order of the file."""
@@ -387,12 +384,22 @@ class ShardReader:
         Raises:
             RecordCorrupt: names the shard and the first member that is wrong.
         """
-        with self.path.open("rb") as file:
-            for member in self._members:
-                read_member(file, member, self.path)
-                check_envelope(file, member, self.path)
+        if not is_local(self.path):
+            with local_copy(self.path) as copy:
+                _verify_copy(copy, self.path)
+            return
+        for member in self._members:
+            verify_member(self.path, member)
         for head in self.heads():
             _verify_head(head)
+
+
+def _verify_copy(copy: Path, path: Place) -> None:
+    """Verify a shard that was fetched; messages name where it came from."""
+    try:
+        ShardReader(copy).verify()
+    except RecordError as error:
+        raise type(error)(str(error).replace(str(copy), str(path))) from error
 
 
 def _verify_head(head: HeadRecord) -> None:

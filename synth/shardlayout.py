@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Literal
+from functools import lru_cache
+from typing import Literal
 
 from synth.config import canonical_json, digest, to_dict
 from synth.errors import RecordCorrupt, SchemaMismatch
+from synth.storage import Place, read_end, read_range
 
 SCHEMA = 1
 """Version of the shard layout."""
@@ -28,6 +28,11 @@ MAX_REASON = 500
 """Characters kept of the reason why a head is absent: the end of a file that planning reads."""
 
 AbsentKind = Literal["failed", "rejected"]
+
+_SIZE_FIELD = 124
+"""Where a tar header says, in 11 octal digits, how many bytes follow it."""
+_END_BYTES, _LONG_END_BYTES = 64 * 1024, 16 * 1024 * 1024
+"""The first holds the footer of a thousand heads, and of a small shard the index too."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,7 @@ class Footer:
         return tuple(head for head in self.absent if head.kind == "failed")
 
 
+@lru_cache(maxsize=256)
 def tar_header(name: str, size: int) -> bytes:
     """The one header of a member: no times or owners, so equal content gives equal bytes."""
     info = tarfile.TarInfo(name)
@@ -129,43 +135,79 @@ def footer_bytes(
     return canonical_json({**body, "footer_sha256": digest(body)}).encode()
 
 
-def read_footer(path: str | Path) -> Footer:
+def read_footer(path: Place) -> Footer:
     """The closing member of a shard: which heads it holds. Reads the end of the file only.
 
     Raises:
         RecordCorrupt: truncated or damaged.
         SchemaMismatch: written by an incompatible version.
     """
-    with Path(path).open("rb") as file:
-        return locate_footer(file, Path(path))[0]
+    end, size = _read_end(path)
+    return footer_at_end(end, size, path)[0]
 
 
-def locate_footer(file: IO[bytes], path: Path) -> tuple[Footer, int]:
-    """The footer and the offset of its tar header."""
-    size = file.seek(0, os.SEEK_END)
-    tail, start = b"", -1
-    for length in (64 * 1024, 16 * 1024 * 1024):  # a thousand heads fit into the first
-        file.seek(max(0, size - length))
-        tail = file.read()
-        start = tail.rfind(FOOTER_NAME.encode() + b"\0")
-        if start >= 0 or len(tail) == size:
-            break
+def read_index(path: Place) -> tuple[Footer, tuple[Member, ...]]:
+    """The closing member of a shard, and the index of the others.
+
+    Raises:
+        RecordCorrupt: truncated, damaged, or the index does not describe the file without a gap.
+        SchemaMismatch: written by an incompatible version.
+    """
+    end, size = _read_end(path)
+    footer, footer_offset = footer_at_end(end, size, path)
+    offset = footer_offset - footer.members_size - (-footer.members_size % BLOCK)
+    if offset < BLOCK:
+        raise RecordCorrupt(f"{path}: {MEMBERS_NAME} does not fit into the file; truncated?")
+    index = Member(MEMBERS_NAME, offset, footer.members_size, footer.members_sha256)
+    begin = offset - BLOCK - (size - len(end))  # in `end`, if it is long enough
+    if begin >= 0:
+        entry = end[begin : begin + footer_offset - offset + BLOCK]
+    else:
+        entry = read_range(path, offset - BLOCK, footer_offset)
+    members = tuple(Member(**member) for member in json.loads(check_entry(entry, index, path)))
+    expected = 0
+    for member in (*members, index):
+        expected += BLOCK
+        if member.offset != expected:
+            raise RecordCorrupt(
+                f"{path}: member {member.name} starts at byte {member.offset}, "
+                f"expected {expected}; truncated?"
+            )
+        expected += member.size + (-member.size % BLOCK)
+    return footer, members
+
+
+def _read_end(path: Place) -> tuple[bytes, int]:
+    """The end of a shard, long enough for its footer; and the size of the file."""
+    end, size = read_end(path, _END_BYTES)
+    if len(end) < size and FOOTER_NAME.encode() + b"\0" not in end:
+        return read_end(path, _LONG_END_BYTES)
+    return end, size
+
+
+def footer_at_end(end: bytes, size: int, path: Place) -> tuple[Footer, int]:
+    """The footer and the offset of its tar header, from the last bytes of a file of `size` bytes.
+
+    Raises:
+        RecordCorrupt: not there, or damaged.
+        SchemaMismatch: written by an incompatible version.
+    """
+    start = end.rfind(FOOTER_NAME.encode() + b"\0")
     remedy = "delete the shard and render again"
     if start < 0:
         raise RecordCorrupt(f"{path}: no {FOOTER_NAME} at the end; truncated? {remedy}")
-    header = tail[start : start + BLOCK]
     try:
-        length = tarfile.TarInfo.frombuf(header, "utf-8", "strict").size
-    except tarfile.HeaderError as error:
+        length = int(end[start + _SIZE_FIELD : start + _SIZE_FIELD + 11], 8)
+    except ValueError as error:
         raise RecordCorrupt(f"{path}: header of {FOOTER_NAME} is damaged; {remedy}") from error
-    body = tail[start + BLOCK : start + BLOCK + length]
+    body = end[start + BLOCK : start + BLOCK + length]
     closing = b"\0" * (-length % BLOCK) + END_OF_ARCHIVE
-    if tail[start:] != tar_header(FOOTER_NAME, length) + body + closing:
+    if end[start:] != tar_header(FOOTER_NAME, length) + body + closing:
         raise RecordCorrupt(f"{path}: {FOOTER_NAME} is not the clean end of the file; {remedy}")
-    return _parse_footer(body, path), size - len(tail) + start
+    return _parse_footer(body, path), size - len(end) + start
 
 
-def _parse_footer(body: bytes, path: Path) -> Footer:
+def _parse_footer(body: bytes, path: Place) -> Footer:
     try:
         data = json.loads(body)
         expected = data.pop("footer_sha256")
@@ -183,37 +225,38 @@ def _parse_footer(body: bytes, path: Path) -> Footer:
     return Footer(data["dataset_id"], heads, data["members_size"], data["members_sha256"], absent)
 
 
-def read_members(
-    file: IO[bytes], path: Path, footer: Footer, footer_offset: int
-) -> tuple[Member, ...]:
-    """The index of the members; it must describe the file without a gap."""
-    offset = footer_offset - footer.members_size - (-footer.members_size % BLOCK)
-    index = Member(MEMBERS_NAME, offset, footer.members_size, footer.members_sha256)
-    if offset < BLOCK:
-        raise RecordCorrupt(f"{path}: {MEMBERS_NAME} does not fit into the file; truncated?")
-    data = json.loads(read_member(file, index, path))
-    check_envelope(file, index, path)
-    members = tuple(Member(**member) for member in data)
-    expected = 0
-    for member in (*members, index):
-        expected += BLOCK
-        if member.offset != expected:
-            raise RecordCorrupt(
-                f"{path}: member {member.name} starts at byte {member.offset}, "
-                f"expected {expected}; truncated?"
-            )
-        expected += member.size + (-member.size % BLOCK)
-    return members
-
-
-def read_member(file: IO[bytes], member: Member, path: Path) -> bytes:
+def read_member(path: Place, member: Member) -> bytes:
     """The bytes of a member, checked against its digest.
 
     Raises:
         RecordCorrupt: they do not match.
     """
-    file.seek(member.offset)
-    data = file.read(member.size)
+    return _checked(read_range(path, member.offset, member.offset + member.size), member, path)
+
+
+def verify_member(path: Place, member: Member) -> None:
+    """Check a member with the tar header before it and the padding after it.
+
+    Raises:
+        RecordCorrupt: something is damaged.
+    """
+    stop = member.offset + member.size + (-member.size % BLOCK)
+    check_entry(read_range(path, member.offset - BLOCK, stop), member, path)
+
+
+def check_entry(entry: bytes, member: Member, path: Place) -> bytes:
+    """The bytes of a member from its entry in the tar: header, bytes and padding, all checked."""
+    data = _checked(entry[BLOCK : BLOCK + member.size], member, path)
+    padding = b"\0" * (-member.size % BLOCK)
+    if (
+        entry[:BLOCK] != tar_header(member.name, member.size)
+        or entry[BLOCK + len(data) :] != padding
+    ):
+        raise RecordCorrupt(f"{path}: tar header or padding of member {member.name} is damaged")
+    return data
+
+
+def _checked(data: bytes, member: Member, path: Place) -> bytes:
     actual = hashlib.sha256(data).hexdigest()
     if actual != member.sha256:
         raise RecordCorrupt(
@@ -221,13 +264,3 @@ def read_member(file: IO[bytes], member: Member, path: Path) -> bytes:
             f"{member.sha256[:16]}...; delete the shard and render again"
         )
     return data
-
-
-def check_envelope(file: IO[bytes], member: Member, path: Path) -> None:
-    """The tar header before a member and the padding after it."""
-    file.seek(member.offset - BLOCK)
-    header = file.read(BLOCK)
-    file.seek(member.offset + member.size)
-    padding = file.read(-member.size % BLOCK)
-    if header != tar_header(member.name, member.size) or padding.strip(b"\0"):
-        raise RecordCorrupt(f"{path}: tar header or padding of member {member.name} is damaged")

@@ -1,0 +1,426 @@
+"""Where a dataset lies: a directory (local disk, NFS) or a prefix of an object store.
+
+A place is a `pathlib.Path`, or for a URL (`s3://bucket/heads`) an `ObjectPath`, which is joined and
+named in the same way. Whatever differs between the two is here, and nowhere else:
+
+                                a directory                       an object store
+    a file appears              temporary file beside it,         one put, or one multipart upload,
+                                fsync, rename                     which appears when completed
+    a killed writer leaves      a temporary file that a           nothing, or parts of an upload
+                                later run removes                 that nobody sees
+    a file changed              its size or time of modification did
+    rights that are needed      the usual ones                    list, get, put; delete for repairs
+
+Stores are reached through `pyarrow.fs`: S3, Google (`gs://`), Azure (`abfss://`), HDFS, and as
+`fsspec+PROTOCOL://` whatever fsspec has a package for. Credentials, region and endpoint are those
+of the store's own client; docs/storage.md. pyarrow is imported by this module only, and only when
+a URL is given.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, TypeVar
+
+from synth.config import atomic_write, sync_directory
+from synth.errors import InputError
+from synth.unfinished import temporary_name
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+_URL = re.compile(r"([a-z][a-z0-9+.-]+:)//([^/?]*)/*([^?]*)(\?.*)?", re.IGNORECASE)
+_WAS_URL = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+_TOO_YOUNG_S = 2.0
+"""Stores keep times to the second: a file that young may be written again at the same time."""
+_THREADS = 16
+"""Opening a file on NFS or an object store is waiting for a server: several at a time."""
+_BATCH = 256
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, order=True)
+class ObjectPath:
+    """A file or prefix of an object store; like a `Path` it may be joined, compared and pickled.
+
+    Attributes:
+        root: scheme and bucket, for example `s3://bucket`.
+        key: what follows, without slashes at its ends.
+        query: options of the store's client as the URL gave them, for example
+            `?endpoint_override=10.0.0.1:9000&scheme=http`.
+    """
+
+    root: str
+    key: str
+    query: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.key.rpartition("/")[2]
+
+    @property
+    def parent(self) -> ObjectPath:
+        return ObjectPath(self.root, self.key.rpartition("/")[0], self.query)
+
+    def __truediv__(self, part: str | Path) -> ObjectPath:
+        key = f"{self.key}/{part}" if self.key else f"{part}"
+        return ObjectPath(self.root, key, self.query)
+
+    def __str__(self) -> str:
+        return f"{self.root}/{self.key}"
+
+    def absolute(self) -> ObjectPath:
+        """The same, as it does not depend on where the process runs."""
+        return self
+
+    @property
+    def filesystem(self) -> FileSystem:
+        """The client of the store, one per process."""
+        return _connect(self.root, self.query)[0]
+
+    @property
+    def location(self) -> str:
+        """What the client calls it."""
+        base = _connect(self.root, self.query)[1].rstrip("/")
+        return f"{base}/{self.key}" if self.key else base
+
+
+Place = Path | ObjectPath
+"""A directory or a file."""
+
+
+@lru_cache
+def _connect(root: str, query: str) -> tuple[FileSystem, str]:
+    from pyarrow.fs import FileSystem
+
+    if root.startswith("s3:"):  # a small file is one put, not an upload of one part
+        query = f"{query or '?'}{'&' if query else ''}allow_delayed_open=true"
+    return FileSystem.from_uri(root + query)
+
+
+def place(where: str | Place) -> Place:
+    """A place from what a person typed: a path or a URL.
+
+    Raises:
+        InputError: a URL of a store that is not known, whose package is not installed, or that
+            cannot be asked (a bucket of S3 is asked for its region).
+    """
+    if isinstance(where, ObjectPath):
+        return where
+    url = _URL.fullmatch(where) if isinstance(where, str) else None
+    if url is None:
+        if _WAS_URL.match(str(where)):
+            raise InputError(f"{where} looks like a URL that became a path; give it as text")
+        return Path(where)
+    scheme, bucket, key, query = url.groups()
+    found = ObjectPath(f"{scheme}//{bucket}", key.rstrip("/"), query or "")
+    try:
+        _ = found.filesystem
+    except (ImportError, OSError, ValueError) as error:
+        raise InputError(f"{where}: {error}; see docs/storage.md") from error
+    return found
+
+
+def is_local(where: Place) -> bool:
+    """Whether a place is on a file system of this machine, NFS included."""
+    return isinstance(where, Path)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file as a listing shows it.
+
+    Attributes:
+        name: without its directory.
+        size: bytes.
+        version: time of modification in nanoseconds, or 0 if it is so young that another write
+            may bear the same time.
+    """
+
+    name: str
+    size: int
+    version: int
+
+
+# ---------------------------------------------------------------------------------------- reading
+
+
+def exists(path: Place) -> bool:
+    """Whether a file is there; a store that does not answer raises instead of saying no."""
+    if is_local(path):
+        return path.exists()
+    return _info(path).is_file
+
+
+def modified_ns(path: Place) -> int | None:
+    """When a file was written, in nanoseconds since 1970; None if it is not there."""
+    if not is_local(path):
+        return _info(path).mtime_ns
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
+def _info(path: ObjectPath):
+    return path.filesystem.get_file_info(path.location)
+
+
+def list_files(directory: Place, pattern: str) -> Iterator[StoredFile]:
+    """The files of a directory whose names match a regular expression, in any order; none if it
+    is not there. One listing, and for a local one a look at each file's size and time.
+    """
+    wanted = re.compile(pattern).fullmatch
+    young_ns = time.time_ns() - int(_TOO_YOUNG_S * 1e9)
+    files = _scan(directory) if is_local(directory) else _list_objects(directory)
+    for name, look in files:
+        if not wanted(name):
+            continue
+        try:
+            size, modified = look()
+        except FileNotFoundError:  # removed since
+            continue
+        yield StoredFile(name, size, modified if modified < young_ns else 0)
+
+
+def _scan(directory: Path) -> Iterator[tuple[str, Callable[[], tuple[int, int]]]]:
+    def look(entry: os.DirEntry) -> tuple[int, int]:
+        status = entry.stat()
+        return status.st_size, status.st_mtime_ns
+
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                yield entry.name, lambda entry=entry: look(entry)
+    except FileNotFoundError:
+        return
+
+
+def _list_objects(directory: ObjectPath) -> Iterator[tuple[str, Callable[[], tuple[int, int]]]]:
+    from pyarrow.fs import FileSelector
+
+    selector = FileSelector(directory.location, allow_not_found=True)
+    for info in directory.filesystem.get_file_info(selector):
+        if info.is_file:
+            yield info.base_name, lambda info=info: (info.size, info.mtime_ns or 0)
+
+
+def read(path: Place) -> bytes:
+    """A whole small file."""
+    if is_local(path):
+        return _again_if_stale(path.read_bytes)
+    with path.filesystem.open_input_file(path.location) as file:
+        return file.read()
+
+
+def read_range(path: Place, start: int, stop: int) -> bytes:
+    """The bytes [start, stop) of a file; fewer if it is shorter."""
+    if not is_local(path):
+        with path.filesystem.open_input_file(path.location) as file:
+            return file.read_at(stop - start, start)
+
+    def look() -> bytes:
+        with path.open("rb") as file:
+            file.seek(start)
+            return file.read(stop - start)
+
+    return _again_if_stale(look)
+
+
+def read_end(path: Place, length: int) -> tuple[bytes, int]:
+    """The last `length` bytes of a file (all of a shorter one), and its size."""
+    if is_local(path):
+        return _again_if_stale(lambda: _end_of_file(str(path), length))
+    with path.filesystem.open_input_file(path.location) as file:
+        size = file.size()
+        start = max(0, size - length)
+        return file.read_at(size - start, start), size
+
+
+def read_ends(
+    directory: Place, names: Sequence[str], length: int
+) -> Iterator[tuple[str, bytes, int]]:
+    """`read_end` of many files, several at a time: (name, bytes, size). One that has been removed
+    is left out.
+    """
+
+    def read_batch(batch: Sequence[str]) -> list[tuple[str, bytes, int]]:
+        ends = []
+        for name in batch:
+            try:
+                ends.append((name, *read_end(directory / name, length)))
+            except FileNotFoundError:
+                continue
+        return ends
+
+    if not names:
+        return
+    batches = [names[first : first + _BATCH] for first in range(0, len(names), _BATCH)]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for ends in pool.map(read_batch, batches):
+            yield from ends
+
+
+def _end_of_file(path: str, length: int) -> tuple[bytes, int]:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(handle).st_size
+        return os.pread(handle, length, max(0, size - length)), size
+    finally:
+        os.close(handle)
+
+
+def _again_if_stale(look: Callable[[], T]) -> T:
+    """NFS: the file was replaced on the server between opening and reading; the new one is fine."""
+    try:
+        return look()
+    except OSError as error:
+        if error.errno != errno.ESTALE:
+            raise
+        return look()
+
+
+@contextmanager
+def local_copy(path: Place) -> Iterator[Path]:
+    """The file itself if it is local, else a copy of it that is removed afterwards."""
+    if is_local(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="headloom-") as scratch:
+        copy = Path(scratch) / path.name
+        download(path, copy)
+        yield copy
+
+
+def download(path: ObjectPath, copy: Path) -> None:
+    """Fetch a file of an object store to a local path."""
+    with path.filesystem.open_input_stream(path.location) as source, copy.open("wb") as file:
+        shutil.copyfileobj(source, file, 4 << 20)
+
+
+# ---------------------------------------------------------------------------------------- writing
+
+
+def make_directory(directory: Place) -> None:
+    """Make a directory and its parents; an object store has none and needs none."""
+    if is_local(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+
+
+def put(source: Path, target: Place) -> None:
+    """Move a finished local file, flushed to its disk, to its place, where it appears in one step.
+
+    Args:
+        source: gone afterwards, unless this raises.
+        target: replaced if it is there.
+
+    Raises:
+        OSError: no space, no permission, no answer; nothing appears, and what was there stays.
+    """
+    if not is_local(target):
+        _upload(source, target)
+        source.unlink()
+        return
+    try:
+        _rename(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy_and_rename(source, target)
+        source.unlink()
+    sync_directory(target.parent)
+
+
+def _upload(source: Path, target: ObjectPath) -> None:
+    """In one write of a mapped file: an upload whose stream is closed is complete, whatever went
+    wrong between two writes, and there is no way to give one up."""
+    import pyarrow
+
+    with pyarrow.memory_map(str(source)) as mapped:
+        data = mapped.read_buffer()
+        stream = target.filesystem.open_output_stream(target.location)
+        stream.write(data)
+        stream.close()
+
+
+def _rename(source: Path, target: Path) -> None:
+    """Rename; on NFS the answer may be lost, and the client, asking again, is told ENOENT."""
+    inode = source.stat().st_ino
+    try:
+        os.replace(source, target)  # noqa: PTH105 - the house rule names os.replace
+    except FileNotFoundError:
+        if not (target.exists() and target.stat().st_ino == inode):
+            raise
+
+
+def _copy_and_rename(source: Path, target: Path) -> None:
+    """To another file system: the copy has a temporary name until it is complete and flushed."""
+    temporary = target.parent / temporary_name(target.name)
+    try:
+        with source.open("rb") as read_from, temporary.open("xb") as written:
+            shutil.copyfileobj(read_from, written, 4 << 20)
+            written.flush()
+            os.fsync(written.fileno())
+        _rename(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def write(path: Place) -> Iterator[IO[bytes]]:
+    """Open a file for writing that appears, or replaces `path`, in one step when the block ends;
+    an exception leaves what was there."""
+    if is_local(path):
+        with atomic_write(path) as file:
+            yield file
+        return
+    with tempfile.TemporaryDirectory(prefix="headloom-") as scratch:
+        copy = Path(scratch) / path.name
+        with copy.open("wb") as file:
+            yield file
+        put(copy, path)
+
+
+def append(path: Place, data: bytes) -> None:
+    """Add to the end of a file, on the disk when this returns.
+
+    Object stores cannot append: there the file is read and put again, so it should stay small and
+    have one writer.
+    """
+    if is_local(path):
+        with path.open("ab") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        return
+    before = read(path) if exists(path) else b""
+    with write(path) as file:
+        file.write(before + data)
+
+
+def move(source: Place, target: Place) -> None:
+    """Rename a file within one place; on an object store, copy and delete."""
+    if is_local(source):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.rename(target)
+        return
+    source.filesystem.copy_file(source.location, target.location)
+    try:
+        source.filesystem.delete_file(source.location)
+    except OSError:
+        # Arrow then makes an object for the empty directory, which not every store takes.
+        if exists(source):
+            raise
