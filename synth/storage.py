@@ -46,7 +46,7 @@ _TOO_YOUNG_S = 2.0
 """Stores keep times to the second: a file that young may be written again at the same time."""
 _THREADS = 16
 """Opening a file on NFS or an object store is waiting for a server: several at a time."""
-_BATCH = 256
+_BATCH = 64
 
 T = TypeVar("T")
 
@@ -265,12 +265,12 @@ def read_ends(
                 continue
         return ends
 
-    if not names:
-        return
-    batches = [names[first : first + _BATCH] for first in range(0, len(names), _BATCH)]
     with ThreadPoolExecutor(_THREADS) as pool:
-        for ends in pool.map(read_batch, batches):
-            yield from ends
+        for first in range(0, len(names), _THREADS * _BATCH):  # never all ends in memory
+            some = names[first : first + _THREADS * _BATCH]
+            batches = [some[i : i + _BATCH] for i in range(0, len(some), _BATCH)]
+            for ends in pool.map(read_batch, batches):
+                yield from ends
 
 
 def _end_of_file(path: str, length: int) -> tuple[bytes, int]:
