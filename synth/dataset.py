@@ -15,9 +15,9 @@ dataset, and whether it holds, is asked in `synth.dataset_report`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -29,10 +29,10 @@ from synth.errors import DatasetMismatch, RecordCorrupt, RecordError, SchemaMism
 from synth.imported import ImportConfig
 from synth.record import HeadRecord, ShardReader
 from synth.sample import DatasetConfig, sample_head
-from synth.shardplan import Plan, every_shard, missing_shards
+from synth.shardplan import Plan, ShardPlan, every_shard, missing_shards
 from synth.spec import AssetRef
 from synth.storage import Place, place
-from synth.survey import SHARDS, ShardRange, list_shards, survey, write_known
+from synth.survey import SHARDS, ShardRange, Survey, list_shards, survey, write_known
 
 SCHEMA = 1
 """Version of the dataset layout."""
@@ -62,7 +62,7 @@ class Dataset:
     # ------------------------------------------------------------------------------ life cycle
 
     @classmethod
-    def create(cls, root: str | Path, config: DatasetConfig) -> Dataset:
+    def create(cls, root: str | Place, config: DatasetConfig) -> Dataset:
         """Make a dataset, or open the one that is there, extended to `config.heads` heads.
 
         Raises:
@@ -93,7 +93,7 @@ class Dataset:
 
     @classmethod
     def create_imported(
-        cls, root: str | Path, config: ImportConfig, licences: Sequence[LicenceRow]
+        cls, root: str | Place, config: ImportConfig, licences: Sequence[LicenceRow]
     ) -> Dataset:
         """Make the dataset of an import, or open the one that is there.
 
@@ -103,7 +103,7 @@ class Dataset:
         Raises:
             DatasetMismatch: the existing dataset is another import, or none.
         """
-        root = Path(root)
+        root = place(root)
         header = {
             "schema": SCHEMA,
             "dataset_id": digest({**to_dict(config), "source": None})[:16],
@@ -111,7 +111,7 @@ class Dataset:
             "assets": to_dict(licences),
         }
         dataset = cls(root, config, header)
-        if not (root / "dataset.yaml").exists():
+        if not storage.exists(root / HEADER_NAME):
             dataset.shard_directory.mkdir(parents=True, exist_ok=True)
             dataset._save()
             return dataset
@@ -124,7 +124,7 @@ class Dataset:
         return there
 
     @classmethod
-    def preview(cls, root: str | Path, config: DatasetConfig) -> Dataset:
+    def preview(cls, root: str | Place, config: DatasetConfig) -> Dataset:
         """What `create` would return, without writing anything.
 
         Raises:
@@ -140,7 +140,7 @@ class Dataset:
         return dataset
 
     @classmethod
-    def open(cls, root: str | Path) -> Dataset:
+    def open(cls, root: str | Place) -> Dataset:
         """Open a dataset.
 
         Raises:
@@ -319,6 +319,21 @@ class Dataset:
             write_known(self.root, wanted, found)
         return missing_shards(self.shard_directory, wanted, found, retry_failed=retry_failed)
 
+    def survey(self) -> Survey:
+        """What is known of the shards that are in place; one listing, no pixels.
+
+        Raises:
+            DatasetMismatch: a shard of another dataset is in the way.
+        """
+        return survey(self.root, self._range())
+
+    def quarantine(self, plan: ShardPlan) -> Place:
+        """Move a damaged shard aside, never over an earlier one, so that it can be looked at;
+        the plan then has it as missing. Returns where it is."""
+        target = self.root / "quarantine" / f"{plan.path.name}.{time.time_ns()}"
+        storage.move(plan.path, target)
+        return target
+
     def _range(self, heads: int | None = None) -> ShardRange:
         return ShardRange(self.dataset_id, heads or self.config.heads, self.config.heads_per_shard)
 
@@ -335,7 +350,7 @@ class Dataset:
 
     def head_count(self) -> int:
         """How many heads are rendered, as the ends of the shards say."""
-        return survey(self.root, self._range()).head_count
+        return self.survey().head_count
 
     def shard_paths(self) -> list[Place]:
         """The files of all shards that are in place, in order."""

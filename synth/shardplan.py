@@ -122,7 +122,7 @@ def missing_shards(
         for shard, indices in (have | found.gaps).items()
     }
     for row in rows[again & ~short]:
-        reasons[int(row["shard"])] = f"{row['failed']} heads failed and are retried"
+        reasons[int(row["shard"])] = f"failed heads are retried: {row['failed']}"
     todo = np.ones(wanted.shard_count, bool)
     todo[rows["shard"][~short & ~again]] = False
     shards = np.flatnonzero(todo).astype(np.uint32)

@@ -29,6 +29,8 @@ class Layer:
 SCENES_PACKAGES = L0_PACKAGES | {"bpy", "bmesh", "mathutils", "scipy", "zstandard"}
 SCENES = Layer(frozenset(SCENES_PACKAGES), ("synth",))
 SYNTH = Layer(frozenset(L0_PACKAGES), ("synth",))
+# object stores are reached through pyarrow, by one module, and only when a URL is given
+STORAGE = Layer(frozenset(L0_PACKAGES | {"pyarrow"}), ("synth",), top_level=frozenset(L0_PACKAGES))
 TRAIN_PACKAGES = L0_PACKAGES | {
     "torch", "diffusers", "gsplat", "numba", "safetensors", "matplotlib", "tqdm", "transformers",
 }  # fmt: skip
@@ -44,6 +46,8 @@ RAY = Layer(
 
 def layer_of(path: Path) -> Layer:
     parts = path.relative_to(ROOT).parts
+    if parts == ("synth", "storage.py"):
+        return STORAGE
     if parts[0] == "synth":
         return SCENES if parts[1] == "blender_scenes" else SYNTH
     return {"train": TRAIN, "infer": INFER, "ray_jobs": RAY}[parts[0]]
@@ -126,6 +130,8 @@ def test_imports_respect_the_layers(path):
         ("train/loop.py", "def f():\n    import ray"),
         ("train/loop.py", "import infer.ply"),
         ("infer/ply.py", "import bpy"),
+        ("synth/storage.py", "import pyarrow"),
+        ("synth/dataset.py", "def f():\n    import pyarrow"),
         ("ray_jobs/cli.py", "import torch"),
         ("ray_jobs/cli.py", "from train import loop"),
         ("ray_jobs/cli.py", "def f():\n    import bpy"),

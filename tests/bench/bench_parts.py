@@ -19,13 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
-from synth.dataset import Dataset, shard_name
+from synth.dataset import Dataset
 from synth.errors import HeadloomError
 from synth.headmodel import HeadModel
 from synth.headmodel_build import ensure_built
 from synth.record import ShardReader, ShardWriter
 from synth.rng import stream
 from synth.sample import DatasetConfig, ViewsConfig, sample_head
+from synth.survey import shard_name
 
 CONFIG = DatasetConfig(size=8, samples=1, heads_per_shard=1, views=ViewsConfig(random=0))
 

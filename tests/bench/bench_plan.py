@@ -26,7 +26,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from synth.dataset import Dataset, shard_name
+from synth.dataset import Dataset
 from synth.sample import DatasetConfig
 from synth.shardlayout import (
     BLOCK,
@@ -37,6 +37,7 @@ from synth.shardlayout import (
     footer_bytes,
     tar_header,
 )
+from synth.survey import shard_name
 
 STAGES = ("plan", "resume", "count", "listing")
 

@@ -101,7 +101,7 @@ def test_a_shard_that_accounts_for_a_missing_head_is_committed(full):
     assert "4 of 5 heads (1 failed) in 3 shards" in str(report)
     assert "4 of 5 (1 failed)" in str(info)
     (again,) = full.plan(retry_failed=True)
-    assert (again.shard, again.reason) == (1, "heads 3 failed and are retried")
+    assert (again.shard, again.reason) == (1, "failed heads are retried: 1")
     write(plan.path, full, (2,))  # neither there nor accounted for
     assert "heads 2 of 2-3" in full.plan()[0].reason
     assert not verify(full).ok
