@@ -46,6 +46,7 @@ def render_task(
             timeout_s=options.timeout_s or time_limit_s(specs),
             dataset_id=dataset_id,
             asset_store=config.assets.store.expanduser(),
+            quality=config.quality,
             node=this_node(),
             command=options.command,
         )

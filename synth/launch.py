@@ -20,6 +20,7 @@ from typing import Literal
 
 from synth.config import atomic_write, canonical_json, sync_directory
 from synth.errors import DatasetMismatch, RecordCorrupt, RenderError
+from synth.quality import QualityConfig
 from synth.shardlayout import AbsentHead, Footer, read_footer
 from synth.spec import HeadSpec
 from synth.unfinished import temporary_name
@@ -32,6 +33,9 @@ from synth.worker_process import (
 )
 
 JOB_NAME, SPECS_NAME, RESULT_NAME = "job.json", "specs.jsonl", "result.json"
+REJECTS_NAME = "rejects.tar"
+REJECTS_DIRECTORY = "rejects"
+"""Beside the directory of the shards: rejected heads, in shards of the same names."""
 WORKER_COMMAND = (sys.executable, "-m", "synth.blender_scenes.worker")
 """Starts a worker; the job directory and the parent's pid are appended."""
 _COPY_BYTES = 1 << 20
@@ -51,6 +55,7 @@ class RenderJob:
         asset_store: where the user's assets lie that specs name, or None.
         node: names the machine, for `meta.json`.
         skip: by spec id the reason why a head is not tried.
+        quality: limits beyond which a head is rejected, or None to keep all.
     """
 
     out: Path
@@ -60,6 +65,7 @@ class RenderJob:
     asset_store: Path | None = None
     node: str = ""
     skip: dict[str, str] = field(default_factory=dict)
+    quality: QualityConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,7 @@ class ShardResult:
         spec_ids: the heads in it.
         absent: the heads of its range that are not in it, each with the reason.
         wall_s: seconds from the start of the process to its end; 0 if the shard was there.
-        head_s: seconds for each head in it, empty if the shard was there.
+        head_s: seconds for each head that was rendered, empty if the shard was there.
         cpu_s: CPU seconds of the process up to the shard's end; 0 if the shard was there.
         peak_rss_bytes: largest resident memory of the process, or 0.
         node: the machine that `render_shard` was told it runs on.
@@ -104,6 +110,7 @@ def render_shard(
     node: str | None = None,
     skip: Mapping[str, str] = {},
     retry_failed: bool = False,
+    quality: QualityConfig | None = None,
     on_head: Callable[[int], None] | None = None,
     command: Sequence[str] = WORKER_COMMAND,
 ) -> ShardResult:
@@ -128,6 +135,7 @@ def render_shard(
         node: names this machine in `meta.json`; None for its host name.
         skip: by spec id the reason why a head is not even tried; it is noted as failed.
         retry_failed: render a shard again that is there with failed heads.
+        quality: limits beyond which a head is rejected; None keeps all.
         on_head: called in this thread with the number of heads done, when that has risen.
         command: starts the worker process.
 
@@ -147,7 +155,9 @@ def render_shard(
     try:
         finished = directory / out.name
         node = node or socket.gethostname()
-        job = RenderJob(finished, threads, dataset_id, device, asset_store, node, dict(skip))
+        job = RenderJob(
+            finished, threads, dataset_id, device, asset_store, node, dict(skip), quality
+        )
         _write_job(directory, specs, job)
         started = time.perf_counter()
         exit_code = run_worker(
@@ -164,9 +174,10 @@ def render_shard(
         except FileNotFoundError:
             raise worker_failure(directory, exit_code, out.name) from None
         now = _present(out, wanted)
-        if now != before and now.settled == wanted:
+        if now and now != before and now.settled == wanted:
             return ShardResult(out, now.spec_ids, now.absent)  # another was quicker
         _require_no_loss(out, now, footer)
+        _put_rejects(directory / REJECTS_NAME, out)
         _put(finished, out)
         return _result(directory, out, footer, wall_s, node)
     finally:
@@ -197,6 +208,15 @@ def _require_no_loss(out: Path, before: Footer | None, after: Footer) -> None:
         f"{out.name} stays as it is: heads that are in it could not be rendered again "
         f"({'; '.join(reasons)})"
     )
+
+
+def _put_rejects(finished: Path, out: Path) -> None:
+    """Put rejected heads in their place, or remove those of an earlier try."""
+    place = out.parent.parent / REJECTS_DIRECTORY / out.name
+    if finished.exists():
+        _put(finished, place)
+    else:
+        place.unlink(missing_ok=True)
 
 
 def _put(finished: Path, out: Path) -> None:

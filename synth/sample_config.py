@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from synth.asset_store import AssetStore
 from synth.camera import FOV_DEG, RADIUS
 from synth.ground_truth import check_passes
+from synth.quality import QualityConfig
 from synth.sample_accessories import AccessoriesConfig
 from synth.sample_assets import AssetsConfig, expand_assets, expand_weights
 from synth.sample_draw import Range, check_probability, check_range
@@ -130,6 +131,8 @@ class DatasetConfig:
         samples: Cycles samples a pixel.
         denoise: OpenImageDenoise on colour.
         factors: how the heads of one identity are arranged.
+        quality: limits beyond which a rendered head is rejected; null keeps all. They belong to the
+            configuration as everything else does: a dataset is judged by one set of limits.
         habits: what the looks of one identity have in common beside it.
         heads_per_shard: heads in one tar file, the unit of work and of retries.
         passes: ground truth to store beside RGBA, of `synth.ground_truth.PASSES`.
@@ -154,6 +157,7 @@ class DatasetConfig:
     accessories: AccessoriesConfig = field(default_factory=AccessoriesConfig)
     light: LightConfig = field(default_factory=LightConfig)
     assets: AssetsConfig = field(default_factory=AssetsConfig)
+    quality: QualityConfig | None = field(default_factory=QualityConfig)
 
     def __post_init__(self) -> None:
         for name in ("heads", "size", "samples", "heads_per_shard"):

@@ -15,6 +15,7 @@ from synth.blender_scenes.view import RenderedView
 from synth.camera import Camera
 from synth.color import LUMINANCE, float_from_rgba8, linear_from_srgb
 from synth.errors import RenderInvalid
+from synth.quality import is_frontal, measure_face
 from synth.spec import HeadSpec
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ MAX_BURNT = 0.30
 """Share of covered pixels with a channel at 255, above which a view counts as burnt."""
 MAX_SOFT_ALPHA = 0.60
 """Share of the covered pixels that may be neither clear nor opaque."""
-
-_FRONT_COSINE = 0.85
 
 
 def before(spec: HeadSpec, built: BuiltHead) -> None:
@@ -64,7 +63,7 @@ def before(spec: HeadSpec, built: BuiltHead) -> None:
     framed = built.landmarks | _tops(built)
     names, points = list(framed), np.stack(list(framed.values()))
     for camera in spec.resolved_cameras():
-        if _frontness(camera) > _FRONT_COSINE and camera.name == "front":
+        if is_frontal(camera) and camera.name == "front":
             _check_framed(spec, camera, names, points)
 
 
@@ -116,9 +115,6 @@ def after(spec: HeadSpec, views: Sequence[RenderedView]) -> dict[str, Any]:
     return {
         "coverage": [measure["coverage"] for measure in measures],
         "luminance": [measure["luminance"] for measure in measures],
-        "face_luminance": next(
-            (m["face_luminance"] for m in measures if m["face_luminance"] is not None), None
-        ),
         "view_seconds": [round(view.seconds, 4) for view in views],
     }
 
@@ -138,8 +134,8 @@ def measure_view(view: RenderedView) -> dict[str, float | None]:
     luminance = linear_from_srgb(rgba[..., :3]) @ LUMINANCE
     count = max(int(covered.sum()), 1)
     face = None
-    if _frontness(view.camera) > _FRONT_COSINE:
-        face = round(_face_luminance(view.camera, luminance, alpha), 5)
+    if is_frontal(view.camera):
+        face = measure_face(view.camera, view.rgba)["face_luminance"]
     return {
         "coverage": round(float(alpha.mean()), 5),
         "luminance": round(float((luminance * alpha).sum() / weight), 5),
@@ -147,15 +143,6 @@ def measure_view(view: RenderedView) -> dict[str, float | None]:
         "soft": round(float((alpha[covered] < 0.98).sum() / count), 5),
         "face_luminance": face,
     }
-
-
-def _face_luminance(camera: Camera, luminance: np.ndarray, alpha: np.ndarray) -> float:
-    """Mean over a disc around the face's middle, which lies at the origin's front."""
-    (centre,), (depth,) = camera.project(np.array([[0.0, -0.4, -0.05]]))
-    radius = 0.25 * camera.K[0, 0] / depth
-    y, x = np.mgrid[: camera.height, : camera.width] + 0.5
-    disc = ((x - centre[0]) ** 2 + (y - centre[1]) ** 2 < radius**2) * alpha
-    return float((luminance * disc).sum() / max(disc.sum(), 1e-6))
 
 
 def _problem(view: RenderedView, measure: dict[str, float | None]) -> str | None:
@@ -173,9 +160,3 @@ def _problem(view: RenderedView, measure: dict[str, float | None]) -> str | None
     if measure["soft"] > MAX_SOFT_ALPHA:
         return f"{measure['soft']:.2f} of the covered pixels are half transparent"
     return None
-
-
-def _frontness(camera: Camera) -> float:
-    """Cosine between the direction to the camera and -Y, where the face looks."""
-    position = camera.position
-    return float(-position[1] / np.linalg.norm(position))

@@ -15,12 +15,12 @@ from synth.blender_scenes.exposure import Exposure, expose
 from synth.blender_scenes.frame import render_channels, render_to
 from synth.camera import orbit
 from synth.color import LUMINANCE
+from synth.quality import PROBE_SIDE
 from synth.spec import HeadSpec
 
 if TYPE_CHECKING:
     from synth.blender_scenes.build import BuiltHead
 
-SIZE = 40
 SAMPLES = 8
 FOV_DEG = 17.0
 """The frame is 0.8 units wide at the head: chin to forehead and a little of the ears."""
@@ -45,7 +45,7 @@ def set_exposure(spec: HeadSpec, built: BuiltHead) -> Exposure:
 def _skin_luminance(built: BuiltHead) -> np.ndarray:
     """[n] scene-linear luminance of the probe's pixels that show skin."""
     skin = {item.pass_index for item in built.objects["skin"]}
-    camera = orbit(-90.0, 0.0, fov_deg=FOV_DEG, size=SIZE, name="exposure probe")
+    camera = orbit(-90.0, 0.0, fov_deg=FOV_DEG, size=PROBE_SIDE, name="exposure probe")
     with tempfile.TemporaryDirectory(prefix="probe-") as directory, _coarse():
         render_to(Path(directory) / "probe.exr")
         channels = render_channels(camera)

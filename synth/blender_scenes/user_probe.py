@@ -28,18 +28,18 @@ def main(arguments: list[str]) -> None:
     directory, parent_pid = Path(arguments[0]), int(arguments[1])
     worker.die_with_parent(parent_pid)
 
-    from synth.blender_scenes import worker_job
+    from synth.blender_scenes import worker_errors
 
     code = 1
     try:
         code = _run(directory)
     finally:
-        worker_job.flush_output()
+        worker_errors.flush_output()
         os._exit(code)  # Blender's own shutdown may crash or hang
 
 
 def _run(directory: Path) -> int:
-    from synth.blender_scenes import worker_job
+    from synth.blender_scenes import worker_errors
 
     try:
         data = json.loads((directory / JOB_NAME).read_text())
@@ -51,7 +51,7 @@ def _run(directory: Path) -> int:
         return 0
     except Exception as error:
         traceback.print_exc()
-        write_json(directory / ERROR_NAME, worker_job.describe_error(error, None))
+        write_json(directory / ERROR_NAME, worker_errors.describe_error(error, None))
         return 1
 
 

@@ -46,7 +46,7 @@ def main(arguments: list[str], render_head=None) -> None:
     job_directory, parent_pid = arguments
     die_with_parent(int(parent_pid))
 
-    from synth.blender_scenes import worker_job
+    from synth.blender_scenes import worker_errors, worker_job
 
     code = 1
     try:
@@ -55,7 +55,7 @@ def main(arguments: list[str], render_head=None) -> None:
         print(f"worker: {error!r}", file=sys.stderr)
         raise
     finally:
-        worker_job.flush_output()
+        worker_errors.flush_output()
         os._exit(code)
 
 

@@ -41,7 +41,6 @@ def test_a_plain_picture_passes_and_is_described(head):
     assert meta["coverage"][0] == pytest.approx(np.pi * 20**2 / SIZE**2, rel=0.02)
     linear = ((140 / 255 + 0.055) / 1.055) ** 2.4
     assert meta["luminance"] == pytest.approx([linear, linear], abs=1e-4)
-    assert meta["face_luminance"] == pytest.approx(linear, abs=1e-4)
 
 
 @pytest.mark.parametrize(

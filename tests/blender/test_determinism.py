@@ -40,7 +40,7 @@ def test_a_whole_head_is_built_and_passes_its_checks(runs):
         assert run["parts"][part] > 0, part
     assert run["pass_index"]["skin"] == [LABELS["skin"]]
     assert run["pass_index"]["clothes"] == [LABELS["clothes"]]
-    assert run["meta"]["face_luminance"] > 0.02
+    assert run["meta"]["luminance"][0] > 0.02
 
 
 def test_only_the_light_meter_waits_for_the_scene(runs):

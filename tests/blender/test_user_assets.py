@@ -247,7 +247,9 @@ def test_a_head_from_another_program_stands_where_ours_do(studio, rendered):
         assert label[y, x] == LABELS["skin"]
     rows = np.flatnonzero((depth > 0).any(axis=1))
     assert 5 < rows[0] < 20  # the crown is in the frame, about where ours is
-    assert head.meta["face_luminance"] > 0.05 and head.meta["exposure"]["skin_pixels"] > 100
+    assert (
+        head.meta["quality"]["face_luminance"] > 0.05 and head.meta["exposure"]["skin_pixels"] > 100
+    )
 
 
 def test_landmarks_are_those_that_are_known(studio, rendered):

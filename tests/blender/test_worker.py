@@ -136,7 +136,7 @@ def wait_for(condition, timeout_s: float = 120.0):
 PROBE = """
 import json, os, sys
 from pathlib import Path
-from synth.blender_scenes.worker_job import LogScanner, describe_error
+from synth.blender_scenes.worker_errors import LogScanner, describe_error
 from synth import errors
 log = Path(sys.argv[1])
 log.touch()

@@ -1,14 +1,15 @@
-"""A worker without Blender: the real protocol around a renderer that paints discs.
+"""A worker without Blender: the real protocol around a renderer that paints patterned discs.
 
     python stub_worker.py BEHAVIOUR_JSON JOB_DIRECTORY PARENT_PID
 
 The behaviour lists heads by index: `{"sleep_s": 0.1, "crash": [3], "invalid": [5], "hang": [7],
 "print": {"2": "text"}, "once": "directory"}`. With `once`, a crash or hang happens the first time
-only. `wait_for` names a file without which no head is finished, `allocate` fills the memory, and
-`assets` checks the user's assets of a head as its builders would. `exit_code` ends the process with
-that code whatever happened. `env` puts the environment into the meta data; `device_error_on` names
-a machine without the device; `no_death_signal` leaves the worker without protection. Any other key
-is a token that makes the process easy to find.
+only. Heads in `twin` look alike, those in `burnt` are white. `wait_for` names a file without which
+no head is finished, `allocate` fills the memory, and `assets` checks the user's assets of a head as
+its builders would. `exit_code` ends the process with that code whatever happened. `env` puts the
+environment into the meta data; `device_error_on` names a machine without the device;
+`no_death_signal` leaves the worker without protection. Any other key is a token that makes the
+process easy to find.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def paint(spec, job):
     import numpy as np
 
     from synth.assets import check, is_users
-    from synth.blender_scenes.worker_job import RenderedHead
+    from synth.blender_scenes.worker_shard import RenderedHead
     from synth.errors import DeviceError, RenderInvalid
 
     time.sleep(behaviour.get("sleep_s", 0.0))
@@ -68,13 +69,19 @@ def paint(spec, job):
         raise OSError(28, "No space left on device")
     if str(spec.index) in behaviour.get("print", {}):
         os.write(2, (behaviour["print"][str(spec.index)] + "\n").encode())
+    seed = 0 if applies("twin", spec.index) else int(spec.spec_id, 16)
+    tiles = np.random.default_rng(seed).integers(90, 190, (8, 8, 3))
+    tiles[:] = 255 if applies("burnt", spec.index) else tiles
     views = []
     for number, _ in enumerate(spec.cameras):
         size = spec.render.size
-        y, x = np.mgrid[:size, :size] / size - 0.5
+        y, x = np.mgrid[:size, :size] / size
         rgba = np.zeros((size, size, 4), np.uint8)
-        inside = x**2 + y**2 < 0.16
-        rgba[inside] = (*bytes.fromhex(spec.spec_id[:4]), 10 * number % 256, 255)
+        inside = (x - 0.5) ** 2 + (y - 0.5) ** 2 < 0.16
+        colour = tiles[(8 * y).astype(int), (8 * x).astype(int)] + number % 60
+        rgba[inside] = np.concatenate([colour, np.full((size, size, 1), 255)], -1).clip(0, 255)[
+            inside
+        ]
         views.append(rgba)
     return RenderedHead(views, meta={"environment": dict(os.environ)} if "env" in behaviour else {})
 

@@ -28,6 +28,7 @@ from synth.errors import (
     RenderInvalid,
     RenderTimeout,
 )
+from synth.quality import QualityConfig
 from synth.record import ShardReader
 from synth.sample import DatasetConfig, ViewsConfig, sample_head
 
@@ -246,6 +247,32 @@ def test_skipped_heads_are_not_tried(out):
     everything = {spec.spec_id: "no" for spec in SPECS}  # then an empty shard is what was asked for
     assert launch.render_shard(SPECS, out, command=stub(), skip=everything).head_count == 0
     ShardReader(out).verify()
+
+
+def test_rejected_heads_are_counted_and_kept_apart(out):
+    limits = QualityConfig()
+    command = stub(twin=[0, 2], burnt=[1])
+    result = launch.render_shard(SPECS, out, command=command, quality=limits, dataset_id="abc")
+    assert result.spec_ids == (SPECS[0].spec_id,)
+    assert [(head.index, head.kind) for head in result.absent] == [(1, "rejected"), (2, "rejected")]
+    assert [head.reason.split()[0] for head in result.absent] == [
+        "face_luminance",
+        "near-duplicate",
+    ]
+    assert len(result.head_s) == 3
+    place = out.parent.parent / "rejects" / out.name
+    rejects = ShardReader(place)
+    rejects.verify()
+    assert rejects.footer.indices == (1, 2) and rejects.footer.dataset_id == "abc"
+    assert [head.meta["rejected"] for head in rejects.heads()] == [h.reason for h in result.absent]
+    quality = ShardReader(out).heads()[0].meta["quality"]
+    assert limits.face_luminance[0] < quality["face_luminance"] < limits.face_luminance[1]
+    assert len(quality["fingerprint"]) == 256
+
+    launch.render_shard(SPECS, out, command=("/bin/false",), retry_failed=True)  # none failed
+    out.unlink()
+    assert launch.render_shard(SPECS, out, command=stub(), quality=limits).head_count == 3
+    assert not place.exists()
 
 
 def test_progress_is_told_while_the_worker_runs(out):
