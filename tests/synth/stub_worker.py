@@ -79,9 +79,8 @@ def paint(spec, job):
         rgba = np.zeros((size, size, 4), np.uint8)
         inside = (x - 0.5) ** 2 + (y - 0.5) ** 2 < 0.16
         colour = tiles[(8 * y).astype(int), (8 * x).astype(int)] + number % 60
-        rgba[inside] = np.concatenate([colour, np.full((size, size, 1), 255)], -1).clip(0, 255)[
-            inside
-        ]
+        rgba[inside, :3] = colour.clip(0, 255)[inside]
+        rgba[inside, 3] = 255
         views.append(rgba)
     return RenderedHead(views, meta={"environment": dict(os.environ)} if "env" in behaviour else {})
 
