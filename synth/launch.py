@@ -8,7 +8,6 @@ in place in one step.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import socket
 import sys
@@ -18,12 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from synth.config import atomic_write, canonical_json, sync_directory
+from synth import storage
+from synth.config import atomic_write, canonical_json
 from synth.errors import DatasetMismatch, RecordCorrupt, RenderError
 from synth.quality import QualityConfig
 from synth.shardlayout import AbsentHead, Footer, read_footer
 from synth.spec import HeadSpec
-from synth.unfinished import temporary_name
+from synth.storage import Place, place
 from synth.worker_process import (
     make_job_directory,
     run_worker,
@@ -38,7 +38,6 @@ REJECTS_DIRECTORY = "rejects"
 """Beside the directory of the shards: rejected heads, in shards of the same names."""
 WORKER_COMMAND = (sys.executable, "-m", "synth.blender_scenes.worker")
 """Starts a worker; the job directory and the parent's pid are appended."""
-_COPY_BYTES = 1 << 20
 
 Device = Literal["CPU", "OPTIX", "CUDA", "HIP", "ONEAPI", "METAL"]
 
@@ -83,7 +82,7 @@ class ShardResult:
         node: the machine that `render_shard` was told it runs on.
     """
 
-    path: Path
+    path: Place
     spec_ids: tuple[str, ...]
     absent: tuple[AbsentHead, ...] = ()
     wall_s: float = 0.0
@@ -99,7 +98,7 @@ class ShardResult:
 
 def render_shard(
     specs: Sequence[HeadSpec],
-    out: str | Path,
+    out: str | Place,
     *,
     threads: int = 1,
     gpu_ids: Sequence[int | str] = (),
@@ -144,7 +143,7 @@ def render_shard(
         RenderError, SpecError, AssetError, DeviceError: the worker says that this cannot work.
         DatasetMismatch, RecordCorrupt: another or a damaged shard is in the way.
     """
-    out = Path(out).absolute()
+    out = place(out).absolute()
     wanted = {spec.index: spec.spec_id for spec in specs}
     if not wanted:
         raise ValueError("a shard needs at least one head")
@@ -178,13 +177,14 @@ def render_shard(
             return ShardResult(out, now.spec_ids, now.absent)  # another was quicker
         _require_no_loss(out, now, footer)
         _put_rejects(directory / REJECTS_NAME, out)
-        _put(finished, out)
+        storage.make_directory(out.parent)
+        storage.put(finished, out)
         return _result(directory, out, footer, wall_s, node)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _present(out: Path, wanted: Mapping[int, str]) -> Footer | None:
+def _present(out: Place, wanted: Mapping[int, str]) -> Footer | None:
     """The shard that is in place, if any; a foreign or damaged file in its place is an error."""
     try:
         footer = read_footer(out)
@@ -198,7 +198,7 @@ def _present(out: Path, wanted: Mapping[int, str]) -> Footer | None:
     )
 
 
-def _require_no_loss(out: Path, before: Footer | None, after: Footer) -> None:
+def _require_no_loss(out: Place, before: Footer | None, after: Footer) -> None:
     """A shard is only ever replaced by one that holds all of its heads."""
     lost = set(before.spec_ids if before else ()) - set(after.spec_ids)
     if not lost:
@@ -210,29 +210,14 @@ def _require_no_loss(out: Path, before: Footer | None, after: Footer) -> None:
     )
 
 
-def _put_rejects(finished: Path, out: Path) -> None:
+def _put_rejects(finished: Path, out: Place) -> None:
     """Put rejected heads in their place, or remove those of an earlier try."""
-    place = out.parent.parent / REJECTS_DIRECTORY / out.name
+    rejects = out.parent.parent / REJECTS_DIRECTORY / out.name
     if finished.exists():
-        _put(finished, place)
+        storage.make_directory(rejects.parent)
+        storage.put(finished, rejects)
     else:
-        place.unlink(missing_ok=True)
-
-
-def _put(finished: Path, out: Path) -> None:
-    """Put a finished shard in its place in one step."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.parent / temporary_name(out.name)
-    try:
-        with finished.open("rb") as source, temporary.open("xb") as target:
-            shutil.copyfileobj(source, target, _COPY_BYTES)
-            target.flush()
-            os.fsync(target.fileno())
-        os.replace(temporary, out)  # noqa: PTH105 - the house rule names os.replace
-        sync_directory(out.parent)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        storage.remove(rejects)
 
 
 def _write_job(directory: Path, specs: Sequence[HeadSpec], job: RenderJob) -> None:
@@ -242,7 +227,7 @@ def _write_job(directory: Path, specs: Sequence[HeadSpec], job: RenderJob) -> No
             file.write(canonical_json(spec).encode() + b"\n")
 
 
-def _result(directory: Path, out: Path, footer: Footer, wall_s: float, node: str) -> ShardResult:
+def _result(directory: Path, out: Place, footer: Footer, wall_s: float, node: str) -> ShardResult:
     """The result file is written before the shard is finished, so it is there."""
     try:
         data = json.loads((directory / RESULT_NAME).read_text())

@@ -24,7 +24,6 @@ import os
 import re
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -35,15 +34,13 @@ from typing import IO, TYPE_CHECKING, TypeVar
 
 from synth.config import atomic_write, sync_directory
 from synth.errors import InputError
-from synth.unfinished import temporary_name
+from synth.unfinished import remove_stale_temporaries, temporary_name
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]+:)//([^/?]*)/*([^?]*)(\?.*)?", re.IGNORECASE)
 _WAS_URL = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
-_TOO_YOUNG_S = 2.0
-"""Stores keep times to the second: a file that young may be written again at the same time."""
 _THREADS = 16
 """Opening a file on NFS or an object store is waiting for a server: several at a time."""
 _BATCH = 64
@@ -145,13 +142,12 @@ class StoredFile:
     Attributes:
         name: without its directory.
         size: bytes.
-        version: time of modification in nanoseconds, or 0 if it is so young that another write
-            may bear the same time.
+        modified_ns: when it was written, in nanoseconds since 1970; stores know it to the second.
     """
 
     name: str
     size: int
-    version: int
+    modified_ns: int
 
 
 # ---------------------------------------------------------------------------------------- reading
@@ -183,16 +179,15 @@ def list_files(directory: Place, pattern: str) -> Iterator[StoredFile]:
     is not there. One listing, and for a local one a look at each file's size and time.
     """
     wanted = re.compile(pattern).fullmatch
-    young_ns = time.time_ns() - int(_TOO_YOUNG_S * 1e9)
     files = _scan(directory) if is_local(directory) else _list_objects(directory)
     for name, look in files:
         if not wanted(name):
             continue
         try:
-            size, modified = look()
+            size, modified_ns = look()
         except FileNotFoundError:  # removed since
             continue
-        yield StoredFile(name, size, modified if modified < young_ns else 0)
+        yield StoredFile(name, size, modified_ns)
 
 
 def _scan(directory: Path) -> Iterator[tuple[str, Callable[[], tuple[int, int]]]]:
@@ -221,14 +216,14 @@ def read(path: Place) -> bytes:
     """A whole small file."""
     if is_local(path):
         return _again_if_stale(path.read_bytes)
-    with path.filesystem.open_input_file(path.location) as file:
+    with open_file(path) as file:
         return file.read()
 
 
 def read_range(path: Place, start: int, stop: int) -> bytes:
     """The bytes [start, stop) of a file; fewer if it is shorter."""
     if not is_local(path):
-        with path.filesystem.open_input_file(path.location) as file:
+        with open_file(path) as file:
             return file.read_at(stop - start, start)
 
     def look() -> bytes:
@@ -243,7 +238,7 @@ def read_end(path: Place, length: int) -> tuple[bytes, int]:
     """The last `length` bytes of a file (all of a shorter one), and its size."""
     if is_local(path):
         return _again_if_stale(lambda: _end_of_file(str(path), length))
-    with path.filesystem.open_input_file(path.location) as file:
+    with open_file(path) as file:
         size = file.size()
         start = max(0, size - length)
         return file.read_at(size - start, start), size
@@ -290,6 +285,11 @@ def _again_if_stale(look: Callable[[], T]) -> T:
         if error.errno != errno.ESTALE:
             raise
         return look()
+
+
+def open_file(path: Place) -> IO[bytes]:
+    """Open a file for reading here and there."""
+    return path.open("rb") if is_local(path) else path.filesystem.open_input_file(path.location)
 
 
 @contextmanager
@@ -394,6 +394,12 @@ def write(path: Place) -> Iterator[IO[bytes]]:
         put(copy, path)
 
 
+def clean(directory: Place) -> None:
+    """Remove what killed writers left; an object store shows nothing unfinished."""
+    if is_local(directory):
+        remove_stale_temporaries(directory)
+
+
 def append(path: Place, data: bytes) -> None:
     """Add to the end of a file, on the disk when this returns.
 
@@ -418,9 +424,17 @@ def move(source: Place, target: Place) -> None:
         source.rename(target)
         return
     source.filesystem.copy_file(source.location, target.location)
+    remove(source)
+
+
+def remove(path: Place) -> None:
+    """Delete a file if it is there."""
+    if is_local(path):
+        path.unlink(missing_ok=True)
+        return
     try:
-        source.filesystem.delete_file(source.location)
+        path.filesystem.delete_file(path.location)
     except OSError:
-        # Arrow then makes an object for the empty directory, which not every store takes.
-        if exists(source):
+        # Not there; or gone now, and Arrow could not make an object for the empty directory.
+        if exists(path):
             raise

@@ -2,8 +2,8 @@
 
 Planning must ask of a hundred thousand files which heads they hold. The answer is in the last few
 kilobytes of each, and on NFS or an object store opening them one by one takes minutes to hours. So
-what was found is kept in `known_shards.bin`, and of a shard whose name, size and version (time of
-modification, or entity tag) are still the same the answer is taken from there. That trusts what
+what was found is kept in `known_shards.bin`, and of a shard whose name, size and time of
+modification are still the same the answer is taken from there. That trusts what
 rsync and make trust, and no more than planning ever did: it never read pixels. `verify` reads every
 byte and does not look at that file, which may be deleted at any time.
 """
@@ -11,6 +11,7 @@ byte and does not look at that file, which may be deleted at any time.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,9 @@ SHARD_PATTERN = r"shard-(\d{6,})\.tar"
 _SCHEMA = 1
 _END_BYTES = 8 * 1024
 """Holds the footer of dozens of heads; of a shard with more, the end is read again."""
+_YOUNG_NS = 2_000_000_000
+"""Stores keep times to the second: a file that young may yet be written again at the same time, so
+it is looked at once more."""
 _ROW = np.dtype(
     [
         ("shard", "<u4"),
@@ -78,7 +82,7 @@ class Survey:
     Attributes:
         rows: [N] one row for each shard whose heads (there, failed or rejected) are the first ones
             of its range, by rising number: `shard`, `heads`, `failed`, `rejected`, `size`,
-            `version`.
+            `version` (time of modification in nanoseconds, 0 for one that is too young).
         damaged: by number, what is wrong with the ends of others.
         gaps: by number, of others that miss heads in the middle, the indices they have.
         opened: how many files had to be opened.
@@ -116,7 +120,9 @@ def survey(root: Place, wanted: ShardRange) -> Survey:
     rows = np.zeros(len(files), _ROW)
     rows["shard"] = numbers
     rows["size"] = [file.size for file in files]
-    rows["version"] = [file.version for file in files]
+    modified_ns = np.array([file.modified_ns for file in files], np.uint64)
+    young = modified_ns > max(0, time.time_ns() - _YOUNG_NS)
+    rows["version"] = np.where(young, 0, modified_ns)
     settled = _take_known(rows, _read_known(root, wanted))
 
     unknown = np.flatnonzero(~settled)

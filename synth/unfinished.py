@@ -24,7 +24,7 @@ FOREIGN_TEMPORARY_AGE_S = 24 * 3600.0
 def temporary_name(final_name: str) -> str:
     """A name for unfinished work that says which process writes it: machine, pid and start."""
     token = os.urandom(3).hex()
-    return f".{final_name}.{_machine()}.{os.getpid()}.{_start_time(os.getpid())}.{token}.tmp"
+    return f".{final_name}.{machine()}.{os.getpid()}.{start_time(os.getpid())}.{token}.tmp"
 
 
 def is_stale(path: Path) -> bool:
@@ -36,9 +36,9 @@ def is_stale(path: Path) -> bool:
     parts = path.name.rsplit(".", 5)
     if len(parts) != 6 or parts[5] != "tmp" or not (parts[2] + parts[3]).isdigit():
         return False
-    _, machine, pid, start, _, _ = parts
-    if machine == _machine():
-        return _start_time(int(pid)) != int(start)
+    _, writer, pid, start, _, _ = parts
+    if writer == machine():
+        return not is_running(int(pid), int(start))
     try:
         return time.time() - path.stat().st_mtime > FOREIGN_TEMPORARY_AGE_S
     except FileNotFoundError:
@@ -57,7 +57,7 @@ def remove_stale_temporaries(directory: str | Path) -> list[Path]:
 
 
 @functools.cache
-def _machine() -> str:
+def machine() -> str:
     """The hostname, for people, and a digest of what a pid is unique in: boot and namespace."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text()
     namespace = Path("/proc/self/ns/pid").stat().st_ino
@@ -65,7 +65,12 @@ def _machine() -> str:
     return f"{socket.gethostname().replace('.', '-') or 'localhost'}-{digest}"
 
 
-def _start_time(pid: int) -> int:
+def is_running(pid: int, started: int) -> bool:
+    """Whether a process of this machine still runs; its start time tells a reused pid."""
+    return start_time(pid) == started
+
+
+def start_time(pid: int) -> int:
     """Start of a process in clock ticks since boot, or -1 if there is none (or it is a zombie)."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import yaml
 
-from synth import lock
 from synth.dataset import Dataset, dataset_id
 from synth.dataset_report import describe, verify
 from synth.errors import DatasetMismatch, RecordCorrupt, RecordError, SchemaMismatch
@@ -278,25 +275,3 @@ def test_what_is_not_a_dataset_is_named(tmp_path):
     (tmp_path / "dataset.yaml").write_text("schema: 99")
     with pytest.raises(SchemaMismatch, match="dataset schema 99"):
         Dataset.open(tmp_path)
-
-
-def test_only_one_process_may_write(tmp_path):
-    code = (
-        "import sys\nfrom synth.lock import exclusive\n"
-        "with exclusive(sys.argv[1]):\n    print('held', flush=True)\n    sys.stdin.read()"
-    )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    try:
-        assert holder.stdout.readline() == b"held\n"
-        with (
-            pytest.raises(RecordError, match=rf"pid {holder.pid} on "),
-            lock.exclusive(tmp_path),
-        ):
-            pass
-    finally:
-        holder.kill()
-        holder.communicate()
-    with lock.exclusive(tmp_path):  # a killed holder leaves no stale lock
-        pass

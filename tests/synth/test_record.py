@@ -439,10 +439,10 @@ def test_temporaries_of_dead_writers_go_and_those_of_living_stay(tmp_path):
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, timeout=60)
     alive = tmp_path / unfinished.temporary_name("alive.tar")
     reused = tmp_path / alive.name.replace(".alive", ".reused").replace(
-        f".{unfinished._start_time(os.getpid())}.", ".1."
+        f".{unfinished.start_time(os.getpid())}.", ".1."
     )
     alike = tmp_path / alive.name.replace(".alive", ".alike").replace(
-        unfinished._machine(), f"{socket.gethostname().replace('.', '-')}-01234567"
+        unfinished.machine(), f"{socket.gethostname().replace('.', '-')}-01234567"
     )
     elsewhere = tmp_path / ".other.tar.some-host.77.88.abcdef.tmp"
     stranger = tmp_path / ".notes.tmp"
