@@ -10,13 +10,14 @@ from ray_jobs import commands_exchange as commands
 from ray_jobs.cli_flags import add_quiet, add_verb
 from synth import export, import_layouts
 from synth.color import Background
+from synth.export_frame import ExportRequest
 from synth.import_heads import UNKNOWN_LICENCE, ImportOptions
 from synth.splits import Split
 
 
 def add_export(verbs) -> None:
     """Add `export` to the verbs of `dataset`."""
-    layouts = "\n".join(f"  {name:<21} {layout.summary}" for name, layout in export.LAYOUTS.items())
+    layouts = "\n".join(f"  {name:<21} {summary}" for name, summary in export.SUMMARIES.items())
     parser = add_verb(
         verbs,
         "export",
@@ -29,11 +30,11 @@ def add_export(verbs) -> None:
         "1) and costs no other.\n\n"
         "  headloom dataset export heads --to facelift --out facelift\n"
         "  headloom dataset export heads --to colmap --out scenes --heads 0-9 --views 'ring*'\n"
-        "  headloom dataset export heads --to nerfstudio --out ns --where 'glasses and age_years > "
-        "60'",
+        "  headloom dataset export heads --to nerfstudio --out ns --where 'glasses and beard'\n"
+        "  headloom dataset export heads --to webdataset --out tars --members rgba,cameras",
     )
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the dataset")
-    parser.add_argument("--to", required=True, choices=tuple(export.LAYOUTS), metavar="LAYOUT")
+    parser.add_argument("--to", required=True, choices=tuple(export.SUMMARIES), metavar="LAYOUT")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--heads", metavar="A-B,C", help="numbers of heads, such as 0-99,205")
     parser.add_argument("--split", choices=get_args(Split), help="heads of one split")
@@ -47,7 +48,20 @@ def add_export(verbs) -> None:
     parser.add_argument(
         "--background", choices=get_args(Background), help="RGB on this; default: RGBA"
     )
-    _add_jobs(parser, "heads written at a time")
+    parser.add_argument(
+        "--members",
+        metavar="KINDS",
+        default="",
+        help="of webdataset: files to keep, such as rgba,cameras,depth,landmarks; default: all",
+    )
+    parser.add_argument(
+        "--shard-size-mb",
+        type=float,
+        metavar="MB",
+        default=ExportRequest.shard_size_mb,
+        help=f"of webdataset: size of a shard; default {ExportRequest.shard_size_mb:g}",
+    )
+    _add_jobs(parser, "heads, or shards of a webdataset, written at a time")
     add_quiet(parser)
 
 

@@ -26,8 +26,10 @@ def export(arguments: argparse.Namespace) -> int:
     with StageProgress("export", enabled=not arguments.quiet) as bar:
         request = ExportRequest(
             to=arguments.to,
-            views=tuple(name.strip() for name in arguments.views.split(",") if name.strip()),
+            views=_words(arguments.views),
             background=arguments.background,
+            members=_words(arguments.members),
+            shard_size_mb=arguments.shard_size_mb,
             selection=_in_words(arguments),
         )
         summary = export_dataset(
@@ -66,6 +68,10 @@ def import_heads(arguments: argparse.Namespace) -> int:
         )
     print(summary)
     return 1 if summary.failures else 0
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def _jobs(arguments: argparse.Namespace) -> int:

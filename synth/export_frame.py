@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,10 @@ REQUEST_NAME, HEADS_NAME, LICENCES_NAME, README_NAME = (
 )  # fmt: skip
 SCHEMA = 1
 """Version of `export.json`."""
+_SHOWN_FAILURES = 10
+
+Wanted = Callable[[HeadRecord], bool]
+"""Whether a head is exported."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,59 @@ class HeadLine:
     def to_bytes(self) -> bytes:
         """The line with its end."""
         return json.dumps(to_dict(self)).encode() + b"\n"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What became of some heads.
+
+    Attributes:
+        lines: of the heads that are in place.
+        assets: what these are made of.
+        written: how many of them had to be written.
+        failures: one sentence for each head that the layout cannot hold.
+    """
+
+    lines: tuple[HeadLine, ...] = ()
+    assets: frozenset[AssetRef] = frozenset()
+    written: int = 0
+    failures: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, heads: Sequence[HeadRecord], *, written: int, failures: Sequence[str] = ()
+    ) -> Exported:
+        """Heads that are in place."""
+        refs = {AssetRef(**asset) for head in heads for asset in head.spec_data["assets"]}
+        lines = tuple(map(HeadLine.of, heads))
+        return cls(lines, frozenset(refs), written, tuple(failures))
+
+
+@dataclass(frozen=True)
+class ExportSummary:
+    """What an export did; `str` prints it for a person.
+
+    Attributes:
+        heads: how many are there now.
+        written: how many of them this run wrote.
+        failures: one sentence for each head that the layout cannot hold.
+    """
+
+    out: Path
+    to: str
+    heads: int
+    written: int
+    failures: tuple[str, ...]
+
+    def __str__(self) -> str:
+        lines = [f"not exported: {failure}" for failure in self.failures[:_SHOWN_FAILURES]]
+        if len(self.failures) > _SHOWN_FAILURES:
+            lines.append(f"and {len(self.failures) - _SHOWN_FAILURES} more")
+        there, lost = self.heads - self.written, len(self.failures)
+        known = f", {there} of them were there" if there else ""
+        failed = f"; {lost} NOT exported" if lost else ""
+        lines.append(f"{self.out}: {self.heads} heads as {self.to}{known}{failed}")
+        return "\n".join(lines)
 
 
 def read_lines(root: Path) -> Iterator[HeadLine]:

@@ -22,7 +22,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -125,6 +125,25 @@ class ShardWriter:
         for name, data in members.items():  # only now: a head that cannot be encoded leaves nothing
             self._append(f"{key}.{name}", data)
         self._heads.append(HeadEntry(key, spec.index))
+
+    def copy_head(
+        self, head: HeadRecord, keep: Callable[[str], bool] = lambda suffix: True
+    ) -> None:
+        """Append a head of another shard, byte for byte.
+
+        Args:
+            head: all of it is read before anything is written.
+            keep: which of its files, by name and extension.
+
+        Raises:
+            RecordError: the head is already in this shard.
+            RecordCorrupt: a file of it does not match its digest.
+        """
+        self._require_new(head.spec_id)
+        files = {suffix: head.read(suffix) for suffix in head.members if keep(suffix)}
+        for suffix, data in files.items():
+            self._append(f"{head.spec_id}.{suffix}", data)
+        self._heads.append(HeadEntry(head.spec_id, head.index))
 
     def add_absent(self, spec: HeadSpec, kind: AbsentKind, reason: str) -> None:
         """Note in the footer that the shard does without a head.

@@ -13,8 +13,8 @@ from ray_jobs import cli, commands
 SURFACE = {
     "render": "--address --cluster --config --device --dry-run --heads --out --quiet --seed --set"
     " --size --threads --verbose --workers",
-    "dataset export": "--background --heads --jobs --out --quiet --split --to --verbose --views"
-    " --where dataset",
+    "dataset export": "--background --heads --jobs --members --out --quiet --shard-size-mb --split"
+    " --to --verbose --views --where dataset",
     "dataset import": "--attribution --from --heads-per-shard --jobs --licence --opaque --out"
     " --quiet --verbose source",
     "dataset info": "--quiet --verbose dataset",

@@ -16,7 +16,7 @@ from synth.camera import CANONICAL_VIEWS, canonical_six, find_canonical
 from synth.color import over
 from synth.dataset import Dataset
 from synth.errors import DatasetMismatch, InputError, RecordError
-from synth.export import LAYOUTS, export_dataset
+from synth.export import SUMMARIES, export_dataset
 from synth.export_frame import ExportRequest
 from synth.lock import exclusive
 from synth.unfinished import temporary_name
@@ -414,7 +414,7 @@ def test_half_turns_have_a_quaternion():
 # ---------------------------------------------------------------------------------- what all share
 
 
-@pytest.mark.parametrize("to", sorted(LAYOUTS))
+@pytest.mark.parametrize("to", sorted(SUMMARIES))
 def test_every_export_has_its_frame(heads_dataset, exported, to):
     out = exported(to)
     lines = [json.loads(line) for line in (out / "heads.jsonl").read_text().splitlines()]
