@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from synth.dataset import shard_name
 from synth.errors import HeadloomError, InputError, RecordCorrupt
 from synth.export_frame import Exported, ExportRequest
 from synth.record import HeadRecord, ShardWriter
 from synth.shardlayout import BLOCK, read_footer
+from synth.survey import shard_name
 from synth.unfinished import remove_stale_temporaries
 
 NAME = "webdataset"

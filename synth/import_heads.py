@@ -20,7 +20,7 @@ import numpy as np
 from synth.assets import LicenceRow
 from synth.camera import Camera
 from synth.config import canonical_json, did_you_mean, digest
-from synth.dataset import Dataset, ShardPlan
+from synth.dataset import Dataset
 from synth.dataset_report import Progress
 from synth.errors import HeadloomError, InputError
 from synth.export_frame import HEADS_NAME, read_lines
@@ -28,7 +28,7 @@ from synth.import_layouts import LAYOUTS, ImportLayout, SourceView
 from synth.imported import ImportConfig, ImportedIdentity, ImportedSpec
 from synth.lock import exclusive
 from synth.record import ShardWriter
-from synth.shardlayout import read_footer
+from synth.shardplan import ShardPlan
 from synth.splits import Split, split_of
 from synth.unfinished import remove_stale_temporaries
 
@@ -147,7 +147,9 @@ def import_dataset(
     with exclusive(out):
         dataset = Dataset.create_imported(out, config, [row])
         remove_stale_temporaries(dataset.shard_directory)
-        plan = _unfinished(dataset)
+        plan = dataset.plan(retry_failed=True)
+        for damaged in plan.damaged:
+            dataset.quarantine(damaged)
         shards = _ShardImporter(dataset, layout, heads, row)
         with ThreadPoolExecutor(jobs, thread_name_prefix="import") as pool:
             for number, (failed, stands) in enumerate(pool.map(shards, plan), 1):
@@ -226,15 +228,6 @@ def _first_size(layout: ImportLayout, heads: Sequence[SourceHead]) -> int:
         except HeadloomError as problem:
             error = error or problem
     raise InputError(f"none of the {len(heads)} heads can be read; the first: {error}") from error
-
-
-def _unfinished(dataset: Dataset) -> list[ShardPlan]:
-    """The shards that are not there, or that lack a head."""
-    todo = {plan.shard: plan for plan in dataset.plan()}
-    for plan in dataset.expected():
-        if plan.shard not in todo and read_footer(plan.path).failed:
-            todo[plan.shard] = plan
-    return [todo[shard] for shard in sorted(todo)]
 
 
 @dataclass(frozen=True)
