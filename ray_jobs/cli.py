@@ -17,6 +17,7 @@ from typing import get_args
 from ray_jobs import commands
 from ray_jobs.cli_dataset import add_dataset
 from ray_jobs.cli_flags import add_quiet, add_verb
+from ray_jobs.progress import LogFormat
 from synth.errors import HeadloomError
 from synth.launch import Device
 
@@ -111,7 +112,11 @@ def _add_render(verbs) -> None:
         "existing dataset.\n\n"
         "  headloom render --out heads --heads 200 --size 256 --seed 7\n"
         "  headloom render --out heads --config demo --dry-run\n"
-        "  headloom render --out heads --heads 1000 --set samples=16 --set views.random=10",
+        "  headloom render --out heads --heads 1000 --set samples=16 --set views.random=10\n"
+        "  headloom render --out heads --heads 1000 --retry-failed --log-format json\n\n"
+        "How it goes is in DIR/status.json, what failed and why in DIR/failures.jsonl. A shard\n"
+        "whose Blender crashes is tried again, a head that crashes it twice is left out. The exit\n"
+        "code is 1 if anything stayed failed, and 130 after Ctrl-C.",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="dataset folder")
     parser.add_argument("--heads", type=int, metavar="N", help="number of heads")
@@ -129,6 +134,17 @@ def _add_render(verbs) -> None:
         metavar="NAME_OR_FILE",
         help="address and kinds of workers instead of these flags: a preset (local, cluster,"
         " cluster_autoscaling, cluster_cpu_and_gpu) or a .yaml file",
+    )
+    parser.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help="try heads again that failed in earlier runs (DIR/failures.jsonl)",
+    )
+    parser.add_argument(
+        "--log-format",
+        choices=get_args(LogFormat),
+        default="text",
+        help="json: a line of JSON on stderr for every event, for log collectors",
     )
     _add_config_flags(parser, "heads_v1, demo")
     _add_cluster_flags(parser)

@@ -64,7 +64,9 @@ def render(arguments: argparse.Namespace) -> int:
         config,
         arguments.out,
         cluster=cluster,
-        progress=not arguments.quiet,
+        quiet=arguments.quiet,
+        log_format=arguments.log_format,
+        retry_failed=arguments.retry_failed,
     )
     print(summary)
     return 1 if summary.failed else 0

@@ -32,32 +32,48 @@ class Lane:
 
     Attributes:
         pool: what its workers are.
+        memory_bytes: reserved for each task: the pool's at first, later what was measured.
         running: tasks that Ray has, placed or not.
+        largest_bytes: memory of the largest machine that it uses.
         capacity: how many the machines hold at once.
         unfit: machines that this pool does not use, by node id.
     """
 
     pool: WorkerPool
+    memory_bytes: int = 0
+    largest_bytes: int = 0
     running: int = 0
     capacity: int = 0
     unfit: set[str] = field(default_factory=set)
 
-    def ray_options(self, avoid: Collection[str] = ()) -> dict[str, Any]:
+    def __post_init__(self) -> None:
+        self.memory_bytes = self.pool.memory_bytes
+
+    def ray_options(self, avoid: Collection[str] = (), memory_factor: float = 1.0) -> dict:
         """Options of a Ray task: resources, and the machines it may go to.
 
         Args:
-            avoid: ids of further machines to keep away from.
+            avoid: ids of further machines; others are preferred.
+            memory_factor: times the memory of other tasks; at most what some machine has.
         """
-        selector = dict(self.pool.labels)
-        if away := sorted({*self.unfit, *avoid}):
-            selector[NODE_ID_LABEL] = f"!in({','.join(away)})"
-        return {
+        memory_bytes = int(self.memory_bytes * memory_factor)
+        options = {
             "num_cpus": self.pool.threads,
             "num_gpus": self.pool.gpus_each,
-            "memory": self.pool.memory_bytes,
-            "label_selector": selector,
+            "memory": min(memory_bytes, self.largest_bytes or memory_bytes),
+            "label_selector": self._selector(self.unfit),
             "scheduling_strategy": "SPREAD",
         }
+        if avoid:
+            options["fallback_strategy"] = [{"label_selector": options["label_selector"]}]
+            options["label_selector"] = self._selector({*self.unfit, *avoid})
+        return options
+
+    def _selector(self, away: Collection[str]) -> dict[str, str]:
+        selector = dict(self.pool.labels)
+        if away:
+            selector[NODE_ID_LABEL] = f"!in({','.join(sorted(away))})"
+        return selector
 
 
 class Fleet:
@@ -85,6 +101,7 @@ class Fleet:
         self.nodes: tuple[Node, ...] = ()
         self.unfit: dict[str, str] = {}
         self._local, self._config = cluster.local, config
+        self._patience_s = 0.0 if cluster.local else config.patience_s  # none will come
         self._expectation, self._notify = expectation, notify
         self._alive, self._clock = nodes, clock
         self._probes: dict[Any, Node] = {}
@@ -134,6 +151,17 @@ class Fleet:
             self._set_unfit(node_id, reason)
             self._count()
 
+    def distrust(self, lane: Lane, node_id: str, reason: str) -> None:
+        """Keep a pool away from a machine where tasks only fail, if it can use another."""
+        others = [node for node in self.nodes if node.node_id not in {*lane.unfit, node_id}]
+        if any(lane.pool.fits_in(node, lane.memory_bytes) for node in others):
+            self.exclude(lane, node_id, reason)
+
+    def reserve(self, lane: Lane, memory_bytes: int) -> None:
+        """Later tasks of a pool reserve so much memory; at most what its largest machine has."""
+        lane.memory_bytes = min(memory_bytes, lane.largest_bytes or memory_bytes)
+        self._count()
+
     # ------------------------------------------------------------------------------- watching
 
     def refresh(self) -> None:
@@ -154,15 +182,16 @@ class Fleet:
             return
         if self._stuck_since is None:
             self._stuck_since = now
-            self._notify(
-                f"no machine is left that could render; waiting {self._config.patience_s / 60:.0f} "
-                "min for one to come back"
-            )
-        if now - self._stuck_since > self._config.patience_s:
+            if self._patience_s:
+                self._notify(
+                    "no machine is left that could render; waiting "
+                    f"{self._patience_s / 60:.0f} min for one to come back"
+                )
+        if now - self._stuck_since >= self._patience_s:
+            waited = f"for {self._patience_s / 60:.0f} min " if self._patience_s else ""
             raise ConfigError(
-                f"for {self._config.patience_s / 60:.0f} min no machine of the cluster could "
-                f"render: {self._offers()}. What is rendered is safe; run the same command again "
-                "when the machines are back"
+                f"{waited}no machine of the cluster could render: {self._offers()}. What is "
+                "rendered is safe; run the same command again when that is mended"
             )
 
     def _look(self) -> None:
@@ -207,7 +236,9 @@ class Fleet:
     def _count(self) -> None:
         for lane in self.lanes:
             usable = [node for node in self.nodes if node.node_id not in lane.unfit]
-            before, lane.capacity = lane.capacity, sum(map(lane.pool.fits_in, usable))
+            fitting = [lane.pool.fits_in(node, lane.memory_bytes) for node in usable]
+            before, lane.capacity = lane.capacity, sum(fitting)
+            lane.largest_bytes = int(max((n.memory_bytes for n in usable), default=0))
             if before and not lane.capacity:
                 self._notify(f"no machine is left for {lane.pool}")
 

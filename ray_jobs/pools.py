@@ -62,12 +62,12 @@ class WorkerPool:
     def memory_bytes(self) -> int:
         return int(self.memory_gb * 1e9)
 
-    def fits_in(self, node: Node) -> int:
-        """How many of these processes a machine holds."""
+    def fits_in(self, node: Node, memory_bytes: int | None = None) -> int:
+        """How many of these processes a machine holds, at `memory_bytes` each or the pool's."""
         if not all(label_matches(node.labels.get(key), want) for key, want in self.labels.items()):
             return 0
         by_cpus = int(node.cpus // self.threads)
-        by_memory = int(node.memory_bytes // self.memory_bytes)
+        by_memory = int(node.memory_bytes // (memory_bytes or self.memory_bytes))
         by_gpus = int(node.gpus / self.gpus_each) if self.gpus_each else by_cpus
         return min(by_cpus, by_memory, by_gpus)
 

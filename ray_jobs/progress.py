@@ -1,94 +1,92 @@
-"""One line of progress on stderr: how much is done, at which rate, and the time left."""
+"""What a person or a log collector sees on stderr while something long is going on."""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import IO
+from typing import IO, Literal
 
 from tqdm import tqdm
 
+from ray_jobs.events import Event, Progressed
+from synth.config import canonical_json
+
+LogFormat = Literal["text", "json"]
 LINE_EVERY_S = 30.0
 """In a log (no terminal), a plain line this often instead of a bar."""
+JSON_EVERY_S = 10.0
 
 
-class RenderProgress:
-    """Counts heads and shows them.
+class RunLog:
+    """Shows the events of a render on stderr; results belong to stdout.
+
+    As text on a terminal: a bar that updates, and a line above it for what a person should know. As
+    text elsewhere: the same lines, and one of progress every `LINE_EVERY_S`. As JSON: a line for
+    every event, with progress every `JSON_EVERY_S`.
 
     Args:
-        total: heads of the dataset.
-        done: heads that were there before this run; the rate does not count them.
-        enabled: False shows nothing.
-        stream: where to; stderr by default, results belong to stdout.
+        quiet: show nothing.
+        log_format: "text" or "json".
+        stream: where to; stderr by default.
     """
 
     def __init__(
-        self, total: int, done: int = 0, *, enabled: bool = True, stream: IO[str] | None = None
+        self,
+        *,
+        quiet: bool = False,
+        log_format: LogFormat = "text",
+        stream: IO[str] | None = None,
     ):
-        self.stream = stream or sys.stderr
-        self.total = total
-        self.done = done
-        self.failed = 0
-        self.running = 0
-        self._before = done
-        self._started = self._last_line = time.monotonic()
-        terminal = enabled and self.stream.isatty()
-        self._lines = enabled and not terminal
-        self._bar = tqdm(
-            total=total,
-            initial=done,
-            file=self.stream,
-            disable=not terminal,
-            dynamic_ncols=True,
-            bar_format="render {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} heads{postfix}",
-        )
+        self._stream = stream or sys.stderr
+        self._json, self._quiet = log_format == "json", quiet
+        self._terminal = not self._json and self._stream.isatty()
+        self._bar: tqdm | None = None
+        self._shown_at = time.monotonic()
 
-    def add(self, heads: int) -> None:
-        """Some heads were committed."""
-        self.done += heads
-        self._bar.update(heads)
-        self.refresh()
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        if self._quiet:
+            return
+        if isinstance(event, Progressed):
+            self._progress(event)
+        elif self._json:
+            self._print(canonical_json(event.as_json()))
+        elif line := event.line():
+            tqdm.write(line, file=self._stream)
 
-    def add_failed(self, heads: int) -> None:
-        """Some heads failed for good."""
-        self.failed += heads
-        self.refresh()
-
-    def tick(self, running: int) -> None:
-        """Called about once a second with the number of shards in flight."""
-        self.running = running
-        self.refresh()
-
-    def message(self, text: str) -> None:
-        """Print a line above the bar."""
-        if self._lines or not self._bar.disable:
-            tqdm.write(text, file=self.stream)
-
-    def refresh(self) -> None:
-        """Redraw the bar, or print a line if the last one is old."""
-        self._bar.set_postfix_str(self.status(), refresh=True)
+    def _progress(self, event: Progressed) -> None:
+        if self._terminal:
+            self._update_bar(event)
+            return
         now = time.monotonic()
-        if self._lines and now - self._last_line >= LINE_EVERY_S:
-            self._last_line = now
-            print(f"render: {self.done}/{self.total} heads, {self.status()}", file=self.stream)
+        if now - self._shown_at < (JSON_EVERY_S if self._json else LINE_EVERY_S):
+            return
+        self._shown_at = now
+        if self._json:
+            self._print(canonical_json(event.as_json()))
+        else:
+            heads = f"{event.done + event.working}/{event.expected} heads"
+            self._print(f"render: {heads}, {event.line()}")
 
-    def status(self) -> str:
-        """Rate, time left, running and failed, for a person."""
-        elapsed_s = time.monotonic() - self._started
-        rendered = self.done - self._before
-        rate_per_s = rendered / elapsed_s if elapsed_s > 0 else 0.0
-        left = self.total - self.done - self.failed
-        parts = [f"{self.running} shards running"]
-        if rate_per_s > 0:
-            parts.insert(0, f"{format_duration(left / rate_per_s)} left")
-            parts.insert(0, f"{60 * rate_per_s:.1f} heads/min")
-        if self.failed:
-            parts.append(f"{self.failed} heads failed")
-        return ", ".join(parts)
+    def _update_bar(self, event: Progressed) -> None:
+        if self._bar is None:
+            self._bar = tqdm(
+                total=event.expected,
+                initial=event.done,
+                file=self._stream,
+                dynamic_ncols=True,
+                bar_format="render {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} heads{postfix}",
+            )
+        self._bar.n = event.done + event.working
+        self._bar.set_postfix_str(event.line(), refresh=True)
+
+    def _print(self, line: str) -> None:
+        print(line, file=self._stream, flush=True)
 
     def close(self) -> None:
         """End the line."""
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
 
 class StageProgress:
@@ -126,13 +124,3 @@ class StageProgress:
 
     def __exit__(self, *_: object) -> None:
         self._bar.close()
-
-
-def format_duration(seconds: float) -> str:
-    """Seconds as `42 s`, `3 min 20 s` or `5 h 12 min`."""
-    seconds = round(seconds)
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60:02d} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"

@@ -8,24 +8,31 @@ missing: progress is nothing but the shards that are in place.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+
 from ray_jobs.accounts import Accounts
-from ray_jobs.cluster import connect
+from ray_jobs.cluster import ClusterInfo, connect
+from ray_jobs.events import Notice, RunStarted
+from ray_jobs.failures import known_failures
 from ray_jobs.fleet import Fleet
-from ray_jobs.index import INDEX_NAME, write_index
+from ray_jobs.index import write_index
 from ray_jobs.node_check import Expectation
 from ray_jobs.pools import MEMORY_GB, ClusterConfig, WorkerPool
-from ray_jobs.progress import RenderProgress
-from ray_jobs.render_driver import render_plans
+from ray_jobs.progress import LogFormat, RunLog
+from ray_jobs.render_driver import Driver
 from ray_jobs.render_options import RenderOptions, RenderSummary
-from synth.dataset import Dataset, ShardPlan
+from synth.dataset import Dataset
+from synth.errors import RenderStopped
 from synth.launch import WORKER_COMMAND, Device
 from synth.lock import exclusive
 from synth.report import contact_sheet
 from synth.sample import DatasetConfig
 from synth.sample_config import with_known_assets
+from synth.shardplan import Plan
 from synth.unfinished import remove_stale_temporaries
 
 
@@ -36,7 +43,9 @@ def render_dataset(
     workers: int | None = None,
     threads: int = 1,
     address: str | None = None,
-    progress: bool = True,
+    quiet: bool = False,
+    log_format: LogFormat = "text",
+    retry_failed: bool = False,
     timeout_s: float | None = None,
     memory_bytes: float = MEMORY_GB * 1e9,
     device: Device = "CPU",
@@ -51,7 +60,9 @@ def render_dataset(
         workers: Blender processes at a time; None: one for every `threads` CPUs.
         threads: CPU threads of each; 1 is the most efficient when there is a head for each.
         address: Ray cluster; None starts one on this machine.
-        progress: show progress on stderr.
+        quiet: show nothing on stderr.
+        log_format: what is shown there, "text" for a person or "json" for a log collector.
+        retry_failed: try heads again that failed in earlier runs.
         timeout_s: limit for one shard; None derives a generous one from its pixels.
         memory_bytes: reserved for each Blender process.
         device: Cycles device of all processes; pixels differ between kinds of device.
@@ -63,6 +74,7 @@ def render_dataset(
         RecordError: another process is rendering into the same directory.
         ConfigError: no cluster at the address, or no machine that could render.
         AssetError: a user's asset that the configuration names is not in the store.
+        RenderStopped: the same trouble hit everything; what is rendered is safe.
     """
     started = time.monotonic()
     config = with_known_assets(config)
@@ -73,31 +85,29 @@ def render_dataset(
     with exclusive(root):
         dataset = Dataset.create(root, config)
         options = RenderOptions(timeout_s, tuple(command), Expectation.of(dataset))
-        for directory in (root, dataset.shard_directory):
-            remove_stale_temporaries(directory)
-        plans = dataset.plan()
-        missing = sum(plan.head_count for plan in plans)
-        bar = RenderProgress(config.heads, config.heads - missing, enabled=progress and bool(plans))
-        accounts = Accounts(root, bar)
-        if plans:
-            try:
-                _quarantine_damaged(dataset, plans, bar)
+        _remove_stale_temporaries(dataset)
+        plans = dataset.plan(retry_failed=retry_failed, remember=True)
+        log = RunLog(quiet=quiet, log_format=log_format)
+        with _keeping_accounts(dataset, plans, log) as accounts:
+            if plans:
+                for plan in plans.damaged:
+                    moved = dataset.quarantine(plan)
+                    log(Notice(f"{plan.reason}; moved to {moved} and rendered again"))
                 dataset.record_devices(cluster.devices, mix=cluster.mix_devices)
                 with connect(cluster.address, num_cpus=cluster.slots) as connected:
-                    fleet = Fleet(connected, cluster, options.expectation, bar.message)
-                    for finished in render_plans(dataset, plans, options, fleet, bar.tick):
-                        accounts.add(finished)
-            finally:
-                bar.close()
-                remove_stale_temporaries(dataset.shard_directory)  # of workers that were killed
-        heads = config.heads - missing + accounts.rendered
-        sheet, index = _summaries(dataset) if heads else (None, None)
+                    fleet = Fleet(
+                        connected, cluster, options.expectation, lambda text: log(Notice(text))
+                    )
+                    accounts.start(_run_started(dataset, plans, connected, fleet))
+                    Driver(dataset, plans, options, fleet, accounts, retry_failed).run()
+            sheet, index = _summaries(dataset, accounts)
         return RenderSummary(
             root=root,
-            heads=heads,
+            heads=accounts.done,
             rendered=accounts.rendered,
+            rejected=accounts.rejected,
             expected=config.heads,
-            failed=tuple(accounts.failed),
+            failed=accounts.failures,
             wall_s=time.monotonic() - started,
             peak_rss_bytes=accounts.peak_rss_bytes,
             contact_sheet=sheet,
@@ -105,23 +115,60 @@ def render_dataset(
         )
 
 
-def _summaries(dataset: Dataset) -> tuple[Path, Path]:
-    """Contact sheet and index, made again if a shard is newer than they are."""
-    sheet, index = dataset.root / "contact.png", dataset.root / INDEX_NAME
-    newest = max(path.stat().st_mtime_ns for path in dataset.shard_directory.glob("shard-*.tar"))
-    if not all(path.is_file() and path.stat().st_mtime_ns > newest for path in (sheet, index)):
+@contextmanager
+def _keeping_accounts(dataset: Dataset, plans: Plan, log: RunLog) -> Iterator[Accounts]:
+    """The accounts of the run; however it ends, that is written down."""
+    rows = dataset.survey().rows
+    settled = rows[~np.isin(rows["shard"], plans.shards)]
+    accounts = Accounts(
+        dataset.root,
+        dataset.dataset_id,
+        expected=dataset.config.heads,
+        done=int(settled["heads"].sum(dtype=np.int64)),
+        rejected=int(settled["rejected"].sum(dtype=np.int64)),
+        known_failures=known_failures(dataset, plans, settled),
+        log=log,
+    )
+    try:
+        yield accounts
+        accounts.end("finished")
+    except RenderStopped as error:
+        accounts.end("stopped", str(error))
+        raise
+    except (KeyboardInterrupt, SystemExit):
+        accounts.end("interrupted", "run the same command again to go on")
+        raise
+    except Exception as error:
+        accounts.end("error", f"{type(error).__name__}: {error}")
+        raise
+    finally:
+        log.close()
+        _remove_stale_temporaries(dataset)  # of workers that were killed
+
+
+def _remove_stale_temporaries(dataset: Dataset) -> None:
+    for directory in (dataset.root, dataset.shard_directory):
+        remove_stale_temporaries(directory)
+
+
+def _run_started(dataset: Dataset, plans: Plan, connected: ClusterInfo, fleet: Fleet) -> RunStarted:
+    return RunStarted(
+        dataset=str(dataset.root),
+        dataset_id=dataset.dataset_id,
+        expected=dataset.config.heads,
+        missing=plans.head_count,
+        shards=len(plans),
+        slots=sum(lane.capacity for lane in fleet.lanes),
+        address=connected.address,
+        dashboard_url=connected.dashboard,
+    )
+
+
+def _summaries(dataset: Dataset, accounts: Accounts) -> tuple[Path | None, Path | None]:
+    """Contact sheet and index; only what is new is read for them."""
+    if not accounts.done:
+        return None, None
+    sheet = dataset.root / "contact.png"
+    if accounts.rendered or not sheet.exists():
         contact_sheet(dataset, sheet)
-        write_index(dataset)
-    return sheet, index
-
-
-def _quarantine_damaged(dataset: Dataset, plans: Sequence[ShardPlan], bar: RenderProgress) -> None:
-    """Move damaged shards aside, never over an earlier one, so that they can be looked at."""
-    for plan in plans:
-        if not plan.damaged:
-            continue
-        directory = dataset.root / "quarantine"
-        directory.mkdir(exist_ok=True)
-        target = directory / f"{plan.path.name}.{time.time_ns()}"
-        plan.path.rename(target)
-        bar.message(f"{plan.reason}; moved to {target} and rendered again")
+    return sheet, write_index(dataset).path

@@ -1,63 +1,171 @@
-"""The driver of a render: keeps a bounded window of Ray tasks in flight, one for each shard."""
+"""The driver of a render: keeps tasks in flight, one a shard, and tries again what failed."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+import heapq
+import itertools
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from typing import Any
 
+from ray_jobs.accounts import Accounts
 from ray_jobs.fleet import Fleet, Lane
+from ray_jobs.head_reports import TaskWatch
 from ray_jobs.render_options import RenderOptions
-from ray_jobs.render_task import render_task
-from ray_jobs.window import Finished, run_window
+from ray_jobs.render_task import RenderContext, TaskReport, render_task
+from ray_jobs.retries import NODE_STREAK, Breaker, MemoryReservation, TaskError, Work, judge
+from ray_jobs.window import Finished, Window
 from synth.dataset import Dataset, ShardPlan
-from synth.errors import NodeUnfit, RenderCrashed, RenderTimeout
-from synth.launch import ShardResult
 
-MAX_RETRIES = 2
+TICK_S = 1.0
 
 
-def render_plans(
-    dataset: Dataset,
-    plans: Sequence[ShardPlan],
-    options: RenderOptions,
-    fleet: Fleet,
-    on_tick: Callable[[int], None],
-) -> Iterator[Finished[ShardPlan, ShardResult]]:
-    """Render shards and yield each as it is committed or has failed for good, in any order.
+class Driver:
+    """Renders the shards of a plan on the Ray that is connected.
 
     Args:
-        dataset: where the shards belong.
-        plans: the shards.
+        dataset: where they belong.
+        plans: the shards; taken one by one.
         options: how they are rendered.
         fleet: who renders them.
-        on_tick: called about once a second with the number of tasks in flight.
+        accounts: are told what becomes of them.
+        retry_failed: heads that failed in earlier runs are tried again.
+        task: runs on a machine; a bench replaces it.
     """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        plans: Iterable[ShardPlan],
+        options: RenderOptions,
+        fleet: Fleet,
+        accounts: Accounts,
+        retry_failed: bool = False,
+        task: Callable[..., TaskReport] = render_task,
+    ):
+        import ray
+
+        self._plans, self._fleet, self._accounts = iter(plans), fleet, accounts
+        self._planned_all = False
+        self._waiting: list[tuple[float, int, Work]] = []  # heap: when, order, what
+        self._order = itertools.count()
+        self._running: dict[str, tuple[Work, Lane]] = {}  # by shard
+        self._tasks: dict[str, dict[str, Any]] = {}
+        self._heads_seen = 0
+        self._breaker = Breaker()
+        self._memory = {lane: MemoryReservation(lane.pool.memory_bytes) for lane in fleet.lanes}
+        self._watch = TaskWatch()
+        context = RenderContext(
+            dataset.config, dataset.dataset_id, options, retry_failed, self._watch.actor
+        )
+        self._context = ray.put(context)
+        # Ray retries nothing by itself: see ray_jobs.retries
+        self._task = ray.remote(max_retries=0)(task)
+
+    def run(self) -> None:
+        """Render until every shard is in place or was given up.
+
+        Raises:
+            RenderStopped: the same trouble hit everything.
+            ConfigError: no machine is left that could render.
+        """
+        ticked = -TICK_S
+        with Window(self._submit, _cancel) as window:
+            while True:
+                while len(window) < self._fleet.limit() and (work := self._next()) is not None:
+                    window.start(work)
+                if not window and not self._waiting and self._planned_all:
+                    return
+                if time.monotonic() - ticked >= TICK_S:
+                    ticked = time.monotonic()
+                    self._tick()
+                for finished in window.wait(TICK_S):
+                    self._settle(finished)
+
+    def _next(self) -> Work | None:
+        """A shard whose pause is over, or a new one; None: nothing can be started now."""
+        if self._waiting and self._waiting[0][0] <= time.monotonic():
+            return heapq.heappop(self._waiting)[2]
+        plan = next(self._plans, None)
+        if plan is None:
+            self._planned_all = True
+            return None
+        return Work(plan)
+
+    def _submit(self, work: Work) -> Future:
+        shard, lane = work.plan.path.name, self._fleet.take()
+        self._running[shard] = work, lane
+        options = lane.ray_options(work.avoid, work.more_memory)
+        task = self._task.options(name=f"render {shard}", **options)
+        return task.remote(self._context, lane.pool, work.plan, work.skip).future()
+
+    def _tick(self) -> None:
+        self._fleet.refresh()
+        self._tasks = self._watch.look(self._running)
+        heads = sum(task["heads_done"] for task in self._tasks.values())
+        if heads > self._heads_seen:
+            self._breaker.head_rendered()
+        self._heads_seen = heads
+        self._accounts.tick(self._tasks.values(), len(self._running))
+
+    def _settle(self, finished: Finished[Work]) -> None:
+        shard = finished.item.plan.path.name
+        work, lane = self._running.pop(shard)
+        self._fleet.release(lane)
+        report = finished.value if finished.error is None else self._lost(shard, finished.error)
+        if report.result is None:
+            self._failed(work, lane, report)
+            return
+        if report.result.head_count:
+            self._breaker.shard_committed(report.node_id)
+        memory = self._memory[lane]
+        if memory.measured(report.result.peak_rss_bytes):
+            self._fleet.reserve(lane, memory.reserved_bytes)
+            self._accounts.memory(str(lane.pool), memory)
+        self._accounts.committed(work, report.result, report.node)
+
+    def _failed(self, work: Work, lane: Lane, report: TaskReport) -> None:
+        error, node_id = report.error, report.node_id
+        verdict = judge(work, error, node_id)
+        if verdict.delay_s is None:
+            self._accounts.given_up(work, error, report.node)
+        else:
+            self._accounts.retried(work, error, report.node, verdict)
+            due = time.monotonic() + verdict.delay_s
+            heapq.heappush(self._waiting, (due, next(self._order), work))
+        if error.kind == "unfit":
+            self._fleet.exclude(lane, node_id, error.message)
+            return
+        machines = len(self._fleet.nodes)
+        self._breaker.attempt_failed(error, node_id, self._fleet.limit(), machines)
+        if self._breaker.distrusts(node_id):
+            self._fleet.distrust(lane, node_id, f"failed {NODE_STREAK} times in a row: {error}")
+
+    def _lost(self, shard: str, error: Exception) -> TaskReport:
+        """The report of a task that could not give one: its worker died, or it met a bug."""
+        task = self._tasks.get(shard, {"node": "", "node_id": ""})
+        return TaskReport(task["node"], task["node_id"], error=_system_error(error))
+
+
+def _system_error(error: Exception) -> TaskError:
+    from ray.exceptions import OutOfMemoryError, RayTaskError
+
+    if isinstance(error, RayTaskError):
+        cause = getattr(error, "cause", error)
+        message = str(cause) or repr(cause)
+        return TaskError("permanent", type(cause).__name__, message, log_tail=str(error))
+    lines = str(error).strip().splitlines()  # pages of advice around one sentence
+    return TaskError(
+        "lost",
+        type(error).__name__,
+        lines[0] if lines else repr(error),
+        out_of_memory=isinstance(error, OutOfMemoryError),
+    )
+
+
+def _cancel(future: Future) -> None:
     import ray
 
-    # Permanent errors are not in the list: Ray raises them at once.
-    task = ray.remote(
-        max_retries=MAX_RETRIES, retry_exceptions=[RenderCrashed, RenderTimeout, OSError]
-    )(render_task)
-    config, dataset_id = dataset.config, dataset.dataset_id
-    lanes: dict[int, Lane] = {}
-    again: deque[ShardPlan] = deque()
-
-    def submit(plan: ShardPlan):
-        lane = lanes[plan.shard] = fleet.take()
-        return task.options(name=f"render {plan.path.name}", **lane.ray_options()).remote(
-            config, plan, dataset_id, options, lane.pool
-        )
-
-    def tick(running: int) -> None:
-        fleet.refresh()
-        on_tick(running)
-
-    for finished in run_window(plans, submit, fleet.limit, again=again, on_tick=tick):
-        lane = lanes.pop(finished.item.shard)
-        fleet.release(lane)
-        cause = getattr(finished.error, "cause", None)
-        if isinstance(cause, NodeUnfit):  # the machine's fault, not the shard's
-            fleet.exclude(lane, cause.node_id, str(cause))
-            again.append(finished.item)
-            continue
-        yield finished
+    # force: the worker process ends, and with it, by its death signal, its Blender
+    ray.cancel(future.object_ref, force=True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ray_jobs.accounts import FAILURES_NAME, ShardFailure
+from ray_jobs.events import Failure, format_duration
+from ray_jobs.failures import FAILURES_NAME
 from ray_jobs.node_check import Expectation
-from ray_jobs.progress import format_duration
 from synth.launch import WORKER_COMMAND
+
+_NAMED_FAILURES = 5
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,9 @@ class RenderSummary:
         root: the dataset.
         heads: heads that are there now.
         rendered: heads rendered by this run.
+        rejected: heads that were rendered and kept apart by quality control, also by earlier runs.
         expected: heads the configuration asks for.
-        failed: the shards that stayed failed.
+        failed: the heads and shards that are failed now, also by earlier runs.
         wall_s: seconds.
         peak_rss_bytes: largest memory of a Blender process in this run, or 0.
         contact_sheet: the picture, None if there is no head.
@@ -45,8 +48,9 @@ class RenderSummary:
     root: Path
     heads: int
     rendered: int
+    rejected: int
     expected: int
-    failed: tuple[ShardFailure, ...]
+    failed: tuple[Failure, ...]
     wall_s: float
     peak_rss_bytes: int
     contact_sheet: Path | None
@@ -58,13 +62,15 @@ class RenderSummary:
             f"{self.root}: {self.heads} of {self.expected} heads, {self.rendered} rendered now "
             f"in {format_duration(self.wall_s)}{rate}"
         ]
+        if self.rejected:
+            lines.append(f"{self.rejected} heads were rendered and rejected")
         if self.contact_sheet is not None:
             lines.append(f"contact sheet: {self.contact_sheet}")
-        for failure in self.failed[:5]:
-            lines.append(f"failed: {failure.shard}: {failure.error}: {failure.message}")
+        lines += [failure.line() for failure in self.failed[:_NAMED_FAILURES]]
         if self.failed:
+            heads = sum(failure.head_count for failure in self.failed)
             lines.append(
-                f"{len(self.failed)} shards failed, see {self.root / FAILURES_NAME}; "
-                "the same command tries them again"
+                f"{heads} heads are missing because they failed, see {self.root / FAILURES_NAME}; "
+                "the same command tries whole shards again, with --retry-failed single heads too"
             )
         return "\n".join(lines)

@@ -93,6 +93,10 @@ class RenderTimeout(RenderError):
     retryable = True
 
 
+class RenderStopped(RenderError):
+    """A run of many shards was ended early, because the same trouble hit everything."""
+
+
 class RenderInvalid(RenderError):
     """A head was rendered, but the picture fails a check (black, empty, out of frame, NaN)."""
 

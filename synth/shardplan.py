@@ -71,6 +71,11 @@ class Plan(Sequence[ShardPlan]):
         return self._make(int(self._shards[position]))
 
     @property
+    def shards(self) -> np.ndarray:
+        """[N] uint32: the numbers of the shards, rising."""
+        return self._shards
+
+    @property
     def head_count(self) -> int:
         """Heads in all the shards."""
         if not len(self):

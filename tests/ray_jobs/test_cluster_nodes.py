@@ -63,7 +63,7 @@ def stub(**behaviour) -> tuple[str, ...]:
 
 def render(config, out, *, command=None, pools=(SMALL,), **cluster):
     return render_dataset(
-        config, out, cluster=ClusterConfig(None, pools, **cluster), progress=False,
+        config, out, cluster=ClusterConfig(None, pools, **cluster), quiet=True,
         command=command or stub(),
     )  # fmt: skip
 

@@ -19,6 +19,7 @@ import pytest
 from ray_jobs.cluster import connect
 from ray_jobs.render import render_dataset
 from synth.dataset import Dataset
+from synth.errors import RenderStopped
 from synth.sample import DatasetConfig, ViewsConfig
 
 _spec = importlib.util.spec_from_file_location(
@@ -46,7 +47,7 @@ class Farm(farms.Farm):
     def render(self, config: DatasetConfig = CONFIG, **options):
         """One run; `behaviour` is that of the stub."""
         command = options.pop("command", None) or farms.stub(**options.pop("behaviour", {}))
-        options = {"memory_bytes": farms.MEMORY_BYTES, "progress": False, **options}
+        options = {"memory_bytes": farms.MEMORY_BYTES, "quiet": True, **options}
         return render_dataset(config, self.out, command=command, **options)
 
     def check(self) -> None:
@@ -84,9 +85,7 @@ def cluster(scratch):
 def peace(cluster, tmp_path_factory):
     """The pixels of the dataset that meets no fault."""
     out = tmp_path_factory.mktemp("peace") / "heads"
-    render_dataset(
-        CONFIG, out, command=farms.stub(), memory_bytes=farms.MEMORY_BYTES, progress=False
-    )
+    render_dataset(CONFIG, out, command=farms.stub(), memory_bytes=farms.MEMORY_BYTES, quiet=True)
     return farms.pixels(out)
 
 
@@ -222,11 +221,9 @@ def test_disk_full_in_the_middle_of_a_shard(farm):
     with farms.small_disk(farm.out, 2**20):
         Dataset.create(farm.out, CONFIG)
         with farms.filled(farm.out, leave_bytes=70_000):
-            try:
-                reasons = [failure.message for failure in farm.render().failed]
-            except OSError as error:  # the driver itself had something to write
-                reasons = [str(error)]
-            assert any("No space left on device" in reason for reason in reasons), reasons
+            # the shards, or what the driver itself had to write
+            with pytest.raises((RenderStopped, OSError), match="No space left on device"):
+                farm.render()
             assert list((farm.out / "shards").glob(".*")) == []
         farm.finish_in_peace()
 
@@ -234,10 +231,8 @@ def test_disk_full_in_the_middle_of_a_shard(farm):
 @needs_root
 def test_disk_full_where_the_workers_keep_their_jobs(farm, scratch):
     """A full /tmp of a machine: no shard can be rendered there, none is damaged."""
-    with farms.filled(scratch):
-        summary = farm.render()
-    assert summary.failed
-    assert all("No space left on device" in failure.message for failure in summary.failed)
+    with farms.filled(scratch), pytest.raises(RenderStopped, match="No space left on device"):
+        farm.render()
     farm.finish_in_peace()
 
 

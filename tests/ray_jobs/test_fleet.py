@@ -136,10 +136,43 @@ def test_an_unfit_machine_is_avoided_told_once_and_looked_at_again():
         fleet.exclude(lane, GPU_NODE.node_id, "has no driver")
     assert machines.told == ["not used: gpu-1 (10.0.0.2) has no driver"]
     assert lane.ray_options()["label_selector"] == {NODE_ID_LABEL: f"!in({'b' * 56})"}
-    assert lane.ray_options(["c"])["label_selector"] == {NODE_ID_LABEL: f"!in({'b' * 56},c)"}
+    preferred = lane.ray_options(["c"])
+    assert preferred["label_selector"] == {NODE_ID_LABEL: f"!in({'b' * 56},c)"}
+    assert preferred["fallback_strategy"] == [
+        {"label_selector": {NODE_ID_LABEL: f"!in({'b' * 56})"}}
+    ]
     assert fleet.limit() == 32
     machines.later(fleet, RECONSIDER_S + 1)
     assert fleet.limit() == 48 and not fleet.unfit
+
+
+def test_a_machine_where_tasks_only_fail_is_avoided_while_there_is_another():
+    machines = Machines(CPU_NODE, GPU_NODE)
+    fleet = machines.fleet()
+    lane = fleet.take()
+    fleet.distrust(lane, GPU_NODE.node_id, "failed 3 times in a row")
+    assert fleet.limit() == 32
+    fleet.distrust(lane, CPU_NODE.node_id, "failed 3 times in a row")  # the last one
+    assert fleet.limit() == 32
+
+
+def test_memory_that_was_measured_changes_what_the_machines_hold():
+    fleet = Machines(CPU_NODE).fleet(LOCAL)
+    lane = fleet.take()
+    fleet.reserve(lane, int(CPU_NODE.memory_bytes / 4))
+    assert fleet.limit() == 4
+    assert lane.ray_options(memory_factor=1.5)["memory"] == int(1.5 * CPU_NODE.memory_bytes / 4)
+    fleet.reserve(lane, int(CPU_NODE.memory_bytes * 2))  # a task that could never start
+    assert lane.ray_options()["memory"] == CPU_NODE.memory_bytes
+    assert fleet.limit() == 1
+
+
+def test_a_machine_that_is_alone_is_not_waited_for():
+    machines = Machines(CPU_NODE)
+    fleet = machines.fleet(LOCAL)
+    fleet.exclude(fleet.take(), CPU_NODE.node_id, "has no OPTIX")
+    with pytest.raises(ConfigError, match=r"^no machine of the cluster could render: .*no OPTIX"):
+        machines.later(fleet)
 
 
 def test_what_no_machine_holds_is_refused_unless_machines_are_made():

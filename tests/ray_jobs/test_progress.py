@@ -1,13 +1,17 @@
-"""What a person sees while heads are rendered."""
+"""What a person and a log collector see while heads are rendered."""
 
 from __future__ import annotations
 
 import io
+import json
 
 import pytest
 
 from ray_jobs import progress
-from ray_jobs.progress import RenderProgress, StageProgress, format_duration
+from ray_jobs.events import Failure, Notice, Progressed, ShardCommitted, format_duration
+from ray_jobs.progress import RunLog, StageProgress
+
+FAILURE = Failure("shard-000001.tar", 2, 4, "RenderCrashed", "signal 11", index=3, spec_id="ab")
 
 
 class Clock:
@@ -16,49 +20,72 @@ class Clock:
         monkeypatch.setattr(progress.time, "monotonic", lambda: self.now)
 
 
-def test_the_rate_counts_this_run_only(monkeypatch):
-    clock = Clock(monkeypatch)
-    bar = RenderProgress(total=100, done=40, stream=io.StringIO())
-    assert bar.status() == "0 shards running"  # nothing to estimate from yet
-    clock.now += 120
-    bar.add(20)
-    bar.tick(3)
-    assert bar.status() == "10.0 heads/min, 4 min 00 s left, 3 shards running"
-    bar.add_failed(10)
-    assert bar.status() == "10.0 heads/min, 3 min 00 s left, 3 shards running, 10 heads failed"
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def progressed(done: int = 0, **more) -> Progressed:
+    values = {"working": 0, "failed": 0, "rejected": 0, "running": 1}
+    return Progressed(10, done, **{**values, "heads_per_min": None, "eta_s": None, **more})
+
+
+def test_progress_is_one_sentence():
+    assert progressed().line() == "1 shards running"  # nothing to estimate from yet
+    event = progressed(heads_per_min=10.04, eta_s=180, running=3, failed=10, rejected=2)
+    assert event.line() == (
+        "10.0 heads/min, 3 min 00 s left, 3 shards running, 10 heads failed, 2 heads rejected"
+    )
 
 
 def test_a_log_gets_a_line_now_and_then(monkeypatch):
     clock, stream = Clock(monkeypatch), io.StringIO()
-    bar = RenderProgress(total=10, stream=stream)
-    for _ in range(100):
+    log = RunLog(stream=stream)
+    for second in range(100):
         clock.now += 1
-        bar.tick(1)
-    bar.close()
+        log(progressed(second // 50, working=2))
+    log(FAILURE)
+    log.close()
     lines = stream.getvalue().splitlines()
-    assert len(lines) == 3
-    assert lines[0] == "render: 0/10 heads, 1 shards running"
+    assert lines[0] == "render: 2/10 heads, 1 shards running"
+    assert len(lines) == 4
+    assert lines[3] == "head 3 (ab) failed: RenderCrashed: signal 11"
 
 
-def test_a_terminal_gets_a_bar():
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
+def test_a_terminal_gets_a_bar_that_counts_heads_of_unfinished_shards():
     stream = Terminal()
-    bar = RenderProgress(total=10, stream=stream)
-    bar.add(4)
-    bar.message("shard-000001.tar failed")
-    bar.close()
+    log = RunLog(stream=stream)
+    log(progressed(3, working=1))
+    log(Notice("a machine is gone"))
+    log.close()
     assert "4/10 heads" in stream.getvalue()
-    assert "shard-000001.tar failed" in stream.getvalue()
+    assert "a machine is gone" in stream.getvalue()
+
+
+def test_a_collector_gets_every_event_as_json(monkeypatch):
+    clock, stream = Clock(monkeypatch), Terminal()
+    log = RunLog(log_format="json", stream=stream)
+    log(ShardCommitted("shard-000000.tar", 2, 0, 0, 1, "here", 9.0, 8.0, 10**9))
+    for _ in range(25):
+        clock.now += 1
+        log(progressed(2))
+    log(FAILURE)
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    names = ["shard_committed", "progressed", "progressed", "failure"]
+    assert [line["event"] for line in lines] == names
+    assert lines[0]["wall_s"] == 9.0 and lines[0]["time"].endswith("+00:00")
+    assert (lines[3]["index"], lines[3]["spec_id"]) == (3, "ab")
+
+
+def test_quiet_is_quiet(capfd):
+    log = RunLog(quiet=True)
+    log(progressed(4))
+    log(FAILURE)
+    log.close()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_stages_are_shown_on_a_terminal_only():
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
     for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
         with StageProgress("lift", stream=stream) as bar:
             bar.update("six views", 3, 50)
@@ -68,17 +95,15 @@ def test_stages_are_shown_on_a_terminal_only():
         assert ("lift: turntable" in stream.getvalue()) == shown
 
 
-def test_quiet_is_quiet(capfd):
-    bar = RenderProgress(total=10, enabled=False)
-    bar.add(4)
-    bar.message("hello")
-    bar.close()
-    assert capfd.readouterr() == ("", "")
-
-
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.4, "0 s"), (59.6, "1 min 00 s"), (200, "3 min 20 s"), (18720, "5 h 12 min")],
+    [
+        (0.4, "0 s"),
+        (59.6, "1 min 00 s"),
+        (200, "3 min 20 s"),
+        (18720, "5 h 12 min"),
+        (530_000, "6 d 3 h"),
+    ],
 )
 def test_durations(seconds, text):
     assert format_duration(seconds) == text

@@ -18,7 +18,7 @@ from ray_jobs.render_task import time_limit_s
 from synth.asset_store import AssetRecord, AssetStore
 from synth.dataset import Dataset
 from synth.dataset_report import verify
-from synth.errors import ConfigError, DatasetMismatch, RecordError, RenderCrashed
+from synth.errors import ConfigError, DatasetMismatch, RecordError, RenderCrashed, RenderStopped
 from synth.sample import DatasetConfig, ViewsConfig, sample_head
 from synth.sample_assets import AssetsConfig
 from synth.sample_light import LightConfig
@@ -38,7 +38,7 @@ def cluster():
 
 
 def render(config, out, **options):
-    options = {"memory_bytes": 10_000_000, "progress": False, "command": stub(), **options}
+    options = {"memory_bytes": 10_000_000, "quiet": True, "command": stub(), **options}
     return render_dataset(config, out, **options)
 
 
@@ -89,37 +89,63 @@ def test_a_dataset_is_rendered_resumed_and_extended(cluster, tmp_path, capfd):
 
 
 @pytest.mark.ray
-def test_a_failed_shard_is_reported_and_the_rest_is_done(cluster, tmp_path, capfd):
+def test_a_failed_head_costs_no_other_and_is_tried_again_when_asked(cluster, tmp_path, capfd):
+    out = tmp_path / "heads"
     (tmp_path / "once").mkdir()
-    behaviour = {"invalid": [4, 5], "crash": [1], "once": str(tmp_path / "once")}
-    summary = render(CONFIG, tmp_path / "heads", command=stub(**behaviour), progress=True)
-    (failure,) = summary.failed
-    assert (failure.shard, failure.start, failure.stop) == ("shard-000002.tar", 4, 6)
-    assert failure.error == "RenderInvalid"  # at once, and the crash of head 1 was retried
-    assert failure.message == f"head {sample_head(CONFIG, 4).spec_id} is black"
-    assert summary.heads == 5
-    assert "1 shards failed" in str(summary)
-    (line,) = (tmp_path / "heads" / "failures.jsonl").read_text().splitlines()
-    assert json.loads(line) == dataclasses.asdict(failure)
-    assert "RenderInvalid" in json.loads(line)["log_tail"]
+    behaviour = {"invalid": [4], "crash": [1, 2], "once": str(tmp_path / "once")}
+    behaviour |= {"crash_always": [6]}  # alone in its shard
+    summary = render(CONFIG, out, command=stub(**behaviour), quiet=False)
+    failed = {failure.index: failure for failure in summary.failed}
+    assert sorted(failed) == [4, 6]  # crashes of heads 1 and 2 were chance and are retried
+    assert (summary.heads, summary.rendered) == (5, 5)
+    assert failed[4].error == "RenderInvalid"
+    assert failed[4].message == f"head {sample_head(CONFIG, 4).spec_id} is black"
+    assert failed[6].error == "RenderCrashed" and "signal 11" in failed[6].message
+    assert "about to crash" in failed[6].log_tail
+    assert failed[6].attempts == 3 and failed[6].node
+    assert failed[6].spec_id == sample_head(CONFIG, 6).spec_id
+    assert "2 heads are missing because they failed" in str(summary)
+    lines = [json.loads(line) for line in (out / "failures.jsonl").read_text().splitlines()]
+    assert lines == [dataclasses.asdict(failure) for failure in summary.failed]
     captured = capfd.readouterr()
     assert captured.out == ""  # results belong to stdout, also when Ray has something to say
-    assert "shard-000002.tar failed: RenderInvalid" in captured.err
+    assert "RenderCrashed" in captured.err and "tried again without head" in captured.err
+    status = json.loads((out / "status.json").read_text())
+    assert status["state"] == "finished"
+    assert (status["heads"]["done"], status["heads"]["failed"]) == (5, 2)
 
-    assert render(CONFIG, tmp_path / "heads").failed == ()
-    assert verify(Dataset.open(tmp_path / "heads")).ok
+    (out / "failures.jsonl").unlink()  # the shards know it too, but for Blender's log
+    second = render(CONFIG, out)  # not asked: nothing is tried, but they are named
+    assert [f.spec_id for f in second.failed] == [f.spec_id for f in summary.failed]
+    assert [f.message for f in second.failed] == [f.message for f in summary.failed]
+    assert (second.rendered, second.heads) == (0, 5)
+    third = render(CONFIG, out, retry_failed=True)
+    assert (third.failed, third.heads) == ((), 7)
+    assert not (out / "failures.jsonl").exists()
+    assert verify(Dataset.open(out)).ok
 
 
 @pytest.mark.ray
-def test_a_crash_that_repeats_gives_up_with_its_log(cluster, tmp_path):
+def test_a_shard_that_fails_for_outer_reasons_is_tried_again_by_the_next_run(cluster, tmp_path):
     config = dataclasses.replace(CONFIG, heads=2)
-    summary = render(config, tmp_path / "heads", command=stub(crash=[1]))
+    summary = render(config, tmp_path / "heads", command=stub(kill=[1]))
     (failure,) = summary.failed
-    assert failure.error == "RenderCrashed"
-    assert "signal 11" in failure.message
-    assert "about to crash" in failure.log_tail
+    assert (failure.shard, failure.index, failure.head_count) == ("shard-000000.tar", None, 2)
+    assert (failure.error, failure.attempts) == ("RenderCrashed", 3)
+    assert "signal 9" in failure.message
     assert summary.contact_sheet is None
     assert list((tmp_path / "heads" / "shards").iterdir()) == []
+    assert render(config, tmp_path / "heads").failed == ()
+
+
+@pytest.mark.ray
+def test_a_trouble_that_hits_everything_ends_the_run(cluster, tmp_path):
+    config = dataclasses.replace(CONFIG, heads=1000)
+    with pytest.raises(RenderStopped, match=r"the last 10 attempts failed \(10 x AssetError\)"):
+        render(config, tmp_path / "heads", command=stub(asset=list(range(1000))))
+    status = json.loads((tmp_path / "heads" / "status.json").read_text())
+    assert status["state"] == "stopped" and "10 x AssetError" in status["message"]
+    assert len((tmp_path / "heads" / "failures.jsonl").read_text().splitlines()) == 10
 
 
 @pytest.mark.ray

@@ -3,13 +3,13 @@
     python stub_worker.py BEHAVIOUR_JSON JOB_DIRECTORY PARENT_PID
 
 The behaviour lists heads by index: `{"sleep_s": 0.1, "crash": [3], "invalid": [5], "hang": [7],
-"print": {"2": "text"}, "once": "directory"}`. With `once`, a crash or hang happens the first time
-only. Heads in `twin` look alike, those in `burnt` are white. `wait_for` names a file without which
-no head is finished, `allocate` fills the memory, and `assets` checks the user's assets of a head as
-its builders would. `exit_code` ends the process with that code whatever happened. `env` puts the
-environment into the meta data; `device_error_on` names a machine without the device;
-`no_death_signal` leaves the worker without protection. Any other key is a token that makes the
-process easy to find.
+"print": {"2": "text"}, "once": "directory"}`. With `once`, anything but `crash_always` happens the
+first time only. Heads in `twin` look alike, those in `burnt` are white. `wait_for` names a file
+without which no head is finished, `allocate` fills the memory, and `assets` checks the user's
+assets of a head as its builders would. `exit_code` ends the process with that code whatever
+happened. `env` puts the environment into the meta data; `device_error_on` names a machine without
+the device; `no_death_signal` leaves the worker without protection. Any other key is a token that
+makes the process easy to find.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ def paint(spec, job):
 
     from synth.assets import check, is_users
     from synth.blender_scenes.worker_shard import RenderedHead
-    from synth.errors import DeviceError, RenderInvalid
+    from synth.errors import AssetError, DeviceError, RenderInvalid
 
     time.sleep(behaviour.get("sleep_s", 0.0))
     if behaviour.get("device_error_on", "nowhere") in job.node:
         raise DeviceError("no OPTIX device for Cycles")
-    if applies("crash", spec.index):
+    if applies("crash", spec.index) or spec.index in behaviour.get("crash_always", ()):
         print("about to crash", flush=True)
         os.kill(os.getpid(), signal.SIGSEGV)
     if applies("kill", spec.index):
@@ -63,6 +63,8 @@ def paint(spec, job):
             check(ref, job.asset_store)
     if applies("invalid", spec.index):
         raise RenderInvalid(f"head {spec.spec_id} is black")
+    if applies("asset", spec.index):
+        raise AssetError("no such asset: studio.exr")
     if applies("bug", spec.index):
         raise KeyError("hair")
     if applies("disk_full", spec.index):
