@@ -1,4 +1,4 @@
-"""When Blender renders and when Cycles samples, in whatever script: noted by Blender's own handlers.
+"""When Blender renders and when Cycles samples, in whatever script: told by Blender's handlers.
 
 The same few lines run in every process that a bench compares, so "inside Cycles" means the same for
 all of them. It imports nothing but Blender: also a peer's interpreter can use it.

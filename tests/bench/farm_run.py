@@ -1,6 +1,6 @@
 """One `render_dataset` in a process of its own, for the benches: prints its times as a RESULT line.
 
-    python tests/bench/farm_run.py CONFIG_JSON OUT TIMES_DIRECTORY WORKERS THREADS
+python tests/bench/farm_run.py CONFIG_JSON OUT TIMES_DIRECTORY WORKERS THREADS
 """
 
 from __future__ import annotations

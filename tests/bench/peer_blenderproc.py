@@ -2,10 +2,10 @@
 
     python tests/bench/peer_blenderproc.py SCENE OUT TIMES_JSON VIEWS THREADS SAMPLES
 
-Run by `bench_peers.py` with the interpreter of BlenderProc's own environment. BlenderProc 2.8.0, the
-last one on PyPI, runs inside the Blender 4.2 that `blenderproc run` downloads; using an installed
-`bpy` instead came to its repository after that release. What that mode does is done here by hand:
-its modules are imported without the step that installs packages into Blender. The time of
+Run by `bench_peers.py` with the interpreter of BlenderProc's own environment. BlenderProc 2.8.0,
+the last one on PyPI, runs inside the Blender 4.2 that `blenderproc run` downloads; using an
+installed `bpy` instead came to its repository after that release. What that mode does is done here
+by hand: its modules are imported without the step that installs packages into Blender. The time of
 `blenderproc run` itself is therefore not counted. One process a scene is what its makers recommend
 (issues 127, 566 and 1194 of DLR-RM/BlenderProc). PNG files are all that it writes here, no HDF5.
 """

@@ -1,7 +1,7 @@
 """What a command costs with everything it starts: CPU seconds by kind of process, memory in all.
 
-Linux only: it reads /proc twice a second, which costs half a percent of a core. The CPU seconds of a
-process are those of its last sample, so each may lack half a second; a process that must be exact
+Linux only: it reads /proc twice a second, which costs half a percent of a core. The CPU seconds of
+a process are those of its last sample, so each may lack half a second; a process that must be exact
 (Blender) reports its own, see `cycles_clock`.
 """
 

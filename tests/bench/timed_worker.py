@@ -1,6 +1,6 @@
 """The worker of the farm with a clock in it; given to `render_dataset` as its command.
 
-    python tests/bench/timed_worker.py TIMES_DIRECTORY JOB_DIRECTORY PARENT_PID
+python tests/bench/timed_worker.py TIMES_DIRECTORY JOB_DIRECTORY PARENT_PID
 """
 
 from __future__ import annotations
