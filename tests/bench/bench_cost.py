@@ -5,8 +5,8 @@
 
 One process per hair style, as in a worker: it starts, renders one head of the default
 configuration again and again, without and with all passes in turn, and writes each into a shard.
-Cycles is what happens between Blender's `render_init` and `render_complete`: sampling, denoising
-and the scene's transfer. Everything else of a head is "around it": reset, build, checks, the light
+Cycles is what happens inside Blender's renders (`cycles_clock`): sampling, denoising and the
+scene's transfer. Everything else of a head is "around it": reset, build, checks, the light
 meter, reading, display, encoding, writing. Ratios of interleaved runs are robust against the load
 of the machine, absolute seconds are not.
 """
@@ -24,6 +24,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from cycles_clock import CyclesClock
 
 from synth.launch import worker_environment
 from synth.sample import DatasetConfig, sample_head
@@ -142,16 +144,7 @@ class _Meter:
     """Times heads; Blender tells when each of its renders begins and ends."""
 
     def __init__(self) -> None:
-        import bpy
-
-        self._events: list[tuple[float, float]] = []  # (wall, CPU) at begin, end, begin, ...
-
-        @bpy.app.handlers.persistent
-        def note(*_: object) -> None:
-            self._events.append((time.perf_counter(), time.process_time()))
-
-        bpy.app.handlers.render_init.append(note)
-        bpy.app.handlers.render_complete.append(note)
+        self._clock = CyclesClock()
 
     def head(self, spec: HeadSpec, threads: int, folder: Path) -> dict:
         """Render one head into a shard; seconds of wall time, and of CPU before its first view."""
@@ -159,7 +152,7 @@ class _Meter:
         from synth.launch import RenderJob
         from synth.record import ShardWriter
 
-        self._events.clear()
+        self._clock.renders.clear()
         path = folder / "shard.tar"
         begin, begin_cpu = time.perf_counter(), time.process_time()
         head = render_with_blender(spec, RenderJob(path, threads))
@@ -167,18 +160,18 @@ class _Meter:
         with ShardWriter(path) as writer:
             writer.add_head(spec, spec.resolved_cameras(), head.rgba, head.passes, {**head.meta})
         end = time.perf_counter()
-        begins, ends = self._events[0::2], self._events[1::2]
+        renders = self._clock.renders
         views = len(spec.cameras)
-        if not spec.render.passes and len(begins) != views + 1:
-            raise SystemExit(f"{len(begins)} renders for {views} views and the light meter")
-        durations = [b[0] - a[0] for a, b in zip(begins, ends)]
+        if not spec.render.passes and len(renders) != views + 1:
+            raise SystemExit(f"{len(renders)} renders for {views} views and the light meter")
+        durations = [render.end.wall_s - render.begin.wall_s for render in renders]
         return {
             "wall_s": end - begin,
             "write_s": end - rendered,
             "cycles_s": sum(durations[1:]),
             "view_s": statistics.median(durations[1:]),
             "first_view_extra_s": durations[1] - statistics.median(durations[1:]),
-            "before_cpu_s": begins[1][1] - begin_cpu,
+            "before_cpu_s": renders[1].begin.cpu_s - begin_cpu,
             "bytes": path.stat().st_size,
             "laps_s": dict(head.timings_s),
         }

@@ -11,12 +11,14 @@
 | c | BlenderProc on the exported head, one process, persistent data |
 | d | `render_dataset` with one worker: builds the head, checks it, writes a shard |
 | e | `render_dataset` with two workers and twice as many heads |
+| s | as a, with Blender's default of threads: all cores; to be held against e |
 | A, B | as a and b, but the script builds the head with Headloom's builder |
 
-All with the same cameras, samples, resolution and threads, in turn (a b c d e a b c d e). Of `a` a
-few views are rendered and the rest extrapolated: its processes are independent. a, b and c open a
-.blend that somebody must have made, so their heads an hour are told with and without its making;
-d and e build. The heads are one person in one look under different lights.
+All with the same cameras, samples, resolution and (but s) threads, in turn (a b c d e a b c d e).
+a, b and c render the first head; of a, s and A a few views, the others are extrapolated, since its
+processes are independent. They open a .blend that somebody must have made, so their heads an hour
+are told with and without its making; d and e build. d renders a shard of `--heads` heads, e two of
+them: one person in one look under different lights.
 
 "Overhead" is the share of the wall time outside Blender's render calls, the light meter's
 counting as outside; "sampling" the share between Cycles' first and last sample. Both are noted by
@@ -43,7 +45,7 @@ import imageio.v3 as imageio
 import numpy as np
 from process_tree import TreeUse, run_measured
 
-from synth.config import canonical_json
+from synth.config import canonical_json, load_config, save_yaml
 from synth.record import ShardReader
 from synth.sample_config import DatasetConfig, FactorConfig, ViewsConfig
 from synth.sample_light import LightConfig
@@ -101,11 +103,12 @@ class Bench:
     def views(self) -> int:
         return self.arguments.views
 
-    def scene(self, head: int) -> Path:
-        return self.folder / "scenes" / f"{head:03d}"
+    @property
+    def scene(self) -> Path:
+        return self.folder / "scene"
 
-    def out(self, variant: str, head: int = 0) -> Path:
-        return self.folder / variant / f"{head:03d}"
+    def out(self, variant: str) -> Path:
+        return self.folder / variant / "out"
 
 
 def main() -> None:
@@ -113,10 +116,10 @@ def main() -> None:
     if arguments.blenderproc is not None:
         install_blenderproc(arguments.blenderproc)
     with tempfile.TemporaryDirectory(prefix="peers-", dir=arguments.folder) as folder:
-        bench = Bench(arguments, _config(arguments), Path(folder))
-        export = [HERE / "peer_export.py", canonical_json(bench.config), bench.folder / "scenes"]
+        bench = Bench(arguments, _config(arguments, heads=1), Path(folder))
+        export = [HERE / "peer_export.py", canonical_json(bench.config), bench.scene]
         use = run_measured([sys.executable, *export, str(arguments.threads)])
-        bench.export_s = use.wall_s / arguments.heads
+        bench.export_s = use.wall_s
         for number in range(arguments.rounds):
             for variant in arguments.variants:
                 run = RUNNERS[variant](bench, variant)
@@ -140,11 +143,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--samples", type=int, default=16)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--heads", type=int, default=1, help="of each variant; e: twice as many")
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--heads", type=int, default=2, help="heads in a shard of d and e")
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--views-of-a", type=int, default=6, help="views that a and A render")
     parser.add_argument("--variants", help="letters; default: abcde, without c if not installed")
     parser.add_argument("--blenderproc", type=Path, help="its environment; made if not there")
+    parser.add_argument("--set", action="append", default=[], help="of the configuration: a.b=v")
     parser.add_argument("--folder", type=Path, help="for temporary files")
     arguments = parser.parse_args()
     arguments.variants = arguments.variants or ("abcde" if arguments.blenderproc else "abde")
@@ -153,19 +157,23 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _config(arguments: argparse.Namespace, heads: int = 0, per_shard: int = 1) -> DatasetConfig:
+def _config(arguments: argparse.Namespace, heads: int) -> DatasetConfig:
     """One person in one look and expression under as many lights as there are heads."""
-    heads = heads or arguments.heads
     views = arguments.views
-    return DatasetConfig(
+    fixed = DatasetConfig(
         heads=heads,
         size=arguments.size,
         samples=arguments.samples,
-        heads_per_shard=per_shard,
+        heads_per_shard=arguments.heads,
         factors=FactorConfig(lights=1000),
         light=LightConfig(kinds={"hdri": 1.0}),
         views=ViewsConfig(random=views - 6) if views >= 6 else ViewsConfig(False, random=views),
     )
+    if not arguments.set:
+        return fixed
+    with tempfile.TemporaryDirectory() as folder:
+        save_yaml(fixed, Path(folder) / "config.yaml")
+        return load_config(DatasetConfig, Path(folder) / "config.yaml", arguments.set)
 
 
 def install_blenderproc(folder: Path) -> None:
@@ -192,24 +200,23 @@ def run_process_a_head(bench: Bench, variant: str) -> Run:
 
 def _scaled(bench: Bench, variant: str, batches: list[list[int]], factor: float) -> Run:
     uses, files = [], []
-    for head in range(bench.arguments.heads):
-        out = bench.out(variant, head)
-        shutil.rmtree(out, ignore_errors=True)
-        out.mkdir(parents=True)
-        for number, views in enumerate(batches):
-            times = out / f"times-{number}.json"
-            command, environment = _script(bench, variant, head, views, times)
-            uses.append(run_measured(command, environment=environment))
-            files.append(json.loads(times.read_text()))
-    return _run(uses, files, factor / bench.arguments.heads, skip_every=0)
+    out = bench.out(variant)
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    for number, views in enumerate(batches):
+        times = out / f"times-{number}.json"
+        command, environment = _script(bench, variant, views, times)
+        uses.append(run_measured(command, environment=environment))
+        files.append(json.loads(times.read_text()))
+    return _run(uses, files, factor, skip_every=0)
 
 
 def _script(
-    bench: Bench, variant: str, head: int, views: list[int], times: Path
+    bench: Bench, variant: str, views: list[int], times: Path
 ) -> tuple[list[str], dict[str, str]]:
     """Command line and environment of a peer."""
     arguments = bench.arguments
-    scene = [bench.scene(head), bench.out(variant, head), times, ",".join(map(str, views))]
+    scene = [bench.scene, bench.out(variant), times, ",".join(map(str, views))]
     environment = dict(os.environ)
     if variant == "c":
         python = arguments.blenderproc / "bin" / "python"
@@ -218,7 +225,8 @@ def _script(
         script = HERE / "peer_blenderproc.py"
     else:
         python, script = sys.executable, HERE / "peer_plain.py"
-        extra = ["--rebuild", arguments.threads] if variant.isupper() else []
+        extra = [0 if variant == "s" else arguments.threads]
+        extra += ["--rebuild"] if variant.isupper() else []
     return [str(part) for part in (python, script, *scene, *extra)], environment
 
 
@@ -241,8 +249,9 @@ def run_farm(bench: Bench, variant: str) -> Run:
 
 
 RUNNERS = {
-    "a": run_processes_a_view, "A": run_processes_a_view, "b": run_process_a_head,
-    "B": run_process_a_head, "c": run_process_a_head, "d": run_farm, "e": run_farm,
+    "a": run_processes_a_view, "A": run_processes_a_view, "s": run_processes_a_view,
+    "b": run_process_a_head, "B": run_process_a_head, "c": run_process_a_head,
+    "d": run_farm, "e": run_farm,
 }  # fmt: skip
 
 
@@ -293,7 +302,7 @@ def _run(
 
 def table(bench: Bench) -> str:
     """All variants so far, medians; heads an hour also with the making of the .blend."""
-    head = ["heads/h", "with making the .blend", "(d) is faster by", "overhead", "sampling",
+    head = ["heads/h", "with making the .blend", "(d) is faster by", "(e)", "overhead", "sampling",
             "CPU s a head", "not Blender", "memory, GB"]  # fmt: skip
     rows = ["| | " + " | ".join(head) + " |", "| --- |" + " --- |" * len(head)]
     full = {name: [_full_s(bench, name, run) for run in runs] for name, runs in bench.runs.items()}
@@ -302,10 +311,12 @@ def table(bench: Bench) -> str:
         others = [sum(v for k, v in run.cpu_s.items() if k != "blender") for run in runs]
         ratios = [theirs / ours for theirs, ours in zip(full[name], full.get("d", []))]
         goal = f", goal {GOALS[name]:g}" if name in GOALS else ""
+        against_e = [theirs / ours for theirs, ours in zip(full[name], full.get("e", []))]
         cells = [
             f"{3600 / _median(run.wall_s for run in runs):.0f}",
             f"{3600 / _median(full[name]):.0f}" if not farm else "builds",
             f"{_spread(ratios, 2)}{goal}" if ratios and name != "d" else "",
+            f"{_spread(against_e, 2)}" if against_e and name != "e" else "",
             _percent([run.overhead for run in runs])
             + (f", goal {OVERHEAD_GOAL:.0%}" if name == "d" else ""),
             _percent([run.sampling_s / run.wall_s / run.workers for run in runs]),
@@ -326,7 +337,7 @@ def table(bench: Bench) -> str:
 
 def _full_s(bench: Bench, name: str, run: Run) -> float:
     """Seconds a head with the making of the scene that a peer opens."""
-    return run.wall_s + (bench.export_s if name in "abc" else 0.0)
+    return run.wall_s + (bench.export_s if name in "abcs" else 0.0)
 
 
 def compare(bench: Bench) -> list[str]:

@@ -1,4 +1,4 @@
-"""Builds heads of a dataset and saves each as a .blend with its cameras: what the peers render.
+"""Builds the first head of a dataset and saves it as a .blend with its cameras, for the peers.
 
     python tests/bench/peer_export.py CONFIG_JSON OUT THREADS
 
@@ -23,10 +23,8 @@ from synth.spec import HeadSpec
 def main(config_json: str, out: str, threads: str) -> None:
     config = from_dict(DatasetConfig, json.loads(config_json))
     import_blender(int(threads))
-    for index in range(config.heads):
-        directory = Path(out) / f"{index:03d}"
-        directory.mkdir(parents=True)
-        _export(sample_head(config, index), directory, int(threads))
+    Path(out).mkdir()
+    _export(sample_head(config, 0), Path(out), int(threads))
     sys.stdout.flush()
     os._exit(0)  # Blender may crash at interpreter shutdown
 

@@ -1,9 +1,10 @@
 """The script that everybody writes first: open a .blend, place the camera, render, next view.
 
-    python tests/bench/peer_plain.py SCENE OUT TIMES_JSON VIEWS [--rebuild THREADS]
+    python tests/bench/peer_plain.py SCENE OUT TIMES_JSON VIEWS THREADS [--rebuild]
 
-Run by `bench_peers.py`, for one view or for all. It knows nothing of Headloom, except with
-`--rebuild`: then it builds the head with Headloom's builder instead of opening the file.
+Run by `bench_peers.py`, for one view or for all; THREADS 0 is Blender's default, all cores. It
+knows nothing of Headloom, except with `--rebuild`: then it builds the head with Headloom's builder
+instead of opening the file.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 from pathlib import Path
 
 
-def main(scene: str, out: str, times: str, views: str, *rebuild: str) -> None:
+def main(scene: str, out: str, times: str, views: str, threads: str, *rebuild: str) -> None:
     import bpy
     from cycles_clock import CyclesClock
     from mathutils import Matrix
@@ -22,11 +23,13 @@ def main(scene: str, out: str, times: str, views: str, *rebuild: str) -> None:
     directory = Path(scene)
     clock = CyclesClock()
     if rebuild:
-        build_head(directory / "spec.json", threads=int(rebuild[1]))
+        build_head(directory / "spec.json", threads=int(threads))
     else:
         bpy.ops.wm.open_mainfile(filepath=str(directory / "head.blend"))
     settings = bpy.context.scene.render
     settings.use_persistent_data = False  # Blender's default
+    settings.threads_mode = "FIXED" if int(threads) else "AUTO"
+    settings.threads = int(threads) or settings.threads
     settings.image_settings.file_format = "PNG"
     settings.image_settings.color_mode = "RGBA"
     settings.image_settings.color_depth = "8"
