@@ -57,8 +57,7 @@ def main(scene: str, out: str, times: str, views: str, threads: str, samples: st
     for view in map(int, views.split(",")):
         intrinsics = np.array(cameras[view]["K"])
         intrinsics[:2, 2] -= 0.5  # its first pixel has its centre at (0, 0)
-        side = settings["render"]["resolution_x"]
-        camera.set_intrinsics_from_K_matrix(intrinsics, side, side, 0.05, 100.0)
+        camera.set_intrinsics_from_K_matrix(intrinsics, *cameras[view]["size_px"], 0.05, 100.0)
         camera.add_camera_pose(np.array(cameras[view]["world_from_camera"]))
     renderer.render(output_dir=out, file_prefix="", return_data=False, verbose=True)
     for number, view in enumerate(map(int, views.split(","))):

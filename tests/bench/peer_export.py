@@ -48,6 +48,7 @@ def _export(spec: HeadSpec, directory: Path, threads: int) -> None:
                 "lens_mm": lens.data.lens,
                 "shift": [lens.data.shift_x, lens.data.shift_y],
                 "K": camera.K.tolist(),
+                "size_px": [camera.width, camera.height],
             }
         )
     (directory / "cameras.json").write_text(json.dumps(cameras))
@@ -61,7 +62,7 @@ def _export(spec: HeadSpec, directory: Path, threads: int) -> None:
 def _settings(scene) -> dict[str, dict[str, object]]:
     """Settings of the scene that a peer loses who appends the objects to a scene of its own."""
     names = {
-        "render": ["resolution_x", "resolution_y", "dither_intensity"],
+        "render": ["dither_intensity"],
         "cycles": [
             "seed", "max_bounces", "diffuse_bounces", "glossy_bounces", "transmission_bounces",
             "transparent_max_bounces", "caustics_reflective", "caustics_refractive",

@@ -39,6 +39,7 @@ def main(scene: str, out: str, times: str, views: str, threads: str, *rebuild: s
         camera.matrix_world = Matrix(cameras[view]["world_from_camera"])
         camera.data.lens = cameras[view]["lens_mm"]
         camera.data.shift_x, camera.data.shift_y = cameras[view]["shift"]
+        settings.resolution_x, settings.resolution_y = cameras[view]["size_px"]
         settings.filepath = str(Path(out) / f"{view:03d}.png")
         bpy.ops.render.render(write_still=True)
     clock.write(Path(times))
