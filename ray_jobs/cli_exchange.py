@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import get_args
 
 from ray_jobs import commands_exchange as commands
@@ -33,9 +32,9 @@ def add_export(verbs) -> None:
         "  headloom dataset export heads --to nerfstudio --out ns --where 'glasses and beard'\n"
         "  headloom dataset export heads --to webdataset --out tars --members rgba,cameras",
     )
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the dataset")
+    parser.add_argument("dataset", metavar="DATASET", help="folder or URL of the dataset")
     parser.add_argument("--to", required=True, choices=tuple(export.SUMMARIES), metavar="LAYOUT")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--out", required=True, metavar="DIR")
     parser.add_argument("--heads", metavar="A-B,C", help="numbers of heads, such as 0-99,205")
     parser.add_argument("--split", choices=get_args(Split), help="heads of one split")
     parser.add_argument("--where", metavar="CONDITION", help="as in `dataset sample`")
@@ -84,7 +83,7 @@ def add_import(verbs) -> None:
         "decides the split.\n\n"
         "  headloom dataset import scans --from nerfstudio --out heads --licence CC-BY-4.0",
     )
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="folder above the heads'")
+    parser.add_argument("source", metavar="SOURCE", help="folder above the heads'")
     parser.add_argument(
         "--from",
         dest="layout",
@@ -92,7 +91,7 @@ def add_import(verbs) -> None:
         choices=tuple(import_layouts.LAYOUTS),
         metavar="LAYOUT",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the new dataset")
+    parser.add_argument("--out", required=True, metavar="DIR", help="the new dataset")
     parser.add_argument(
         "--opaque",
         action="store_true",

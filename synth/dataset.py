@@ -116,12 +116,22 @@ class Dataset:
             dataset._save()
             return dataset
         there = cls.open(root)
-        if there.dataset_id != dataset.dataset_id or there.licences != dataset.licences:
+        if not there.is_imported:
+            raise DatasetMismatch(f"{root} holds rendered heads; choose another --out")
+        lines = _differences(there._import_terms(), dataset._import_terms())
+        if lines:
             raise DatasetMismatch(
-                f"{root} is another dataset (id {there.dataset_id}, this import has "
-                f"{dataset.dataset_id}), or what is imported has changed; choose another --out"
+                f"{root} is another import, or what is imported has changed (heads_sha256 is of "
+                "all names, identities and splits):\n" + "\n".join(lines) + "\n"
+                "Give the same, or choose another --out"
             )
         return there
+
+    def _import_terms(self) -> dict[str, Any]:
+        """What must be the same when an import is run again; its folder may have been moved."""
+        terms = {key: value for key, value in to_dict(self.config).items() if key != "source"}
+        licences = [(row.licence, row.attribution) for row in self.licences]
+        return terms | {"licence and attribution": licences}
 
     @classmethod
     def preview(cls, root: str | Place, config: DatasetConfig) -> Dataset:
@@ -255,12 +265,7 @@ class Dataset:
             raise DatasetMismatch(
                 f"{self.root} holds imported heads, which cannot be rendered; choose another --out"
             )
-        old, new = dict(_flatten(to_dict(self.config))), dict(_flatten(to_dict(config)))
-        lines = [
-            f"  {key}: {old.get(key)!r} in the dataset, {new.get(key)!r} given"
-            for key in sorted(old.keys() | new.keys())
-            if key not in _MAY_CHANGE and old.get(key) != new.get(key)
-        ]
+        lines = _differences(to_dict(self.config), to_dict(config), leave_out=_MAY_CHANGE)
         if lines:
             raise DatasetMismatch(
                 f"{self.root} was made with another configuration (id {self.dataset_id}, given "
@@ -355,6 +360,16 @@ class Dataset:
     def shard_paths(self) -> list[Place]:
         """The files of all shards that are in place, in order."""
         return [self.shard_directory / name for name in list_shards(self.root)]
+
+
+def _differences(old: Any, new: Any, leave_out: Sequence[str] = ()) -> list[str]:
+    """A line for every value that differs, by dotted name."""
+    before, after = dict(_flatten(old)), dict(_flatten(new))
+    return [
+        f"  {key}: {before.get(key)!r} in the dataset, {after.get(key)!r} given"
+        for key in sorted(before.keys() | after.keys())
+        if key not in leave_out and before.get(key) != after.get(key)
+    ]
 
 
 def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

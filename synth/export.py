@@ -30,6 +30,7 @@ from synth.export_frame import (
     ExportRequest,
     ExportSummary,
     Wanted,
+    local_folder,
     record_request,
     write_licences,
     write_readme,
@@ -97,7 +98,7 @@ def export_dataset(
         DatasetMismatch: `out` holds the export of another request.
         RecordError: another process exports into `out`.
     """
-    out = Path(out)
+    out = local_folder(out)
     _check(request)
     failures: list[str] = []
     assets: set[AssetRef] = set()

@@ -13,10 +13,11 @@ from synth.assets import LicenceRow, describe
 from synth.color import Background
 from synth.config import atomic_write, from_dict, to_dict
 from synth.dataset import Dataset
-from synth.errors import DatasetMismatch, RecordCorrupt
+from synth.errors import DatasetMismatch, InputError, RecordCorrupt
 from synth.record import HeadRecord
 from synth.spec import AssetRef
 from synth.splits import Split
+from synth.storage import is_local, place
 
 REQUEST_NAME, HEADS_NAME, LICENCES_NAME, README_NAME = (
     "export.json", "heads.jsonl", "LICENCES.txt", "README.md",
@@ -127,6 +128,20 @@ class ExportSummary:
         failed = f"; {lost} NOT exported" if lost else ""
         lines.append(f"{self.out}: {self.heads} heads as {self.to}{known}{failed}")
         return "\n".join(lines)
+
+
+def local_folder(where: str | Path) -> Path:
+    """A folder of this machine (NFS included), for files that other programs read and write.
+
+    Raises:
+        InputError: the URL of an object store.
+    """
+    folder = place(where)
+    if not is_local(folder):
+        raise InputError(
+            f"{where} is on an object store; use a folder of this machine, and copy from or to it"
+        )
+    return folder
 
 
 def read_lines(root: Path) -> Iterator[HeadLine]:

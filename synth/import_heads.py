@@ -23,7 +23,7 @@ from synth.config import canonical_json, did_you_mean, digest
 from synth.dataset import Dataset
 from synth.dataset_report import Progress
 from synth.errors import HeadloomError, InputError
-from synth.export_frame import HEADS_NAME, read_lines
+from synth.export_frame import HEADS_NAME, local_folder, read_lines
 from synth.import_layouts import LAYOUTS, ImportLayout, SourceView
 from synth.imported import ImportConfig, ImportedIdentity, ImportedSpec
 from synth.lock import exclusive
@@ -120,7 +120,7 @@ def import_dataset(
         InputError: no such layout, no heads, or a list that names a head that is not there.
         DatasetMismatch: `out` is another dataset, or what is imported has changed.
     """
-    source, out = Path(source), Path(out)
+    source, out = local_folder(source), local_folder(out)
     if options.layout not in LAYOUTS:
         hint = did_you_mean(options.layout, LAYOUTS)
         raise InputError(f"no layout {options.layout!r}{hint}; there are {', '.join(LAYOUTS)}")

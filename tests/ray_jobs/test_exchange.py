@@ -94,6 +94,14 @@ def test_flags_that_cannot_be_met_are_told(heads, tmp_path, capsys, flags, messa
     assert message in output.out + output.err
 
 
+def test_object_stores_are_not_written_to(heads, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("export", heads, "--to", "colmap", "--out", "mock://bucket/out") == 1
+    assert "mock://bucket/out is on an object store" in capsys.readouterr().err
+    assert run("import", heads, "--from", "nerfstudio", "--out", "mock://bucket/out") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_import_of_nothing_is_told(tmp_path, capsys):
     assert run("import", tmp_path, "--from", "nerfstudio", "--out", tmp_path / "out") == 1
     assert "no folder below it holds transforms.json" in capsys.readouterr().err

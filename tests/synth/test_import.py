@@ -171,14 +171,17 @@ def test_running_it_again_finishes_and_touches_nothing_else(facelift, tmp_path):
     shutil.rmtree(next((facelift / "gslrm").iterdir()))
     for path in facelift.glob("data_*.txt"):
         path.unlink()
-    with pytest.raises(DatasetMismatch, match="or what is imported has changed"):
+    with pytest.raises(DatasetMismatch, match="heads: 3 in the dataset, 2 given"):
         read(facelift, tmp_path / "back", "facelift-gslrm", heads_per_shard=1)
+    with pytest.raises(DatasetMismatch, match=r"licence and attribution: .*'CC0-1.0'") as caught:
+        read(facelift, tmp_path / "back", "facelift-gslrm", licence="CC0-1.0")
+    assert "heads_per_shard: 1 in the dataset, 32 given" in str(caught.value)
 
 
 def test_a_rendered_dataset_is_neither_imported_into_nor_the_other_way(
     heads_dataset, facelift, tmp_path
 ):
-    with pytest.raises(DatasetMismatch, match="is another dataset"):
+    with pytest.raises(DatasetMismatch, match="holds rendered heads"):
         import_dataset(facelift, heads_dataset.root, ImportOptions("facelift-gslrm"))
     _, dataset = read(facelift, tmp_path / "back", "facelift-gslrm")
     for make in (Dataset.create, Dataset.preview):
