@@ -12,14 +12,15 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from synth import storage
 from synth.config import atomic_write, canonical_json
-from synth.errors import DatasetMismatch, RecordCorrupt, RenderError
+from synth.errors import DatasetMismatch, RecordCorrupt, RenderCrashed, RenderError
 from synth.quality import QualityConfig
 from synth.shardlayout import AbsentHead, Footer, read_footer
 from synth.spec import HeadSpec
@@ -150,23 +151,25 @@ def render_shard(
     before = _present(out, wanted)
     if before and before.settled == wanted and not (retry_failed and before.failed):
         return ShardResult(out, before.spec_ids, before.absent)
-    directory = make_job_directory()
+    with _trouble_of_this_machine(out.name):
+        directory = make_job_directory()
     try:
         finished = directory / out.name
         node = node or socket.gethostname()
         job = RenderJob(
             finished, threads, dataset_id, device, asset_store, node, dict(skip), quality
         )
-        _write_job(directory, specs, job)
         started = time.perf_counter()
-        exit_code = run_worker(
-            directory,
-            command,
-            worker_environment(directory, threads, gpu_ids),
-            timeout_s,
-            out.name,
-            on_progress=lambda progress: on_head and on_head(progress.done),
-        )
+        with _trouble_of_this_machine(out.name):
+            _write_job(directory, specs, job)
+            exit_code = run_worker(
+                directory,
+                command,
+                worker_environment(directory, threads, gpu_ids),
+                timeout_s,
+                out.name,
+                on_progress=lambda progress: on_head and on_head(progress.done),
+            )
         wall_s = time.perf_counter() - started
         try:
             footer = read_footer(finished)
@@ -182,6 +185,16 @@ def render_shard(
         return _result(directory, out, footer, wall_s, node)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def _trouble_of_this_machine(what: str) -> Iterator[None]:
+    """A full /tmp or a process that cannot be started: worth a try on another machine, and not to
+    be mistaken for trouble of the dataset's storage."""
+    try:
+        yield
+    except OSError as error:
+        raise RenderCrashed(f"{what}: no worker can be started here: {error}") from error
 
 
 def _present(out: Place, wanted: Mapping[int, str]) -> Footer | None:

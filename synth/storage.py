@@ -334,13 +334,18 @@ def put(source: Path, target: Place) -> None:
         source.unlink()
         return
     try:
-        _rename(source, target)
+        try:
+            _rename(source, target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            _copy_and_rename(source, target)
+            source.unlink()
+        sync_directory(target.parent)
     except OSError as error:
-        if error.errno != errno.EXDEV:
+        if error.filename is not None:
             raise
-        _copy_and_rename(source, target)
-        source.unlink()
-    sync_directory(target.parent)
+        raise OSError(error.errno, error.strerror, str(target)) from error  # as a full disk is
 
 
 def _upload(source: Path, target: ObjectPath) -> None:

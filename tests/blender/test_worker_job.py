@@ -30,3 +30,9 @@ def test_no_thread_spins_while_another_one_renders(result):
     assert threads["rendering_s"] > 0.3
     assert threads["idle_s"] < 0.05 * threads["rendering_s"]
     assert result["allowed_everywhere"]
+
+
+def test_an_error_that_cycles_only_prints_is_raised(run_scene):
+    error = run_scene("printed_error_scene.py")
+    assert error.startswith("RenderError: view "), error
+    assert "SVM stack" in error

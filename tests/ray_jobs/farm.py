@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 from synth.config import save_yaml
 from synth.dataset import Dataset
@@ -206,6 +207,10 @@ def descendants(but: Collection[int] = ()) -> list[int]:
     Args:
         but: not these, and not what they started.
     """
+    return [pid for pid in _tree(but) if alive(pid)]
+
+
+def _tree(but: Collection[int] = ()) -> list[int]:
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -216,7 +221,7 @@ def descendants(but: Collection[int] = ()) -> list[int]:
             child for parent in parents for child in children.get(parent, []) if child not in but
         ]
         found += parents
-    return [pid for pid in found if alive(pid)]
+    return found
 
 
 def none_left(but: Collection[int]) -> bool:
@@ -247,6 +252,46 @@ def meanwhile(act: Callable[[], None]) -> Iterator[None]:
         acting = pool.submit(act)
         yield
         acting.result(timeout=60)
+
+
+def zombies() -> list[int]:
+    """Pids of our descendants that ended and that nobody has asked about yet."""
+    return [pid for pid in _tree() if not alive(pid)]
+
+
+def command_of(pid: int) -> str:
+    """Name and arguments of a process, or nothing if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def memory_bytes(pid: int) -> int:
+    """Memory that only this process uses (what it shares is not its own), or 0 if it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/statm").read_text().split()
+    except OSError:
+        return 0
+    return (int(fields[1]) - int(fields[2])) * os.sysconf("SC_PAGE_SIZE")
+
+
+def entries(pid: int, kind: Literal["fd", "task"]) -> int:
+    """Open files ("fd") or threads ("task") of a process, or 0 if it has ended."""
+    try:
+        return len(list(Path(f"/proc/{pid}/{kind}").iterdir()))
+    except OSError:
+        return 0
+
+
+def directory_bytes(directory: Path) -> int:
+    """Size of all files below a directory that others may be changing."""
+    total = 0
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += Path(folder, name).lstat().st_size
+    return total
 
 
 # ------------------------------------------------------------------------------------------- disks

@@ -282,6 +282,26 @@ def test_progress_is_told_while_the_worker_runs(out):
     assert set(told) >= {1, 2}
 
 
+def test_trouble_of_this_machine_is_worth_another(out, tmp_path, monkeypatch):
+    """A full /tmp (here: a directory that is none) and a program that is not there."""
+    with pytest.raises(RenderCrashed, match=r"no worker can be started here.*No such file") as one:
+        launch.render_shard(SPECS, out, command=("/nowhere/python",))
+    monkeypatch.setattr(tempfile, "tempdir", "/dev/null")
+    with pytest.raises(RenderCrashed, match=r"shard-000000.tar: no worker .*Not a directory"):
+        launch.render_shard(SPECS, out, command=stub())
+    assert one.value.spec_id is None
+
+
+def test_trouble_of_the_storage_names_the_shard(out, monkeypatch):
+    def refuse(handle):
+        if "shards" in str(Path(f"/proc/self/fd/{handle}").readlink()):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match=rf"No space left on device: '{out}'"):
+        launch.render_shard(SPECS, out, command=stub())
+
+
 @pytest.mark.parametrize(("program", "code"), [("/bin/false", 1), ("/bin/true", 0)])
 def test_a_worker_that_leaves_no_shard_is_a_crash(out, program, code):
     with pytest.raises(RenderCrashed, match=f"without a result .exit code {code}"):
