@@ -72,6 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_eval(verbs)
     _add_assets(verbs)
     _add_gallery(verbs)
+    _add_submit(verbs)
     _add_doctor(verbs)
     return parser
 
@@ -263,6 +264,30 @@ def _add_gallery(verbs) -> None:
         "into DIR/index.html, with relative links only.",
     )
     parser.add_argument("out", type=Path, metavar="DIR")
+
+
+def _add_submit(verbs) -> None:
+    parser = add_verb(
+        verbs,
+        "submit",
+        commands.submit,
+        "run render, train or lift on a cluster, as a Ray job",
+        "Sends the command to the cluster's head node, which runs it with --address auto, and\n"
+        "follows its output. The exit code is that of the command. The job goes on when this\n"
+        "machine leaves; the same command finds it again instead of starting a second. A local\n"
+        "YAML file of --config or --cluster travels with it; --out and --data must be places that\n"
+        "all machines of the cluster see. They need Headloom in the version of this machine\n"
+        "(deploy/Dockerfile).\n\n"
+        "  headloom submit --address http://HEAD:8265 -- render --out /shared/heads --heads 1000",
+    )
+    parser.add_argument(
+        "--address", required=True, metavar="URL", help="the cluster's dashboard, http://HOST:8265"
+    )
+    parser.add_argument("--no-wait", action="store_true", help="print the job's id and return")
+    parser.add_argument(
+        "--python", default="python", metavar="PATH", help="the interpreter on the head node"
+    )
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND ...")
 
 
 def _add_doctor(verbs) -> None:

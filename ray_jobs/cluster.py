@@ -113,7 +113,7 @@ def connect(
         yield _describe(local=False)
         return
     if address is not None:
-        _check_reachable(address)
+        check_reachable(address)
     options: dict = {
         "namespace": NAMESPACE,
         "log_to_driver": False,
@@ -146,9 +146,13 @@ def prepare_environment() -> None:
         os.environ.setdefault(name, value)
 
 
-def _check_reachable(address: str) -> None:
-    """Knock at the door first: Ray tries a wrong address for 200 s and then ends the process."""
-    host, separator, port = address.rpartition("://")[2].rpartition(":")
+def check_reachable(address: str) -> None:
+    """Knock at the door first: Ray tries a wrong address for 200 s and then ends the process.
+
+    Raises:
+        ConfigError: nobody opens.
+    """
+    host, separator, port = address.rpartition("://")[2].strip("/").rpartition(":")
     if not separator or not port.isdigit():
         return  # "auto", which Ray looks up at once
     try:

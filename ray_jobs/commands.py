@@ -212,6 +212,28 @@ def gallery(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def submit(arguments: argparse.Namespace) -> int:
+    """`headloom submit`: one of the other commands, on a cluster."""
+    from ray_jobs import cli
+    from ray_jobs import submit as jobs
+
+    words = arguments.command[arguments.command[:1] == ["--"] :]
+    if not words or words[0] not in jobs.VERBS:
+        raise ConfigError(
+            f"submit runs {', '.join(jobs.VERBS)}, not {words[0] if words else 'nothing'}: "
+            "headloom submit --address http://HEAD:8265 -- render --out /shared/heads"
+        )
+    job = jobs.submit(
+        words,
+        cli.build_parser().parse_args(words),
+        arguments.address,
+        wait=not arguments.no_wait,
+        python=arguments.python,
+    )
+    print(job.job_id)
+    return job.exit_code or 0
+
+
 def doctor(arguments: argparse.Namespace) -> int:
     """`headloom doctor`: the checks of this machine."""
     from ray_jobs.doctor import report, run_checks

@@ -7,6 +7,7 @@ share the dataset's folder would fill its own disk: both are found before they d
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
@@ -39,14 +40,8 @@ class Expectation:
 
     def unmet(self) -> str:
         """Why this machine cannot take part; "" if it can."""
-        here = dict(installed_versions())
-        differing = [
-            f"{name} {here[name]} where the driver has {version}"
-            for name, version in self.versions
-            if here[name] != version
-        ]
-        if differing:
-            return f"has {', '.join(differing)}; install the same versions on all machines"
+        if differing := version_differences(self.versions):
+            return f"has {differing} (the driver's); install the same versions on all machines"
         try:
             dataset = Dataset.open(self.root)
             dataset.check_sampler()
@@ -66,6 +61,16 @@ def installed_versions() -> tuple[tuple[str, str], ...]:
         except metadata.PackageNotFoundError:
             found.append((name, "not installed"))
     return tuple(found)
+
+
+def version_differences(wanted: Iterable[tuple[str, str]]) -> str:
+    """Which of the versions differ here, as "bpy 4.5.14 instead of 4.5.15, ..."; or ""."""
+    here = dict(installed_versions())
+    return ", ".join(
+        f"{name} {here.get(name)} instead of {version}"
+        for name, version in wanted
+        if here.get(name) != version
+    )
 
 
 _unmet = functools.cache(Expectation.unmet)  # once in each worker process of Ray

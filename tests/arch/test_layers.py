@@ -38,7 +38,7 @@ TRAIN = Layer(frozenset(TRAIN_PACKAGES), ("synth", "train"))
 INFER_PACKAGES = TRAIN_PACKAGES | {"dlib", "imageio_ffmpeg", "mediapipe", "PIL", "scipy"}
 INFER = Layer(frozenset(INFER_PACKAGES), ("synth", "train", "infer"))
 RAY = Layer(
-    frozenset(INFER.packages | {"ray", "pyarrow"}),
+    frozenset(INFER.packages | {"ray", "pyarrow", "aiohttp"}),
     ("synth", "train", "infer", "ray_jobs"),
     top_level=frozenset(L0_PACKAGES | {"tqdm"}),
 )

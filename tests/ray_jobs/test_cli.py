@@ -30,6 +30,7 @@ SURFACE = {
     "eval": "--data --max-heads --out --quiet --split --verbose --weights model",
     "assets": "--accept-licence --replace --store --verbose action target",
     "gallery": "--verbose out",
+    "submit": "--address --no-wait --python --verbose command",
     "doctor": "--quick --verbose",
 }
 

@@ -145,7 +145,7 @@ def test_machines_with_other_versions_or_without_the_dataset_are_refused(machine
         )
 
         other = dataclasses.replace(expectation, versions=(("headloom", "9.9"), ("bpy", "4.5.15")))
-        with pytest.raises(ConfigError, match=r"headloom 0\.1\.0 where the driver has 9\.9; inst"):
+        with pytest.raises(ConfigError, match=r"headloom 0\.1\.0 instead of 9\.9 \(the dr"):
             Fleet(info, ClusterConfig(pools=(SMALL,)), other, told.append)
         absent = dataclasses.replace(expectation, root=tmp_path / "elsewhere")
         with pytest.raises(ConfigError, match=r"all machines must share: .*elsewhere is not a da"):
