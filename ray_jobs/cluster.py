@@ -16,6 +16,10 @@ NODE_ID_LABEL = "ray.io/node-id"
 """The label by which Ray knows each machine; a selector `!in(...)` on it keeps tasks away."""
 LOCAL_OBJECT_STORE_BYTES = 512 * 2**20
 """Pixels go straight to storage; only small results and training blocks pass through Ray."""
+TOKEN_REMEDY = (
+    "the Ray at {address} does not accept the token of this machine; copy the file "
+    "~/.ray/auth_token of its head node to the same place here"
+)
 
 _KNOCK_TIMEOUT_S = 10.0
 _RAY_ENVIRONMENT = {
@@ -130,6 +134,8 @@ def connect(
         options["address"] = address
     try:
         ray.init(**options)
+    except ray.exceptions.AuthenticationError as error:
+        raise ConfigError(TOKEN_REMEDY.format(address=address)) from error
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ConfigError(
             f"cannot connect to Ray at {address or 'this machine'}: {error}"

@@ -15,8 +15,8 @@ from typing import Any
 from synth.dataset import Dataset
 from synth.errors import HeadloomError, NodeUnfit
 
-CHECKED_PACKAGES = ("headloom", "bpy", "anny", "numpy")
-"""What decides heads and pixels; Ray compares its own version and Python's itself."""
+CHECKED_PACKAGES = ("headloom", "bpy", "anny", "numpy", "ray")
+"""What decides heads and pixels, and what carries them; Ray compares Python's version itself."""
 
 
 @dataclass(frozen=True)

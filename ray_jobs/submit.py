@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ray_jobs.cluster import check_reachable, prepare_environment
+from ray_jobs.cluster import TOKEN_REMEDY, check_reachable, prepare_environment
 from ray_jobs.node_check import installed_versions, version_differences
 from synth.errors import ConfigError
 
@@ -70,8 +70,7 @@ def submit(
         python: the interpreter on the cluster.
 
     Raises:
-        ConfigError: no job server answers, it runs another version of Ray, or the command names
-            files that only this machine has.
+        ConfigError: no job server answers, or the command names files that only this machine has.
     """
     client = _connect(address)
     _require_shared_paths(words[0], arguments)
@@ -128,21 +127,22 @@ def _connect(address: str):
             "pip install 'headloom[cluster]'"
         ) from error
     import ray
+    from ray._private.authentication import authentication_token_setup
+    from ray.dashboard.utils import get_address_for_submission_client
 
-    try:
-        client = JobSubmissionClient(address)
-    except (ConnectionError, RuntimeError) as error:
-        raise ConfigError(f"no job server of Ray at {address}: {error}") from error
-    if client.get_address() != address.rstrip("/"):
+    if (elsewhere := get_address_for_submission_client(address)) != address:
         raise ConfigError(
             f"--address {address}, but RAY_ADDRESS or RAY_API_SERVER_ADDRESS in the environment "
-            f"would send the job to {client.get_address()}; unset it"
+            f"would send the job to {elsewhere}; unset it"
         )
-    if (there := client.get_version()) != ray.__version__:
-        raise ConfigError(
-            f"the cluster at {address} runs Ray {there}, here is {ray.__version__}; Ray needs the "
-            "same on both sides"
-        )
+    # Ray's own commands do this too; its client sends the token of this machine only if told to.
+    authentication_token_setup.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+    try:
+        client = JobSubmissionClient(address)
+    except ray.exceptions.AuthenticationError as error:
+        raise ConfigError(TOKEN_REMEDY.format(address=address)) from error
+    except (ConnectionError, RuntimeError) as error:
+        raise ConfigError(f"no job server of Ray at {address}: {error}") from error
     return client
 
 

@@ -1,0 +1,158 @@
+"""`headloom submit` against the job server of a real Ray, which runs the real command line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from ray_jobs import cli, submit
+from synth.dataset import Dataset
+from synth.dataset_report import verify
+
+ROOT = Path(__file__).parents[2]
+START_TIMEOUT_S = 90.0
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def processes_of(folder: str) -> list[int]:
+    """Pids of the Ray that keeps its files in a folder of its own."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if folder.encode() in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def dashboard():
+    """URL of a Ray that was started as on a head node, in the environment of this interpreter."""
+    folder = tempfile.mkdtemp(prefix="hl-", dir="/tmp")  # Ray's sockets want short names
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    command = [
+        sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block",
+        f"--port={free_port()}", f"--dashboard-port={port}", "--include-dashboard=true",
+        f"--ray-client-server-port={free_port()}", f"--temp-dir={folder}", "--num-cpus=2",
+        f"--object-store-memory={80 * 2**20}", "--disable-usage-stats",
+    ]  # fmt: skip
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    log = Path(folder, "start.log")
+    with log.open("wb") as file:
+        head = subprocess.Popen(command, env=environment, stdout=file, stderr=file, cwd=folder)
+    try:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            try:
+                urllib.request.urlopen(f"{url}/api/version", timeout=5).close()
+                break
+            except urllib.error.HTTPError:  # it wants the token, which Ray's client knows
+                break
+            except OSError:
+                assert head.poll() is None and time.monotonic() < deadline, log.read_text()
+                time.sleep(0.2)
+        yield url
+    finally:
+        head.terminate()
+        try:
+            head.wait(20)
+        except subprocess.TimeoutExpired:
+            head.kill()
+        for pid in processes_of(folder):
+            os.kill(pid, signal.SIGKILL)
+
+
+def run(dashboard: str, *words: str) -> int:
+    return cli.main(["submit", "--address", dashboard, *words])
+
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+
+def test_the_output_and_the_exit_code_are_those_of_the_command(dashboard, tmp_path, capfd):
+    out = str(tmp_path / "heads")
+    assert run(dashboard, "--", "render", "--out", out, "--heads", "3", "--dry-run") == 0
+    captured = capfd.readouterr()
+    assert captured.out.startswith("headloom-render-") and captured.out.count("\n") == 1
+    assert "# plan: 3 of 3 heads to render into" in captured.err
+    assert "address: auto" in captured.err  # there it knows its cluster
+
+    assert run(dashboard, "--", "render", "--out", out, "--set", "haeds=3") == 1
+    assert "did you mean 'heads'" in capfd.readouterr().err
+
+
+def test_another_version_on_the_cluster_is_refused_before_anything_runs(
+    dashboard, tmp_path, capfd, monkeypatch
+):
+    monkeypatch.setattr(submit, "installed_versions", lambda: (("bpy", "4.6.0"),))
+    assert run(dashboard, "--", "render", "--out", str(tmp_path / "heads")) == 2
+    assert "this cluster has bpy 4.5.15 instead of 4.6.0" in capfd.readouterr().err
+    assert not (tmp_path / "heads").exists()
+
+
+@pytest.mark.blender
+def test_a_dataset_is_rendered_once_however_often_it_is_submitted(dashboard, tmp_path, capfd):
+    out, config = tmp_path / "heads", tmp_path / "small.yaml"
+    config.write_text("size: 16\nsamples: 1\nheads_per_shard: 1\nviews: {random: 0}\n")
+    words = ("--", "render", "--config", str(config), "--out", str(out), "--heads", "2")
+    assert run(dashboard, "--no-wait", *words) == 0
+    first = capfd.readouterr()
+    assert "submitted" in first.err
+    assert run(dashboard, *words) == 0
+    second = capfd.readouterr()
+    assert "runs already" in second.err and second.out == first.out
+    assert "2 of 2 heads, 2 rendered now" in second.err
+    assert verify(Dataset.open(out)).ok and Dataset.open(out).config.size == 16
+    assert run(dashboard, *words) == 0  # a new job, which has nothing to do
+    third = capfd.readouterr()
+    assert "2 of 2 heads, 0 rendered now" in third.err
+    assert third.out.replace("-2\n", "-1\n") == first.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--", "doctor"), "submit runs render, train, lift, not doctor"),
+        ((), "not nothing"),
+        (("--", "render", "--out", "heads"), "render: heads (out) is a place on this machine"),
+        (("--", "lift", "a.jpg", "--out", "/shared/x"), "lift: a.jpg (inputs) is a place on"),
+        (("--", "render", "--out", "/x", "--address", "auto"), "the job runs on the cluster that"),
+    ],
+)
+def test_what_cannot_run_over_there_is_refused_here(dashboard, words, message, capfd):
+    assert run(dashboard, *words) == 1
+    assert message in capfd.readouterr().err
+
+
+def test_a_setting_that_would_send_the_job_elsewhere_is_named(dashboard, monkeypatch, capfd):
+    monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:1")
+    assert run(dashboard, "--", "render", "--out", "/shared/heads") == 1
+    assert "RAY_ADDRESS" in capfd.readouterr().err
+
+
+def test_an_address_without_a_job_server_is_refused_at_once(capfd):
+    words = ("--", "render", "--out", "/shared/heads")
+    assert run("127.0.0.1:6379", *words) == 1
+    assert "a job goes to the dashboard of the cluster, http://HOST:8265" in capfd.readouterr().err
+    assert run("http://127.0.0.1:1", *words) == 1
+    assert "no Ray answers at http://127.0.0.1:1" in capfd.readouterr().err
