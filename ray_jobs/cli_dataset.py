@@ -39,6 +39,8 @@ def add_dataset(verbs) -> None:
     _add_sample(inner)
     add_export(inner)
     add_import(inner)
+    _add_merge(inner)
+    _add_split(inner)
 
 
 def _verb(
@@ -133,12 +135,14 @@ def _add_sample(verbs) -> None:
         "sample",
         commands.sample,
         "choose heads: by a condition, at random, balanced by a column",
-        "Lists them, or writes a picture of their front views. The condition compares columns of\n"
-        "the index: and, or, not, == != < <= > >= in, is None. The same seed chooses the same\n"
-        "heads, also of a dataset that grew, as far as no new head ranks before them.\n\n"
+        "Lists them, draws their front views, or copies them into a dataset of their own. The\n"
+        "condition compares columns of the index: and, or, not, == != < <= > >= in, is None. The\n"
+        "same seed chooses the same heads, also of a dataset that grew, as far as no new head\n"
+        "ranks before them.\n\n"
         "  headloom dataset sample heads --n 24 --out sheet.png\n"
         "  headloom dataset sample heads --where \"age_years > 60 and sex == 'female'\"\n"
         "  headloom dataset sample heads --where 'expression.actions.jawOpen > 0.3' --n all\n"
+        "  headloom dataset sample heads --where glasses --n all --out with_glasses\n"
         "  headloom dataset sample heads --balance ancestry --n 60 --out sheet.png",
     )
     parser.add_argument("--where", metavar="CONDITION", help="only heads that meet it")
@@ -149,5 +153,52 @@ def _add_sample(verbs) -> None:
     parser.add_argument(
         "--balance", metavar="COLUMN", help="each value of the column equally often, if it can be"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE.png", help="write their front views")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE.png_OR_DIR",
+        help="write their front views, or copy them into a new dataset",
+    )
     parser.add_argument("--json", action="store_true", help="list as JSON, one line per head")
+
+
+def _add_copy(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--copy", action="store_true", help="copy shards instead of linking them (other disks)"
+    )
+
+
+def _add_merge(verbs) -> None:
+    parser = add_verb(
+        verbs,
+        "merge",
+        commands.merge,
+        "make one dataset of several, of one or of many configurations",
+        "Whole shards are hard-linked, heads that are there twice (by spec id) are left out, and\n"
+        "every head stays on its side of the split. The result is read like any dataset; it\n"
+        "names its sources with their configurations and all licences. Nothing can be rendered\n"
+        "into it. Run again, it finishes what was interrupted.\n\n"
+        "  headloom dataset merge heads studio --out all\n"
+        "  headloom dataset merge site_a site_b --out all --copy --dry-run",
+    )
+    parser.add_argument("datasets", type=Path, nargs="+", metavar="DATASET")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the new dataset")
+    parser.add_argument("--dry-run", action="store_true", help="count, write nothing")
+    _add_copy(parser)
+    add_quiet(parser)
+
+
+def _add_split(verbs) -> None:
+    parser = _verb(
+        verbs,
+        "split",
+        commands.split,
+        "write train, val and test as datasets of their own, or share a dataset out in parts",
+        "Which split a head belongs to is a hash of its identity (90, 5 and 5 %), here as\n"
+        "everywhere. Parts are runs of whole shards; merged again they are the dataset.\n\n"
+        "  headloom dataset split heads --out splits            # splits/train, val, test\n"
+        "  headloom dataset split heads --parts 4 --out parts   # parts/part-0 ... part-3",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--parts", type=int, metavar="K", help="K parts of equal size instead")
+    _add_copy(parser)

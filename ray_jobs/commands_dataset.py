@@ -89,14 +89,13 @@ def index(arguments: argparse.Namespace) -> int:
 
 
 def sample(arguments: argparse.Namespace) -> int:
-    """`headloom dataset sample`: chosen heads as a list or as a picture."""
+    """`headloom dataset sample`: chosen heads as a list, a picture or a dataset."""
+    from ray_jobs.collecting import copy_selection
     from ray_jobs.sampling import listing, ready_index, select
     from synth.dataset import Dataset
     from synth.report import sheet_of
 
     out = arguments.out
-    if out is not None and out.suffix != ".png":
-        raise ConfigError(f"--out {out}: give a name that ends in .png")
     data = Dataset.open(arguments.dataset)
     with _progress(arguments, "sample") as bar:
         chosen = select(
@@ -106,10 +105,51 @@ def sample(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             balance=arguments.balance,
         )
-        if out is not None:
+        if out is None:
+            print(listing(chosen, as_json=arguments.json))
+        elif out.suffix == ".png":
             print(sheet_of(chosen.records(data, bar.update), out))
-            return 0
-    print(listing(chosen, as_json=arguments.json))
+        else:
+            choice = {"where": arguments.where, "n": arguments.n, "seed": arguments.seed}
+            choice["balance"] = arguments.balance
+            print(copy_selection(data, chosen, choice, out, bar.update))
+    return 0
+
+
+def merge(arguments: argparse.Namespace) -> int:
+    """`headloom dataset merge`: several datasets as one."""
+    from ray_jobs.collecting import merge as merge_datasets
+    from synth.dataset import Dataset
+
+    sources = [Dataset.open(path) for path in arguments.datasets]
+    with _progress(arguments, "merge") as bar:
+        print(
+            merge_datasets(
+                sources,
+                arguments.out,
+                copy=arguments.copy,
+                dry_run=arguments.dry_run,
+                progress=bar.update,
+            )
+        )
+    return 0
+
+
+def split(arguments: argparse.Namespace) -> int:
+    """`headloom dataset split`: by identity, or into equal parts."""
+    from ray_jobs.collecting import split_by_identity, split_into_parts
+    from synth.dataset import Dataset
+
+    data = Dataset.open(arguments.dataset)
+    options = {"copy": arguments.copy}
+    with _progress(arguments, "split") as bar:
+        if arguments.parts is None:
+            made = split_by_identity(data, arguments.out, progress=bar.update, **options)
+        else:
+            made = split_into_parts(
+                data, arguments.out, arguments.parts, progress=bar.update, **options
+            )
+    print("\n".join(made))
     return 0
 
 

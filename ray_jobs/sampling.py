@@ -58,6 +58,13 @@ class Selection:
             yield heads[row["spec_id"]]
             progress("heads", number, len(self.rows))
 
+    def by_shard(self) -> dict[str, set[str]]:
+        """The spec ids by the names of their shards."""
+        found: dict[str, set[str]] = {}
+        for row in self.rows:
+            found.setdefault(row["shard"], set()).add(row["spec_id"])
+        return found
+
 
 def listing(chosen: Selection, *, as_json: bool = False) -> str:
     """The rows of a selection, one line each: a table, or JSON."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -33,6 +33,9 @@ from synth.shardplan import Plan, ShardPlan, every_shard, missing_shards
 from synth.spec import AssetRef
 from synth.storage import Place, place
 from synth.survey import SHARDS, ShardRange, Survey, list_shards, survey, write_known
+
+if TYPE_CHECKING:
+    from synth.collection import Source
 
 SCHEMA = 1
 """Version of the dataset layout."""
@@ -174,6 +177,10 @@ class Dataset:
             raise SchemaMismatch(
                 f"{path}: dataset schema {schema!r}, this version of Headloom reads {SCHEMA}"
             )
+        if "collection" in data:
+            from synth.collection import Collection  # a kind of dataset itself
+
+            return Collection.from_header(root, data)
         key = "imported" if "imported" in data else "config"
         kind = ImportConfig if key == "imported" else DatasetConfig
         return cls(root, from_dict(kind, data.pop(key, None), f"{path}: {key}"), data)
@@ -191,6 +198,32 @@ class Dataset:
     def dataset_id(self) -> str:
         """Id of the configuration that the dataset was created with."""
         return self._header["dataset_id"]
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The datasets that its heads were made for: this one, or several of a collection."""
+        from synth.collection import Source
+
+        return (
+            Source(
+                dataset_id=self.dataset_id,
+                first_spec_id=self._header.get("first_spec_id", ""),
+                roots=(str(self.root.absolute()),),
+                offset=0,
+                config=self.config,
+                versions=self._header["versions"],
+            ),
+        )
+
+    @property
+    def expected_heads(self) -> int:
+        """Heads that it is to have."""
+        return self.config.heads
+
+    @property
+    def maker(self) -> str:
+        """The command that makes it, and makes again what is missing."""
+        return "headloom dataset import" if self.is_imported else "headloom render"
 
     @property
     def assets(self) -> tuple[AssetRef, ...]:
@@ -251,8 +284,11 @@ class Dataset:
 
     def _save(self) -> None:
         key = "imported" if self.is_imported else "config"
+        self._write_header({**self._header, key: self.config})
+
+    def _write_header(self, header: dict[str, Any]) -> None:
         with storage.write(self.root / HEADER_NAME) as file:
-            file.write(yaml_text({**self._header, key: self.config}).encode())
+            file.write(yaml_text(header).encode())
 
     def require_config(self, config: DatasetConfig) -> None:
         """Check that the dataset may be continued with a configuration.

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
+from synth.collection import CollectedShard, Collection
 from synth.dataset import Dataset, ShardPlan
-from synth.errors import AssetError, DatasetMismatch, HeadloomError
+from synth.errors import AssetError, DatasetMismatch, RecordError
 from synth.record import ShardReader
+from synth.sample import DatasetConfig
 from synth.shardlayout import Footer, read_footer
 
 Progress = Callable[[str, int, int], None]
@@ -17,6 +20,29 @@ Progress = Callable[[str, int, int], None]
 
 REPORT_PAGE = Path("report", "index.html")
 """Where `headloom dataset report` writes, below the dataset, unless told otherwise."""
+
+
+FindingKind = Literal["missing", "unfinished", "damaged", "foreign", "dataset"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong with a dataset; `str` says it in one sentence.
+
+    Attributes:
+        kind: "missing", "unfinished": a shard is to be rendered; "damaged": its bytes are wrong;
+            "foreign": it is whole, and holds what does not belong there (other heads, heads that
+            are elsewhere too, heads of another dataset); "dataset": no shard is at fault.
+        message: what, where and what to do.
+        path: the shard, or None.
+    """
+
+    kind: FindingKind
+    message: str
+    path: Path | None = None
+
+    def __str__(self) -> str:
+        return self.message
 
 
 @dataclass(frozen=True)
@@ -28,7 +54,7 @@ class VerifyReport:
         heads, shards: how many are there and whole.
         expected_heads: how many the configuration asks for.
         absent: heads that their shards do without, by kind ("failed", "rejected").
-        problems: one sentence each; empty means everything holds.
+        findings: what is wrong; empty means everything holds.
         notes: remarkable, but harmless.
     """
 
@@ -36,13 +62,18 @@ class VerifyReport:
     heads: int
     shards: int
     expected_heads: int
-    problems: tuple[str, ...]
+    findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
     absent: dict[str, int] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
-        return not self.problems
+        return not self.findings
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """The findings, one sentence each."""
+        return tuple(map(str, self.findings))
 
     def __str__(self) -> str:
         lines = [f"note: {note}" for note in self.notes]
@@ -111,67 +142,110 @@ def verify(dataset: Dataset, progress: Progress = lambda *_: None) -> VerifyRepo
         dataset: an unfinished one is told so in the problems.
         progress: told after each shard.
     """
-    problems: list[str] = []
-    seen: dict[int, Path] = {}
+    findings: list[Finding] = []
+    seen: dict[tuple[str, int], Path] = {}
     absent: Counter[str] = Counter()
     heads = shards = 0
-    can_sample = not dataset.is_imported
-    try:
-        dataset.check_sampler()
-    except DatasetMismatch as error:
-        problems.append(str(error))
-    except AssetError as error:
-        can_sample = False
-        problems.append(f"{dataset.root}: its specs cannot be drawn again: {error}")
-    expected = {plan.path: plan for plan in dataset.expected()}
-    paths = sorted({*expected, *dataset.shard_paths()})
+    wanted = _wanted(dataset, findings)
+    paths = sorted({*wanted, *dataset.shard_paths()})
     for number, path in enumerate(paths, 1):
-        footer, shard_problems = _verify_shard(path, expected.get(path), dataset, seen, can_sample)
-        problems += shard_problems
+        footer, found = _verify_shard(path, wanted.get(path), dataset, seen)
+        findings += found
         if footer is not None:
             heads += len(footer.heads)
             absent.update(head.kind for head in footer.absent)
-        shards += not shard_problems
+        shards += not found
         progress("shards", number, len(paths))
     unfinished = sorted(path.name for path in dataset.shard_directory.glob(".*.tmp"))
     notes = (f"unfinished: {', '.join(unfinished)}",) if unfinished else ()
     return VerifyReport(
-        dataset.root, heads, shards, dataset.config.heads, tuple(problems), notes, dict(absent)
+        dataset.root, heads, shards, dataset.expected_heads, tuple(findings), notes, dict(absent)
     )
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """What a shard must hold.
+
+    Attributes:
+        indices: of its heads.
+        spec_ids: of them, in the same order; None if they cannot be told.
+    """
+
+    indices: Sequence[int]
+    spec_ids: Callable[[], Sequence[str]] | None
+
+    @classmethod
+    def of_plan(cls, plan: ShardPlan, config: DatasetConfig, can_sample: bool) -> _Wanted:
+        def sampled() -> list[str]:
+            return [spec.spec_id for spec in plan.specs(config)]
+
+        return cls(range(plan.start, plan.stop), sampled if can_sample else None)
+
+    @classmethod
+    def of_collection(cls, shard: CollectedShard) -> _Wanted:
+        heads = sorted(shard.heads, key=lambda head: head.index)
+        return cls([head.index for head in heads], lambda: [head.spec_id for head in heads])
+
+
+def _wanted(dataset: Dataset, findings: list[Finding]) -> dict[Path, _Wanted]:
+    """What every shard must hold; why that cannot be told exactly is added to the findings."""
+    if isinstance(dataset, Collection):
+        directory = dataset.shard_directory
+        return {directory / s.shard: _Wanted.of_collection(s) for s in dataset.manifest()}
+    can_sample = not dataset.is_imported
+    try:
+        dataset.check_sampler()
+    except DatasetMismatch as error:
+        can_sample = False
+        findings.append(Finding("dataset", str(error)))
+    except AssetError as error:
+        can_sample = False
+        message = f"{dataset.root}: its specs cannot be drawn again: {error}"
+        findings.append(Finding("dataset", message))
+    return {
+        plan.path: _Wanted.of_plan(plan, dataset.config, can_sample) for plan in dataset.expected()
+    }
+
+
 def _verify_shard(
-    path: Path,
-    plan: ShardPlan | None,
-    dataset: Dataset,
-    seen: dict[int, Path],
-    can_sample: bool,
-) -> tuple[Footer | None, list[str]]:
-    """The footer of a shard whose heads are whole, and what is wrong; `seen` collects indices."""
+    path: Path, wanted: _Wanted | None, dataset: Dataset, seen: dict[tuple[str, int], Path]
+) -> tuple[Footer | None, list[Finding]]:
+    """The footer of a shard whose heads are whole, and what is wrong; `seen` collects heads."""
     try:
         reader = ShardReader(path)
         reader.verify()
     except FileNotFoundError:
-        return None, [f"{path}: missing; run the command that made the dataset again"]
-    except HeadloomError as error:
-        return None, [str(error)]
-    problems = []
-    settled = reader.footer.settled
+        return None, [Finding("missing", f"{path}: missing; run {dataset.maker} again", path)]
+    except RecordError as error:
+        return None, [Finding("damaged", str(error), path)]
+    found = []
+    footer, settled = reader.footer, reader.footer.settled
     for index in settled:
-        if index in seen:
-            problems.append(f"{path}: head {index} is also in {seen[index]}")
-        seen.setdefault(index, path)
-    if plan is None:
-        problems.append(f"{path}: not part of this dataset of {dataset.config.heads} heads")
-        return None, problems
-    if can_sample:
-        expected = {spec.index: spec.spec_id for spec in plan.specs(dataset.config)}
-        if settled != expected:
-            problems.append(
-                f"{path}: holds heads {', '.join(settled.values())}, "
-                f"expected {', '.join(expected.values())}"
-            )
-    return reader.footer, problems
+        first = seen.setdefault((footer.dataset_id, index), path)
+        if first != path:
+            found.append(Finding("foreign", f"{path}: head {index} is also in {first}", path))
+    if wanted is None:
+        message = f"{path}: not part of this dataset of {dataset.expected_heads} heads"
+        return None, [*found, Finding("foreign", message, path)]
+    return footer, [*found, *_compare(path, footer, wanted, dataset)]
+
+
+def _compare(path: Path, footer: Footer, wanted: _Wanted, dataset: Dataset) -> list[Finding]:
+    """What is wrong with the heads of a whole shard."""
+    if footer.dataset_id not in {source.dataset_id for source in dataset.sources}:
+        message = f"{path}: rendered for dataset {footer.dataset_id}, not for {dataset.dataset_id}"
+        return [Finding("foreign", message, path)]
+    settled = footer.settled
+    spec_ids = (
+        wanted.spec_ids() if wanted.spec_ids else [settled.get(i, "?") for i in wanted.indices]
+    )
+    expected = dict(zip(wanted.indices, spec_ids))
+    if settled == expected:
+        return []
+    kind = "unfinished" if settled.items() < expected.items() else "foreign"
+    message = f"{path}: holds heads {', '.join(settled.values())}, expected {', '.join(spec_ids)}"
+    return [Finding(kind, message, path)]
 
 
 def _absent_text(absent: Mapping[str, int]) -> str:
