@@ -3,7 +3,7 @@
 index.html   the page; all links are relative, so the folder can be moved or zipped
 *.jpg        sheets of heads, passes, failures
 report.json  every number on the page and more
-config.yaml  makes the dataset again
+config.yaml  how the dataset was made; of a rendered one, makes it again
 judges/      what the judges saw, so that a second report costs seconds
 """
 
@@ -42,6 +42,7 @@ from infer.page import stats, write_page
 from synth.config import atomic_write, canonical_json, save_yaml, to_dict
 from synth.dataset import Dataset
 from synth.dataset_report import REPORT_PAGE, Progress
+from synth.sample import DatasetConfig
 
 SCHEMA = 1
 """Version of `report.json`."""
@@ -116,7 +117,7 @@ def write_report(
 
     pictures = Artist(facts, out, draw).draw(judgement)
     out.mkdir(parents=True, exist_ok=True)
-    save_yaml(dataset.config, out / CONFIG)
+    save_yaml(dataset.recipe, out / CONFIG)
     with atomic_write(out / NUMBERS) as file:
         file.write(canonical_json(numbers(dataset, facts, judgement)).encode() + b"\n")
     _write_page(out / PAGE, dataset, facts, judgement, pictures)
@@ -153,12 +154,15 @@ def _write_page(
 def _headline(dataset: Dataset, facts: DatasetFacts, judgement: Judgement | None) -> dict[str, str]:
     """The numbers at the top of the page."""
     pairs = {"heads": f"{facts.heads:,}", "identities": f"{len(facts.identities):,}"}
-    if facts.heads < dataset.config.heads:
-        pairs["heads"] += f" of {dataset.config.heads:,}"
+    if facts.heads < dataset.expected_heads:
+        pairs["heads"] += f" of {dataset.expected_heads:,}"
     pairs["views"] = f"{facts.views:,}"
-    pairs["pixels"] = f"{dataset.config.size} × {dataset.config.size}"
-    if not dataset.is_imported:
-        pairs["samples a pixel"] = str(dataset.config.samples)
+    configs = [source.config for source in dataset.sources]
+    sizes = sorted({config.size for config in configs})
+    pairs["pixels"] = ", ".join(f"{size} × {size}" for size in sizes)
+    samples = sorted({c.samples for c in configs if isinstance(c, DatasetConfig)})
+    if samples:
+        pairs["samples a pixel"] = ", ".join(map(str, samples))
     pairs["passes"] = str(len(facts.passes))
     pairs["size"] = size_of(facts)
     if judgement is not None:
@@ -184,7 +188,7 @@ def numbers(dataset: Dataset, facts: DatasetFacts, judgement: Judgement | None) 
             "id": dataset.dataset_id,
             "heads": facts.heads,
             "heads_measured": facts.measured,
-            "expected_heads": dataset.config.heads,
+            "expected_heads": dataset.expected_heads,
             "identities": len(facts.identities),
             "views": facts.views,
             "passes": list(facts.passes),
@@ -193,7 +197,7 @@ def numbers(dataset: Dataset, facts: DatasetFacts, judgement: Judgement | None) 
             "devices": dict(facts.devices),
             "versions": {f"{name} {version}": n for (name, version), n in facts.versions.items()},
             "assets": [{**to_dict(ref), "heads": count} for ref, count in licences(facts)],
-            "config": to_dict(dataset.config),
+            "config": to_dict(dataset.recipe),
         },
         "drawn_and_configured": [
             {**to_dict(comparison), "p_value": comparison.p_value}

@@ -20,8 +20,10 @@ from infer.datasheet_people import MAX_PEOPLE, People
 from infer.datasheet_weights import NONE, Comparison, DrawCounter, is_ours
 from infer.judges import Done
 from infer.judges_views import direction_deg
+from synth.collection import Collection
 from synth.dataset import Dataset
 from synth.errors import RecordError
+from synth.imported import ImportConfig, is_imported
 from synth.record import HeadRecord, ShardReader
 from synth.spec import AssetRef, check_schema
 
@@ -126,13 +128,16 @@ def collect_facts(dataset: Dataset, done: Done = lambda _: None) -> DatasetFacts
         RecordCorrupt: a record is damaged.
         SchemaMismatch: the specs are of another version.
     """
-    facts = DatasetFacts(imported=dataset.is_imported)
-    draws = None if dataset.is_imported else DrawCounter(dataset.config)
+    facts = DatasetFacts(imported=all(isinstance(s.config, ImportConfig) for s in dataset.sources))
+    # imported heads, a choice of heads and heads of several configurations were drawn by none
+    drawn = not (facts.imported or isinstance(dataset, Collection))
+    draws = DrawCounter(dataset.config) if drawn else None
     every = -(-dataset.head_count() // MAX_MEASURED)
     for head in dataset.heads():
         spec, meta = head.spec_data, head.meta
-        if draws is not None:
+        if not is_imported(spec):
             check_schema(spec)
+        if draws is not None:
             draws.add(head.index, spec)
         _count(facts, head, spec, meta)
         if (facts.heads - 1) % every == 0:

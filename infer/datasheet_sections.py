@@ -11,7 +11,9 @@ import numpy as np
 from infer import datasheet_charts as charts
 from infer.datasheet_data import DatasetFacts, licences
 from infer.datasheet_pictures import LABEL_COLOURS, Figure, Pictures
+from synth.collection import Collection
 from synth.dataset import Dataset
+from synth.imported import ImportConfig
 
 _STEPS = ("import", "reset", "build", "check", "probe", "render")
 """Of a head, in the order of time; a step that is not named here comes after them."""
@@ -128,7 +130,7 @@ def cost_section(facts: DatasetFacts, dataset: Dataset) -> str:
         cards.append(card("Seconds a head", chart))
     devices = ", ".join(f"{name} ({count:,} heads)" for name, count in facts.devices.items())
     note = (
-        f"{heads_per_hour(facts)}{len(dataset.expected())} shards, "
+        f"{heads_per_hour(facts)}{len(dataset.shard_paths())} shards, "
         f"{size_of(facts)}. Rendered on: {escape(devices)}. "
         "Times are those of the machine that rendered, whatever else it did."
     )
@@ -175,9 +177,9 @@ def origin_section(facts: DatasetFacts, dataset: Dataset, config_file: str) -> s
         card("Make it again", _again(dataset, config_file)),
     ]
     note = f"Dataset <code>{dataset.dataset_id}</code>. "
-    if dataset.is_imported:
+    if any(isinstance(source.config, ImportConfig) for source in dataset.sources):
         note += (
-            "The pictures were imported: what they show, and whether anyone consented to it, is "
+            "Pictures were imported: what they show, and whether anyone consented to it, is "
             "for their makers to say."
         )
     else:
@@ -192,6 +194,13 @@ def origin_section(facts: DatasetFacts, dataset: Dataset, config_file: str) -> s
 
 def _again(dataset: Dataset, config_file: str) -> str:
     """The commands that make the dataset again, as HTML."""
+    if isinstance(dataset, Collection):
+        roots = [root for source in dataset.sources for root in source.roots]
+        return (
+            f"<p>By <code>{escape(dataset.maker)}</code> of {escape(', '.join(roots))}.</p>"
+            f'<p class="small"><a href="{escape(config_file)}">{escape(config_file)}</a> holds the '
+            "configuration of each.</p>"
+        )
     if dataset.is_imported:
         given = dataset.config
         opaque = " --opaque" if given.opaque else ""

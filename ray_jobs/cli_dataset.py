@@ -33,6 +33,7 @@ def add_dataset(verbs) -> None:
     inner = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     _add_info(inner)
     _add_verify(inner)
+    _add_repair(inner)
     _add_sheet(inner)
     _add_report(inner)
     _add_index(inner)
@@ -65,7 +66,7 @@ def _add_info(verbs) -> None:
 
 
 def _add_verify(verbs) -> None:
-    _verb(
+    parser = _verb(
         verbs,
         "verify",
         commands.verify,
@@ -73,6 +74,28 @@ def _add_verify(verbs) -> None:
         "Reads every byte. Exit code 0: complete and undamaged; 1: each problem is named.\n\n"
         "  headloom dataset verify heads",
     )
+    _add_json(parser)
+
+
+def _add_repair(verbs) -> None:
+    parser = _verb(
+        verbs,
+        "repair",
+        commands.repair,
+        "put aside what verify finds wrong, so that it is made again",
+        "Damaged, foreign and duplicate shards go to DATASET/quarantine; nothing\n"
+        "is deleted but unfinished files of writers that are gone. Then run the command\n"
+        "that made the dataset again: it finds their places empty. Exit code 1 if something is\n"
+        "wrong that no shard is at fault for.\n\n"
+        "  headloom dataset repair heads --dry-run\n"
+        "  headloom dataset repair heads",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say what would be moved")
+    _add_json(parser)
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one line of JSON for scripts")
 
 
 def _add_sheet(verbs) -> None:

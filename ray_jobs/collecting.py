@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ray_jobs.index import parquet_place
 from ray_jobs.sampling import Selection, ready_index
 from synth.collect import CollectionPlan, make_collection, plan_collection
 from synth.collection import MadeBy
 from synth.dataset import Dataset
 from synth.dataset_report import Progress
-from synth.errors import ConfigError
+from synth.errors import ConfigError, DatasetMismatch
+from synth.storage import Place
 
 SPLITS = ("train", "val", "test")
 
@@ -30,14 +32,37 @@ def merge(
     """Make one dataset of several; returns what was made, for a person.
 
     Raises:
-        As `synth.collect.plan_collection` and `make_collection`.
+        DatasetMismatch: an identity is in two splits; and as `plan_collection`, `make_collection`.
     """
-    for source in sources:
-        ready_index(source, progress)
+    indices = [ready_index(source, progress) for source in sources]
+    _require_one_split_each(indices)
     plan = plan_collection(sources, "merge", {}, progress=progress)
     if dry_run:
         return f"# plan: {plan}"
     return _make(out, plan, copy, progress)
+
+
+def _require_one_split_each(indices: Sequence[Place]) -> None:
+    """No identity may be trained on and tested with.
+
+    Rendered heads go by the hash of their identity; imported ones may have come with lists.
+    """
+    import pyarrow.parquet as parquet
+
+    splits: dict[str, tuple[str, Place]] = {}
+    for index in indices:
+        table = parquet.ParquetFile(**parquet_place(index)).read(
+            columns=["identity.identity_id", "split"]
+        )
+        counted = table.group_by(table.column_names, use_threads=False).aggregate([])
+        for identity, split in zip(*(counted[name].to_pylist() for name in table.column_names)):
+            other_split, other = splits.setdefault(identity, (split, index))
+            if other_split != split:
+                raise DatasetMismatch(
+                    f"identity {identity!r} is in {other_split} in {other.parent} and in {split} "
+                    f"in {index.parent}; a test would see people that were trained on. Rename the "
+                    "folders of the import, or its lists, and import again"
+                )
 
 
 def copy_selection(
@@ -58,9 +83,8 @@ def split_by_identity(
     """Write train, val and test as datasets below `out`; returns what was made, for a person."""
     import pyarrow.parquet as parquet
 
-    table = parquet.read_table(
-        ready_index(dataset, progress), columns=["split", "shard", "spec_id"]
-    )
+    index = ready_index(dataset, progress)
+    table = parquet.ParquetFile(**parquet_place(index)).read(columns=["split", "shard", "spec_id"])
     made = []
     columns = [table[name].to_pylist() for name in table.column_names]
     for split in SPLITS:

@@ -6,9 +6,11 @@ Results are printed on stdout; what is heavy to import is imported by the verb t
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from typing import TYPE_CHECKING
 
+from synth.config import to_dict
 from synth.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,8 +36,18 @@ def verify(arguments: argparse.Namespace) -> int:
     data = Dataset.open(arguments.dataset)
     with _progress(arguments, "verify") as bar:
         report = check(data, bar.update)
-    print(report)
+    _print(report, report.summary(), arguments)
     return 0 if report.ok else 1
+
+
+def repair(arguments: argparse.Namespace) -> int:
+    """`headloom dataset repair`: what is wrong is put aside; exit code 1 if that is not enough."""
+    from synth.repair import repair as mend
+
+    with _progress(arguments, "repair") as bar:
+        done = mend(arguments.dataset, dry_run=arguments.dry_run, progress=bar.update)
+    _print(done, done.summary(), arguments)
+    return 0 if done.ok else 1
 
 
 def sheet(arguments: argparse.Namespace) -> int:
@@ -151,6 +163,11 @@ def split(arguments: argparse.Namespace) -> int:
             )
     print("\n".join(made))
     return 0
+
+
+def _print(text: object, data: object, arguments: argparse.Namespace) -> None:
+    """For a person, or with `--json` for a script."""
+    print(json.dumps(to_dict(data)) if arguments.json else text)
 
 
 def _progress(arguments: argparse.Namespace, name: str) -> StageProgress:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray_jobs.index_schema import (
@@ -23,12 +22,14 @@ from ray_jobs.index_schema import (
     columns,
     row,
 )
-from synth.config import atomic_write
+from synth import storage
 from synth.dataset import Dataset
 from synth.dataset_report import Progress
 from synth.record import ShardReader
 from synth.shardlayout import read_footer
 from synth.spec import AssetRef
+from synth.storage import Place
+from synth.survey import SHARD_PATTERN
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 INDEX_NAME = "index.parquet"
 LABELS_KEY = b"headloom.labels"
 """Metadata of the file: per column of numbers by label, the labels that occur, as JSON."""
+_FEW_MOVED = 256
+"""Shards that are opened every time, rather than to write all rows again with their new times."""
 _ROW_GROUP = 16_384
 _BATCH = 1000
 """Rows held as Python objects, which take ten times the memory of a column."""
@@ -52,7 +55,7 @@ class IndexSummary:
         kept_heads: rows taken over from the index that was there.
     """
 
-    path: Path
+    path: Place
     heads: int
     read_shards: int
     kept_heads: int
@@ -86,71 +89,103 @@ def write_index(dataset: Dataset, progress: Progress = lambda *_: None) -> Index
         RecordCorrupt: a shard that is new is damaged.
         DatasetMismatch: an asset changed while the dataset was rendered.
     """
-    path = dataset.root / INDEX_NAME
-    files = _files(dataset)
-    before = _indexed(path)
-    kept = _kept(dataset, files, before)
-    new = [name for name in files if name not in kept]
-    if before:
-        new = _with_heads(dataset, new)
-    kept_heads = sum(shard.heads for shard in kept.values())
-    if before and not new and kept == before and _same_times(kept, files):
+    path, state = dataset.root / INDEX_NAME, _State.of(dataset)
+    kept_heads = sum(shard.heads for shard in state.kept.values())
+    if state.is_current:
         return IndexSummary(path, kept_heads, 0, kept_heads)
-    source = _Source(dataset, files, set(new), progress)
-    old = _OldRows(path, kept, files)
-    order = sorted({*kept, *new})
+    source = _Source(dataset, state, progress)
+    old = _OldRows(path, state)
+    order = sorted({*state.kept, *state.new})
     heads = 0
-    with atomic_write(path) as file, closing(_writer(file)) as writer:
-        for table in _row_groups(_in_order(order, kept, old, source)):
+    with storage.write(path) as file, closing(_writer(file)) as writer:
+        for table in _row_groups(_in_order(order, state.kept, old, source)):
             writer.write_table(table)
             heads += table.num_rows
         labels = {name: sorted(found | old.labels(name)) for name, found in source.labels.items()}
         writer.add_key_value_metadata({LABELS_KEY: json.dumps(labels).encode()})
     dataset.record_assets(source.assets)
-    return IndexSummary(path, heads, len(new), kept_heads)
+    return IndexSummary(path, heads, len(state.new), kept_heads)
 
 
 def is_current(dataset: Dataset) -> bool:
-    """Whether the index has every shard as it is now, told from names, sizes and times alone.
+    """Whether the index has every shard as it is now, told from names, sizes and times.
 
     Raises:
         RecordCorrupt: a shard that is new is damaged.
     """
-    files, before = _files(dataset), _indexed(dataset.root / INDEX_NAME)
-    if not before.keys() <= files.keys() or not _same_times(before, files):
-        return False
-    return not _with_heads(dataset, files.keys() - before.keys())
+    return _State.of(dataset).is_current
 
 
-def _with_heads(dataset: Dataset, names: Iterable[str]) -> list[str]:
-    """The shards that hold any head; the others are in no row and never stop being new."""
-    return [name for name in names if read_footer(dataset.shard_directory / name).heads]
+def parquet_place(path: Place) -> dict[str, Any]:
+    """Where a Parquet file lies, as the keyword arguments of pyarrow's readers."""
+    if storage.is_local(path):
+        return {"source": str(path)}
+    return {"source": path.location, "filesystem": path.filesystem}
 
 
-def _same_times(shards: Mapping[str, _Shard], files: Mapping[str, _Shard]) -> bool:
-    return all(shard.is_same_file(files[name]) for name, shard in shards.items())
+@dataclass(frozen=True)
+class _State:
+    """What of an index holds, and what is missing.
+
+    Attributes:
+        files: the shards that are in place, by name.
+        before: those that the index has.
+        kept: of these, whose rows still hold.
+        new: names of those to read.
+    """
+
+    files: Mapping[str, _Shard]
+    before: Mapping[str, _Shard]
+    kept: Mapping[str, _Shard]
+    new: Sequence[str]
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> _State:
+        listed = storage.list_files(dataset.shard_directory, SHARD_PATTERN)
+        files = {file.name: _Shard(file.size, file.version) for file in listed}
+        before = _indexed(dataset.root / INDEX_NAME)
+        kept = {
+            name: shard
+            for name, shard in before.items()
+            if name in files and _holds(shard, files[name], dataset.shard_directory / name)
+        }
+        new = sorted(files.keys() - kept.keys())
+        if before:  # one without heads is in no row and would never stop being new
+            new = [name for name in new if read_footer(dataset.shard_directory / name).heads]
+        return cls(files, before, kept, new)
+
+    @property
+    def moved(self) -> int:
+        """How many shards had to be opened to see that they are the same."""
+        return sum(not shard.is_same_file(self.files[name]) for name, shard in self.kept.items())
+
+    @property
+    def is_current(self) -> bool:
+        whole = bool(self.before) and not self.new and len(self.kept) == len(self.before)
+        return whole and self.moved <= _FEW_MOVED
 
 
-def _files(dataset: Dataset) -> dict[str, _Shard]:
-    """The shards that are in place, by name, in order."""
-    found = {}
-    for path in dataset.shard_paths():
-        stat = path.stat()
-        found[path.name] = _Shard(stat.st_size, stat.st_mtime_ns)
-    return found
+def _holds(shard: _Shard, file: _Shard, path: Place) -> bool:
+    """Whether rows that were read from a shard are still those of the file in its place."""
+    if shard.is_same_file(file):
+        return True
+    return file.size == shard.size and read_footer(path).members_sha256 == shard.sha256
 
 
-def _indexed(path: Path) -> dict[str, _Shard]:
+def _indexed(path: Place) -> dict[str, _Shard]:
     """The shards that an index has; none if there is no index of this version's columns."""
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
+    if not storage.exists(path):
+        return {}
     try:
-        schema = parquet.read_schema(path)
+        file = parquet.ParquetFile(**parquet_place(path))
+        schema = file.schema_arrow
         if not schema.equals(arrow_schema()) or schema.metadata.get(VERSION_KEY) != VERSION:
             return {}
-        table = parquet.read_table(path, columns=list(FILE_COLUMNS))
-    except (FileNotFoundError, pa.ArrowInvalid):  # none, or no Parquet: it is made from the shards
+        table = file.read(columns=list(FILE_COLUMNS))
+    except pa.ArrowInvalid:  # no Parquet: it is made from the shards again
         return {}
     counted = table.group_by(list(FILE_COLUMNS), use_threads=False).aggregate([([], "count_all")])
     values = (counted[name].to_pylist() for name in (*FILE_COLUMNS, "count_all"))
@@ -160,35 +195,17 @@ def _indexed(path: Path) -> dict[str, _Shard]:
     }
 
 
-def _kept(
-    dataset: Dataset, files: Mapping[str, _Shard], before: Mapping[str, _Shard]
-) -> dict[str, _Shard]:
-    """The shards of the index whose rows still hold."""
-    kept = {}
-    for name, shard in before.items():
-        file = files.get(name)
-        if file is None or file.size != shard.size:
-            continue
-        if file.mtime_ns != shard.mtime_ns:  # copied, or written anew?
-            footer = read_footer(dataset.shard_directory / name)
-            if footer.members_sha256 != shard.sha256:
-                continue
-        kept[name] = shard
-    return kept
-
-
 class _Source:
     """Rows of new shards; collects the assets and labels that it meets."""
 
-    def __init__(
-        self, dataset: Dataset, files: Mapping[str, _Shard], new: set[str], progress: Progress
-    ):
+    def __init__(self, dataset: Dataset, state: _State, progress: Progress):
         self.assets: set[AssetRef] = set()
         self.labels: dict[str, set[str]] = {
             name: set() for name, column in columns().items() if column.kind == "numbers by label"
         }
-        self._directory, self._files = dataset.shard_directory, files
-        self._progress, self._done, self._total = progress, 0, len(new)
+        self._directory, self._files = dataset.shard_directory, state.files
+        self._offsets = {source.dataset_id: source.offset for source in dataset.sources}
+        self._progress, self._done, self._total = progress, 0, len(state.new)
 
     def tables(self, names: Iterable[str]) -> Iterator[pa.Table]:
         """The rows of some shards."""
@@ -212,6 +229,7 @@ class _Source:
             spec = head.spec_data
             self.assets.update(asset_refs(spec))
             values = row(head, reader.footer.dataset_id, spec, head.meta) | where
+            values["index"] += self._offsets.get(reader.footer.dataset_id, 0)
             for column, found in self.labels.items():
                 found.update(label for label, _ in values.get(column, ()))
             rows.append(values)
@@ -223,15 +241,14 @@ class _Source:
 class _OldRows:
     """The rows of an index that hold on, taken from it in their order."""
 
-    def __init__(self, path: Path, kept: Mapping[str, _Shard], files: Mapping[str, _Shard]):
-        self._files, self._kept = files, kept
-        self._moved = not _same_times(kept, files)
+    def __init__(self, path: Place, state: _State):
+        self._files, self._kept, self._moved = state.files, state.kept, state.moved
         self._metadata: Mapping[bytes, bytes] = {}
         self._tables: Iterator[pa.Table] = iter(())
-        if kept:
+        if state.kept:
             import pyarrow.parquet as parquet
 
-            file = parquet.ParquetFile(path)
+            file = parquet.ParquetFile(**parquet_place(path))
             self._metadata = file.metadata.metadata or {}
             self._tables = self._read(file)
 

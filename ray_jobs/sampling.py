@@ -12,10 +12,9 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from ray_jobs.index import INDEX_NAME, LABELS_KEY, is_current, write_index
+from ray_jobs.index import INDEX_NAME, LABELS_KEY, is_current, parquet_place, write_index
 from ray_jobs.index_schema import column_named, columns
 from ray_jobs.query import Condition, parse_condition
 from synth.dataset import Dataset
@@ -23,6 +22,7 @@ from synth.dataset_report import Progress
 from synth.errors import InputError, RecordError
 from synth.lock import exclusive
 from synth.record import HeadRecord, ShardReader
+from synth.storage import Place
 
 LISTED = ("index", "spec_id", "shard")
 """Columns of every listing."""
@@ -85,7 +85,7 @@ def _cell(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
-def ready_index(dataset: Dataset, progress: Progress = lambda *_: None) -> Path:
+def ready_index(dataset: Dataset, progress: Progress = lambda *_: None) -> Place:
     """The index of a dataset, brought up to date if it is not.
 
     Raises:
@@ -102,7 +102,7 @@ def ready_index(dataset: Dataset, progress: Progress = lambda *_: None) -> Path:
 
 
 def select(
-    index: Path,
+    index: Place,
     *,
     where: str | None = None,
     count: int | None = None,
@@ -125,7 +125,7 @@ def select(
     import pyarrow.compute as compute
     import pyarrow.dataset as arrow
 
-    table = arrow.dataset(index)
+    table = arrow.dataset(**parquet_place(index))
     condition = _condition(index, where)
     shown = {name: compute.field(name) for name in LISTED}
     shown |= condition.values if condition else {}
@@ -147,12 +147,12 @@ def select(
     return Selection(tuple(rows), found.num_rows, table.count_rows())
 
 
-def _condition(index: Path, where: str | None) -> Condition | None:
+def _condition(index: Place, where: str | None) -> Condition | None:
     import pyarrow.parquet as parquet
 
     if where is None:
         return None
-    metadata = parquet.read_metadata(index).metadata or {}
+    metadata = parquet.ParquetFile(**parquet_place(index)).metadata.metadata or {}
     return parse_condition(where, columns(), json.loads(metadata.get(LABELS_KEY, b"{}")))
 
 

@@ -27,15 +27,17 @@ from synth.collection import (
     union_of_licences,
 )
 from synth.config import atomic_write, sync_directory, to_dict
-from synth.dataset import SCHEMA, Dataset, shard_name
+from synth.dataset import SCHEMA, Dataset
 from synth.dataset_report import Progress
 from synth.errors import DatasetMismatch, InputError
 from synth.lock import exclusive
 from synth.record import ShardReader, ShardWriter
 from synth.shardlayout import Footer, HeadEntry, read_footer
+from synth.storage import Place, is_local, local_copy, place
+from synth.survey import shard_name
 from synth.unfinished import remove_stale_temporaries, temporary_name
 
-Keep = Callable[[Path, Footer], Iterable[HeadEntry]]
+Keep = Callable[[Place, Footer], Iterable[HeadEntry]]
 """Which heads of a shard are taken."""
 
 
@@ -50,7 +52,7 @@ class Piece:
     """
 
     dataset_id: str
-    parts: tuple[tuple[Path, tuple[HeadEntry, ...]], ...]
+    parts: tuple[tuple[Place, tuple[HeadEntry, ...]], ...]
     whole: bool
 
     @property
@@ -101,7 +103,7 @@ def plan_collection(
     made_by: MadeBy,
     choice: dict[str, str],
     keep: Keep = lambda _, footer: footer.heads,
-    shards: Sequence[Path] | None = None,
+    shards: Sequence[Place] | None = None,
     progress: Progress = lambda *_: None,
 ) -> CollectionPlan:
     """Decide what a collection consists of. Reads the ends of the shards, no pixels.
@@ -149,10 +151,10 @@ class _Chooser:
         self._keep = keep
         self._taken: set[int] = set()
         self._places: dict[str, dict[int, int]] = defaultdict(dict)
-        self._parts: dict[str, list[tuple[Path, tuple[HeadEntry, ...]]]] = defaultdict(list)
+        self._parts: dict[str, list[tuple[Place, tuple[HeadEntry, ...]]]] = defaultdict(list)
         self._largest = 1
 
-    def add(self, path: Path, footer: Footer) -> Iterator[Piece]:
+    def add(self, path: Place, footer: Footer) -> Iterator[Piece]:
         """The shards that are complete with this one."""
         self._largest = max(self._largest, len(footer.heads))
         chosen = tuple(
@@ -175,7 +177,7 @@ class _Chooser:
             if parts:
                 yield Piece(dataset_id, tuple(parts), whole=False)
 
-    def _is_new(self, head: HeadEntry, path: Path, footer: Footer) -> bool:
+    def _is_new(self, head: HeadEntry, path: Place, footer: Footer) -> bool:
         spec = int(head.spec_id, 16)  # half the memory of its text
         before = self._places[footer.dataset_id].setdefault(head.index, spec)
         if before != spec:
@@ -237,7 +239,9 @@ def make_collection(
         InputError: the file system cannot link, and `copy` is not given.
         RecordCorrupt: a head that is copied does not match its digest.
     """
-    root = Path(out)
+    root = place(out)
+    if not is_local(root):
+        raise InputError(f"{root}: collections are made in a directory; copy it there afterwards")
     manifest = plan.manifest
     header = {
         "schema": SCHEMA,
@@ -296,7 +300,7 @@ def _write(piece: Piece, path: Path, copy: bool) -> None:
                     writer.copy_head(records[head.spec_id])
         return
     ((source, _),) = piece.parts
-    if copy:
+    if copy or not is_local(source):
         _copy(source, path)
         return
     try:
@@ -309,10 +313,14 @@ def _write(piece: Piece, path: Path, copy: bool) -> None:
         ) from error
 
 
-def _copy(source: Path, path: Path) -> None:
+def _copy(source: Place, path: Path) -> None:
     temporary = path.parent / temporary_name(path.name)
     try:
-        with source.open("rb") as read_from, temporary.open("xb") as file:
+        with (
+            local_copy(source) as local,
+            local.open("rb") as read_from,
+            temporary.open("xb") as file,
+        ):
             shutil.copyfileobj(read_from, file, 4 << 20)
             file.flush()
             os.fsync(file.fileno())

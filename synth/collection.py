@@ -17,7 +17,6 @@ import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from synth.config import digest, from_dict
@@ -28,6 +27,7 @@ from synth.record import HeadRecord, ShardReader
 from synth.sample import DatasetConfig
 from synth.shardlayout import HeadEntry, read_footer
 from synth.spec import AssetRef
+from synth.storage import Place, read
 
 MANIFEST_NAME = "shards.jsonl"
 KEY = "collection"
@@ -119,11 +119,11 @@ def collection_id(shards: Iterable[CollectedShard]) -> str:
 class Collection(Dataset):
     """A collection on disk. Get one from `Dataset.open`; `synth.collect` makes them."""
 
-    def __init__(self, root: Path, collected: Collected, header: dict[str, Any]):
+    def __init__(self, root: Place, collected: Collected, header: dict[str, Any]):
         self.root, self.collected, self._header = root, collected, header
 
     @classmethod
-    def from_header(cls, root: Path, header: dict[str, Any]) -> Collection:
+    def from_header(cls, root: Place, header: dict[str, Any]) -> Collection:
         """The collection that `dataset.yaml` describes."""
         where = f"{root / 'dataset.yaml'}: {KEY}"
         return cls(root, from_dict(Collected, header.pop(KEY), where), header)
@@ -154,6 +154,10 @@ class Collection(Dataset):
         return self.collected.heads
 
     @property
+    def recipe(self) -> Collected:
+        return self.collected
+
+    @property
     def maker(self) -> str:
         return f"headloom dataset {self.collected.made_by}"
 
@@ -168,7 +172,7 @@ class Collection(Dataset):
         """
         path = self.root / MANIFEST_NAME
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = read(path).decode().splitlines()
             shards = tuple(CollectedShard.from_json(line) for line in lines)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RecordCorrupt(f"{path}: cannot be read: {error!r}") from error

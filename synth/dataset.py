@@ -29,7 +29,7 @@ from synth.errors import DatasetMismatch, RecordCorrupt, RecordError, SchemaMism
 from synth.imported import ImportConfig
 from synth.record import HeadRecord, ShardReader
 from synth.sample import DatasetConfig, sample_head
-from synth.shardplan import Plan, ShardPlan, every_shard, missing_shards
+from synth.shardplan import Plan, every_shard, missing_shards
 from synth.spec import AssetRef
 from synth.storage import Place, place
 from synth.survey import SHARDS, ShardRange, Survey, list_shards, survey, write_known
@@ -221,6 +221,11 @@ class Dataset:
         return self.config.heads
 
     @property
+    def recipe(self) -> Any:
+        """The dataclass that says how it was made: its configuration."""
+        return self.config
+
+    @property
     def maker(self) -> str:
         """The command that makes it, and makes again what is missing."""
         return "headloom dataset import" if self.is_imported else "headloom render"
@@ -368,11 +373,11 @@ class Dataset:
         """
         return survey(self.root, self._range())
 
-    def quarantine(self, plan: ShardPlan) -> Place:
-        """Move a damaged shard aside, never over an earlier one, so that it can be looked at;
-        the plan then has it as missing. Returns where it is."""
-        target = self.root / "quarantine" / f"{plan.path.name}.{time.time_ns()}"
-        storage.move(plan.path, target)
+    def quarantine(self, path: Place) -> Place:
+        """Move a shard aside, never over an earlier one, so that it can be looked at; the plan then
+        has it as missing. Returns where it is."""
+        target = self.root / "quarantine" / f"{path.name}.{time.time_ns()}"
+        storage.move(path, target)
         return target
 
     def _range(self, heads: int | None = None) -> ShardRange:

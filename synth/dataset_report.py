@@ -6,14 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from synth.collection import CollectedShard, Collection
+from synth.config import to_dict
 from synth.dataset import Dataset, ShardPlan
 from synth.errors import AssetError, DatasetMismatch, RecordError
 from synth.record import ShardReader
 from synth.sample import DatasetConfig
 from synth.shardlayout import Footer, read_footer
+from synth.storage import Place, list_files
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage, the steps done and the steps in all."""
@@ -39,7 +41,7 @@ class Finding:
 
     kind: FindingKind
     message: str
-    path: Path | None = None
+    path: Place | None = None
 
     def __str__(self) -> str:
         return self.message
@@ -75,6 +77,10 @@ class VerifyReport:
         """The findings, one sentence each."""
         return tuple(map(str, self.findings))
 
+    def summary(self) -> dict[str, Any]:
+        """For scripts."""
+        return {**to_dict(self), "ok": self.ok}
+
     def __str__(self) -> str:
         lines = [f"note: {note}" for note in self.notes]
         lines += [f"problem: {problem}" for problem in self.problems]
@@ -96,7 +102,7 @@ class DatasetInfo:
         failures: lines of `failures.jsonl`.
         bytes_by_kind: stored bytes by what they are, `synth.record.HeadRecord.bytes_by_kind`.
         absent: heads that their shards do without, by kind ("failed", "rejected").
-        imported: layout and folder that the heads were imported from; "" if they were rendered.
+        origin: what the heads were imported or collected from; "" if they were rendered here.
     """
 
     root: Path
@@ -105,31 +111,32 @@ class DatasetInfo:
     expected_heads: int
     shards: int
     size_bytes: int
-    image_size: int
+    image_sizes: tuple[int, ...]
     views_per_head: int
     identities: int
     splits: dict[str, int]
     failures: int
     bytes_by_kind: dict[str, int]
     absent: dict[str, int] = field(default_factory=dict)
-    imported: str = ""
+    origin: str = ""
 
     def __str__(self) -> str:
         page = self.root / REPORT_PAGE
         splits = ", ".join(f"{count} {name}" for name, count in self.splits.items() if count)
         rows = {
             "dataset": f"{self.root} (id {self.dataset_id})",
-            "imported": self.imported,
+            "from": self.origin,
             "heads": f"{self.heads} of {self.expected_heads}{_absent_text(self.absent)}, "
             f"{self.identities} identities",
-            "views": f"{self.views_per_head} per head, {self.image_size} px",
+            "views": f"{self.views_per_head} per head, "
+            f"{' and '.join(map(str, self.image_sizes))} px",
             "splits": splits or "none",
             "shards": f"{self.shards}, {self.size_bytes / 1e6:.1f} MB",
             "files": ", ".join(
                 f"{kind} {size / 1e6:.1f} MB"
                 for kind, size in sorted(self.bytes_by_kind.items(), key=lambda item: -item[1])
             ),
-            "failures": "" if self.imported else f"{self.failures} lines in failures.jsonl",
+            "failures": "" if self.origin else f"{self.failures} lines in failures.jsonl",
             "report": f"{page}" if page.exists() else f"headloom dataset report {self.root}",
         }
         return "\n".join(f"{name:<9} {value}" for name, value in rows.items() if value)
@@ -143,7 +150,7 @@ def verify(dataset: Dataset, progress: Progress = lambda *_: None) -> VerifyRepo
         progress: told after each shard.
     """
     findings: list[Finding] = []
-    seen: dict[tuple[str, int], Path] = {}
+    seen: dict[tuple[str, int], Place] = {}
     absent: Counter[str] = Counter()
     heads = shards = 0
     wanted = _wanted(dataset, findings)
@@ -156,7 +163,7 @@ def verify(dataset: Dataset, progress: Progress = lambda *_: None) -> VerifyRepo
             absent.update(head.kind for head in footer.absent)
         shards += not found
         progress("shards", number, len(paths))
-    unfinished = sorted(path.name for path in dataset.shard_directory.glob(".*.tmp"))
+    unfinished = sorted(file.name for file in list_files(dataset.shard_directory, r"\..*\.tmp"))
     notes = (f"unfinished: {', '.join(unfinished)}",) if unfinished else ()
     return VerifyReport(
         dataset.root, heads, shards, dataset.expected_heads, tuple(findings), notes, dict(absent)
@@ -188,7 +195,7 @@ class _Wanted:
         return cls([head.index for head in heads], lambda: [head.spec_id for head in heads])
 
 
-def _wanted(dataset: Dataset, findings: list[Finding]) -> dict[Path, _Wanted]:
+def _wanted(dataset: Dataset, findings: list[Finding]) -> dict[Place, _Wanted]:
     """What every shard must hold; why that cannot be told exactly is added to the findings."""
     if isinstance(dataset, Collection):
         directory = dataset.shard_directory
@@ -209,7 +216,7 @@ def _wanted(dataset: Dataset, findings: list[Finding]) -> dict[Path, _Wanted]:
 
 
 def _verify_shard(
-    path: Path, wanted: _Wanted | None, dataset: Dataset, seen: dict[tuple[str, int], Path]
+    path: Place, wanted: _Wanted | None, dataset: Dataset, seen: dict[tuple[str, int], Place]
 ) -> tuple[Footer | None, list[Finding]]:
     """The footer of a shard whose heads are whole, and what is wrong; `seen` collects heads."""
     try:
@@ -231,7 +238,7 @@ def _verify_shard(
     return footer, [*found, *_compare(path, footer, wanted, dataset)]
 
 
-def _compare(path: Path, footer: Footer, wanted: _Wanted, dataset: Dataset) -> list[Finding]:
+def _compare(path: Place, footer: Footer, wanted: _Wanted, dataset: Dataset) -> list[Finding]:
     """What is wrong with the heads of a whole shard."""
     if footer.dataset_id not in {source.dataset_id for source in dataset.sources}:
         message = f"{path}: rendered for dataset {footer.dataset_id}, not for {dataset.dataset_id}"
@@ -251,6 +258,16 @@ def _compare(path: Path, footer: Footer, wanted: _Wanted, dataset: Dataset) -> l
 def _absent_text(absent: Mapping[str, int]) -> str:
     counts = [f"{count} {kind}" for kind, count in sorted(absent.items()) if count]
     return f" ({', '.join(counts)})" if counts else ""
+
+
+def _origin(dataset: Dataset) -> str:
+    """Where heads that were not rendered here are from."""
+    if isinstance(dataset, Collection):
+        roots = ", ".join(root for source in dataset.sources for root in source.roots)
+        choice = ", ".join(f"{name} {value}" for name, value in dataset.collected.choice.items())
+        return f"{dataset.collected.made_by}{f' ({choice})' if choice else ''} of {roots}"
+    config = dataset.config
+    return f"{config.layout}, from {config.source}" if dataset.is_imported else ""
 
 
 def describe(dataset: Dataset, progress: Progress = lambda *_: None) -> DatasetInfo:
@@ -277,20 +294,20 @@ def describe(dataset: Dataset, progress: Progress = lambda *_: None) -> DatasetI
         views, heads = record.view_count, heads + 1
         sizes.update(record.bytes_by_kind)
         progress("heads", heads, total)
-    failures, config = dataset.root / "failures.jsonl", dataset.config
+    failures = dataset.root / "failures.jsonl"
     return DatasetInfo(
         root=dataset.root,
         dataset_id=dataset.dataset_id,
         heads=heads,
-        expected_heads=dataset.config.heads,
+        expected_heads=dataset.expected_heads,
         shards=len(paths),
         size_bytes=sum(path.stat().st_size for path in paths),
-        image_size=dataset.config.size,
+        image_sizes=tuple(sorted({source.config.size for source in dataset.sources})),
         views_per_head=views,
         identities=len(identities),
         splits=splits,
         failures=len(failures.read_text().splitlines()) if failures.exists() else 0,
         bytes_by_kind=dict(sizes),
         absent=dict(absent),
-        imported=f"{config.layout}, from {config.source}" if dataset.is_imported else "",
+        origin=_origin(dataset),
     )

@@ -20,9 +20,12 @@ SURFACE = {
     "dataset info": "--quiet --verbose dataset",
     "dataset index": "--columns --quiet --verbose dataset",
     "dataset sample": "--balance --json --n --out --quiet --seed --verbose --where dataset",
+    "dataset merge": "--copy --dry-run --out --quiet --verbose datasets",
+    "dataset repair": "--dry-run --json --quiet --verbose dataset",
+    "dataset split": "--copy --out --parts --quiet --verbose dataset",
     "dataset report": "--judged --judges --out --quiet --verbose dataset",
     "dataset sheet": "--quiet --verbose dataset",
-    "dataset verify": "--quiet --verbose dataset",
+    "dataset verify": "--json --quiet --verbose dataset",
     "train": "--address --config --data --dry-run --gpu --out --quiet --set --vae --verbose"
     " --workers kind",
     "lift": "--address --config --diffusion --dry-run --fallback-weights --gslrm --out --overwrite"

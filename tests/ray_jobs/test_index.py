@@ -23,6 +23,11 @@ def rows(dataset) -> list[dict]:
     return parquet.read_table(dataset.root / INDEX_NAME).to_pylist()
 
 
+def read_again(dataset) -> list[dict]:
+    """The rows without the times of the shards, which are not kept of files that are just made."""
+    return [{**line, "shard_mtime_ns": None} for line in rows(dataset)]
+
+
 @pytest.fixture
 def opened(monkeypatch) -> list[str]:
     """Names of the shards whose heads are read."""
@@ -77,13 +82,13 @@ def test_only_new_shards_are_read(heads, opened):
     opened.clear()
     assert write_index(heads).read_shards == 0 and opened == []
     first = heads.shard_paths()[0]
-    before = rows(heads)
+    before = read_again(heads)
     moved = first.rename(heads.root / "away")
     assert write_index(heads).heads == 10 and opened == []
     moved.rename(first)
     summary = write_index(heads)
     assert (summary.read_shards, summary.kept_heads) == (1, 10) and opened == [first.name]
-    assert rows(heads) == before  # in order again
+    assert read_again(heads) == before  # in order again
 
 
 def test_a_shard_of_absent_heads_only_is_no_news_for_ever(heads, opened):
@@ -99,8 +104,9 @@ def test_a_shard_of_absent_heads_only_is_no_news_for_ever(heads, opened):
     assert (heads.root / INDEX_NAME).stat().st_mtime_ns == made
 
 
-def test_a_copied_dataset_is_told_by_its_digests(heads, opened):
+def test_a_copied_dataset_is_told_by_its_digests(heads, opened, monkeypatch):
     write_index(heads)
+    monkeypatch.setattr(module, "_FEW_MOVED", 0)
     opened.clear()
     for path in heads.shard_paths():
         os.utime(path, ns=(1, 10**18))
@@ -116,7 +122,8 @@ def test_another_shard_of_the_same_name_is_read(heads, opened):
     os.utime(third)  # of the same size, and the index notes another digest
     path = heads.root / INDEX_NAME
     table = parquet.read_table(path)
-    digests = ["0" * 64 if name == third.name else "" for name in table["shard"].to_pylist()]
+    lines = table.select(["shard", "shard_sha256"]).to_pylist()
+    digests = ["0" * 64 if r["shard"] == third.name else r["shard_sha256"] for r in lines]
     place = table.schema.get_field_index("shard_sha256")
     parquet.write_table(table.set_column(place, "shard_sha256", [digests]), path)
     opened.clear()
@@ -127,12 +134,12 @@ def test_another_shard_of_the_same_name_is_read(heads, opened):
 def test_an_index_of_other_columns_or_no_parquet_is_made_anew(heads):
     write_index(heads)
     path = heads.root / INDEX_NAME
-    whole = rows(heads)
+    whole = read_again(heads)
     parquet.write_table(parquet.read_table(path).drop(["sex"]), path)
     assert write_index(heads).read_shards == 5
     path.write_bytes(b"no parquet")
     assert write_index(heads).read_shards == 5
-    assert rows(heads) == whole
+    assert read_again(heads) == whole
 
 
 def test_row_groups_are_streamed_and_in_order(heads, monkeypatch):
