@@ -142,7 +142,7 @@ class _State:
     @classmethod
     def of(cls, dataset: Dataset) -> _State:
         listed = storage.list_files(dataset.shard_directory, SHARD_PATTERN)
-        files = {file.name: _Shard(file.size, file.version) for file in listed}
+        files = {file.name: _Shard(file.size, file.modified_ns) for file in listed}
         before = _indexed(dataset.root / INDEX_NAME)
         kept = {
             name: shard

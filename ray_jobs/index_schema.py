@@ -54,7 +54,7 @@ LABELS = (
     Column("dataset_id", "text", "dataset that the shard was rendered for"),
     Column("shard", "text", "file name of the shard"),
     Column("shard_bytes", "integer", "size of that file"),
-    Column("shard_mtime_ns", "integer", "when it was written, ns since 1970; 0: just then"),
+    Column("shard_mtime_ns", "integer", "when it was written, ns since 1970"),
     Column("shard_sha256", "text", "SHA-256 of its table of members, which has that of each file"),
     Column("split", "text", "train, val or test"),
     Column("age_years", "number", "apparent age"),

@@ -10,11 +10,12 @@ from typing import Any, Literal
 
 from synth.collection import CollectedShard, Collection
 from synth.config import to_dict
-from synth.dataset import Dataset, ShardPlan
+from synth.dataset import Dataset
 from synth.errors import AssetError, DatasetMismatch, RecordError
 from synth.record import ShardReader
 from synth.sample import DatasetConfig
 from synth.shardlayout import Footer, read_footer
+from synth.shardplan import ShardPlan
 from synth.storage import Place, list_files
 
 Progress = Callable[[str, int, int], None]

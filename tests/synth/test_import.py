@@ -316,7 +316,7 @@ def test_sizes_that_differ_are_refused_by_name(tmp_path):
     summary, dataset = read(tmp_path / "in", tmp_path / "out", "nerfstudio")
     assert summary.heads == 1 and str(other / "images" / "0.png") in summary.failures[0]
     assert "of one size" in summary.failures[0]
-    assert describe(dataset).image_size == SIZE
+    assert describe(dataset).image_sizes == (SIZE,)
     source = scene(tmp_path / "wide", size=(8, SIZE), h=8)
     assert "is 16 x 8 px" in failure(source, tmp_path / "wide_out")
 
