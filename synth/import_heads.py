@@ -149,7 +149,7 @@ def import_dataset(
         remove_stale_temporaries(dataset.shard_directory)
         plan = dataset.plan(retry_failed=True)
         for damaged in plan.damaged:
-            dataset.quarantine(damaged)
+            dataset.quarantine(damaged.path)
         shards = _ShardImporter(dataset, layout, heads, row)
         with ThreadPoolExecutor(jobs, thread_name_prefix="import") as pool:
             for number, (failed, stands) in enumerate(pool.map(shards, plan), 1):
