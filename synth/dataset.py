@@ -29,7 +29,7 @@ from synth.errors import DatasetMismatch, RecordCorrupt, RecordError, SchemaMism
 from synth.imported import ImportConfig
 from synth.record import HeadRecord, ShardReader
 from synth.sample import DatasetConfig, sample_head
-from synth.shardplan import Plan, every_shard, missing_shards
+from synth.shardplan import Plan, ShardPlan, every_shard, missing_shards
 from synth.spec import AssetRef
 from synth.storage import Place, place
 from synth.survey import SHARDS, ShardRange, Survey, list_shards, survey, write_known
@@ -373,9 +373,10 @@ class Dataset:
         """
         return survey(self.root, self._range())
 
-    def quarantine(self, path: Place) -> Place:
+    def quarantine(self, shard: ShardPlan | Place) -> Place:
         """Move a shard aside, never over an earlier one, so that it can be looked at; the plan then
         has it as missing. Returns where it is."""
+        path = shard.path if isinstance(shard, ShardPlan) else shard
         target = self.root / "quarantine" / f"{path.name}.{time.time_ns()}"
         storage.move(path, target)
         return target
