@@ -33,7 +33,7 @@ from synth.record import ShardReader
 from synth.sample import DatasetConfig, ViewsConfig, sample_head
 
 STUB = Path(__file__).with_name("stub_worker.py")
-CONFIG = DatasetConfig(size=8, samples=1, views=ViewsConfig(random=0))
+CONFIG = DatasetConfig(size=16, samples=1, views=ViewsConfig(random=0))
 SPECS = [sample_head(CONFIG, index) for index in range(3)]
 
 
@@ -267,7 +267,7 @@ def test_rejected_heads_are_counted_and_kept_apart(out):
     assert [head.meta["rejected"] for head in rejects.heads()] == [h.reason for h in result.absent]
     quality = ShardReader(out).heads()[0].meta["quality"]
     assert limits.face_luminance[0] < quality["face_luminance"] < limits.face_luminance[1]
-    assert len(quality["fingerprint"]) == 256
+    assert len(quality["fingerprint"]) == 512
 
     launch.render_shard(SPECS, out, command=("/bin/false",), retry_failed=True)  # none failed
     out.unlink()
