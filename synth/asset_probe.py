@@ -7,7 +7,6 @@ views asked for. It has a time limit, so a file that is made to hang does no har
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ import numpy as np
 from synth.camera import Camera
 from synth.config import canonical_json, from_dict
 from synth.worker_process import (
-    make_job_directory,
+    job_directory,
     run_worker,
     worker_environment,
     worker_failure,
@@ -136,8 +135,7 @@ def probe(job: ProbeJob, cameras: Sequence[Camera] = ()) -> Probe:
         RenderCrashed, RenderTimeout: the process died or took too long.
     """
     data = {**_plain(job), "cameras": [camera.to_json() for camera in cameras]}
-    directory = make_job_directory()
-    try:
+    with job_directory() as directory:
         write_json(directory / JOB_NAME, data)
         environment = worker_environment(directory, job.threads)
         code = run_worker(directory, PROBE_COMMAND, environment, TIMEOUT_S, job.file.name)
@@ -151,8 +149,6 @@ def probe(job: ProbeJob, cameras: Sequence[Camera] = ()) -> Probe:
                 stacks = (arrays["rgba"], arrays["depth"], arrays["albedo"])
             views = tuple(map(ProbeView, cameras, *stacks))
         return Probe(facts, views)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _plain(job: ProbeJob) -> dict[str, Any]:

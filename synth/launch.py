@@ -8,26 +8,25 @@ in place in one step.
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from synth import storage
 from synth.config import atomic_write, canonical_json
-from synth.errors import DatasetMismatch, RecordCorrupt, RenderCrashed, RenderError
+from synth.errors import DatasetMismatch, RecordCorrupt, RenderError
 from synth.quality import QualityConfig
 from synth.shardlayout import AbsentHead, Footer, read_footer
 from synth.spec import HeadSpec
 from synth.storage import Place, place
 from synth.worker_process import (
-    make_job_directory,
+    job_directory,
     run_worker,
+    trouble_of_this_machine,
     worker_environment,
     worker_failure,
     write_json,
@@ -48,7 +47,7 @@ class RenderJob:
     """`job.json`: what the worker must know beside the specs.
 
     Attributes:
-        out: the shard to write, in the job directory.
+        out: file name of the shard, which is written into the job directory.
         threads: CPU threads of the process.
         dataset_id: id for the footer of the shard.
         device: Cycles device; a GPU is never replaced silently.
@@ -56,6 +55,7 @@ class RenderJob:
         node: names the machine, for `meta.json`.
         skip: by spec id the reason why a head is not tried.
         quality: limits beyond which a head is rejected, or None to keep all.
+        memory_limit_bytes: what the process may allocate, or None for no limit.
     """
 
     out: Path
@@ -66,6 +66,7 @@ class RenderJob:
     node: str = ""
     skip: dict[str, str] = field(default_factory=dict)
     quality: QualityConfig | None = None
+    memory_limit_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ def render_shard(
     skip: Mapping[str, str] = {},
     retry_failed: bool = False,
     quality: QualityConfig | None = None,
+    memory_limit_bytes: int | None = None,
     on_head: Callable[[int], None] | None = None,
     command: Sequence[str] = WORKER_COMMAND,
 ) -> ShardResult:
@@ -136,11 +138,14 @@ def render_shard(
         skip: by spec id the reason why a head is not even tried; it is noted as failed.
         retry_failed: render a shard again that is there with failed heads.
         quality: limits beyond which a head is rejected; None keeps all.
+        memory_limit_bytes: what the process may allocate, so that one head cannot take the machine
+            down; None for no limit.
         on_head: called in this thread with the number of heads done, when that has risen.
         command: starts the worker process.
 
     Raises:
         RenderCrashed, RenderTimeout: worth a retry; `spec_id` is the head that may be the cause.
+        OSError: the shard's storage cannot be read or written.
         RenderError, SpecError, AssetError, DeviceError: the worker says that this cannot work.
         DatasetMismatch, RecordCorrupt: another or a damaged shard is in the way.
     """
@@ -151,17 +156,22 @@ def render_shard(
     before = _present(out, wanted)
     if before and before.settled == wanted and not (retry_failed and before.failed):
         return ShardResult(out, before.spec_ids, before.absent)
-    with _trouble_of_this_machine(out.name):
-        directory = make_job_directory()
-    try:
-        finished = directory / out.name
-        node = node or socket.gethostname()
-        job = RenderJob(
-            finished, threads, dataset_id, device, asset_store, node, dict(skip), quality
-        )
+    job = RenderJob(
+        Path(out.name),
+        threads,
+        dataset_id,
+        device,
+        asset_store,
+        node or socket.gethostname(),
+        dict(skip),
+        quality,
+        memory_limit_bytes,
+    )
+    with job_directory() as directory:
         started = time.perf_counter()
-        with _trouble_of_this_machine(out.name):
-            _write_job(directory, specs, job)
+        with trouble_of_this_machine():
+            write_json(directory / JOB_NAME, job)
+            _write_specs(directory, specs)
             exit_code = run_worker(
                 directory,
                 command,
@@ -172,29 +182,15 @@ def render_shard(
             )
         wall_s = time.perf_counter() - started
         try:
-            footer = read_footer(finished)
+            footer = read_footer(directory / out.name)
         except FileNotFoundError:
             raise worker_failure(directory, exit_code, out.name) from None
         now = _present(out, wanted)
         if now and now != before and now.settled == wanted:
             return ShardResult(out, now.spec_ids, now.absent)  # another was quicker
         _require_no_loss(out, now, footer)
-        _put_rejects(directory / REJECTS_NAME, out)
-        storage.make_directory(out.parent)
-        storage.put(finished, out)
-        return _result(directory, out, footer, wall_s, node)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-@contextmanager
-def _trouble_of_this_machine(what: str) -> Iterator[None]:
-    """A full /tmp or a process that cannot be started: worth a try on another machine, and not to
-    be mistaken for trouble of the dataset's storage."""
-    try:
-        yield
-    except OSError as error:
-        raise RenderCrashed(f"{what}: no worker can be started here: {error}") from error
+        _put(directory, out)
+        return _result(directory, out, footer, wall_s, job.node)
 
 
 def _present(out: Place, wanted: Mapping[int, str]) -> Footer | None:
@@ -223,18 +219,19 @@ def _require_no_loss(out: Place, before: Footer | None, after: Footer) -> None:
     )
 
 
-def _put_rejects(finished: Path, out: Place) -> None:
-    """Put rejected heads in their place, or remove those of an earlier try."""
+def _put(directory: Path, out: Place) -> None:
+    """Put the rejected heads in their place, or remove those of an earlier try; then the shard."""
     rejects = out.parent.parent / REJECTS_DIRECTORY / out.name
-    if finished.exists():
+    if (directory / REJECTS_NAME).exists():
         storage.make_directory(rejects.parent)
-        storage.put(finished, rejects)
+        storage.put(directory / REJECTS_NAME, rejects)
     else:
         storage.remove(rejects)
+    storage.make_directory(out.parent)
+    storage.put(directory / out.name, out)
 
 
-def _write_job(directory: Path, specs: Sequence[HeadSpec], job: RenderJob) -> None:
-    write_json(directory / JOB_NAME, job)
+def _write_specs(directory: Path, specs: Sequence[HeadSpec]) -> None:
     with atomic_write(directory / SPECS_NAME) as file:
         for spec in specs:
             file.write(canonical_json(spec).encode() + b"\n")

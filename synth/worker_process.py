@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,14 @@ from synth.errors import HeadloomError, RenderCrashed, RenderError, RenderTimeou
 from synth.unfinished import is_stale, temporary_name
 
 LOG_NAME, ERROR_NAME, PROGRESS_NAME = "worker.log", "error.json", "progress.json"
+
+OUT_OF_MEMORY = re.compile(
+    r"out of [\w ]*memory|not enough memory|bad_alloc|alloc returns null"
+    r"|(cannot|can't|could not|failed to|unable to) allocate"
+    r"|(memory|texture) allocation (fail|error)",
+    re.IGNORECASE,
+)
+"""What Python, Blender, Cycles and drivers print when there is no more memory, of CPU or GPU."""
 
 _LOG_TAIL_CHARACTERS = 4000
 _POLL_S = 0.5
@@ -68,15 +78,38 @@ def write_json(path: Path, value: Any) -> None:
         file.write(canonical_json(value).encode())
 
 
-def make_job_directory() -> Path:
-    """A directory on local disk for one worker; those of killed parents are removed on the way."""
+@contextmanager
+def job_directory() -> Iterator[Path]:
+    """A directory on local disk for one worker, gone when the block ends; those of killed parents
+    are removed on the way."""
     parent = Path(tempfile.gettempdir())
-    for path in parent.glob(".headloom-render.*.tmp"):
-        if is_stale(path):
-            shutil.rmtree(path, ignore_errors=True)
-    directory = parent / temporary_name("headloom-render")
-    directory.mkdir(mode=0o700)
-    return directory
+    with trouble_of_this_machine():
+        for path in parent.glob(".headloom-render.*.tmp"):
+            if is_stale(path):
+                shutil.rmtree(path, ignore_errors=True)
+        directory = parent / temporary_name("headloom-render")
+        directory.mkdir(mode=0o700)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def trouble_of_this_machine() -> Iterator[None]:
+    """A full /tmp or a process that cannot be started: worth a try on another machine, and not to
+    be mistaken for trouble of the dataset's storage.
+
+    Raises:
+        RenderCrashed: for every OSError in the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RenderCrashed(
+            f"no worker can be started here: {error}; check that {tempfile.gettempdir()} can be "
+            "written and has space left"
+        ) from error
 
 
 def worker_environment(
@@ -172,6 +205,10 @@ def worker_failure(directory: Path, exit_code: int, what: str) -> HeadloomError:
 
 def _crash(directory: Path, exit_code: int, what: str) -> RenderCrashed:
     how = f"ended by signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
+    if OUT_OF_MEMORY.search(_log_tail(directory)):
+        how += ", out of memory"
+    elif -exit_code == signal.SIGKILL:
+        how += ": someone, or the kernel for want of memory, killed it"
     progress = Progress.load(directory)
     where = f" in head {progress.spec_id}" if progress else ""
     error = RenderCrashed(

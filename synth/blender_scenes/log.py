@@ -11,9 +11,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from synth.errors import AssetError, RenderCrashed, RenderError
+from synth.worker_process import OUT_OF_MEMORY
 
+_API = r"\b(CUDA|HIP|HIPRT|OptiX|oneAPI|SYCL|Metal)\b"
+_FAULT = r"(?i:fail|\berror\b|\bno\b)"
 _REPORTS = (
-    (re.compile(r"out of (\w+ )?memory|cannot allocate", re.IGNORECASE), RenderCrashed),
+    (OUT_OF_MEMORY, RenderCrashed),
+    (  # a device that fails takes every head with it; another try, or another machine, may do
+        re.compile(
+            rf"\bin {_API} queue\b|\bin (cu|hip|optix|ze)[A-Z]\w*\("
+            rf"|{_FAULT}.*{_API}|{_API}.*{_FAULT}|Cycles GPU rendering documentation"
+        ),
+        RenderCrashed,
+    ),
     (
         re.compile(
             r"(cannot|can't|could not|failed to|unable to) (read|find|open|load)\b"
@@ -30,6 +40,7 @@ _REPORTS = (
         RenderError,
     ),
 )
+"""What Cycles and Blender print, by weight; the texts are those in the binary of bpy 4.5."""
 
 
 @dataclass

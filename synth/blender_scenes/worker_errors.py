@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import resource
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,7 @@ class LogScanner:
         """
         raise_reported(self._new_text())
 
-    def raise_out_of_memory(self, cause: Exception) -> None:
+    def raise_machine_error(self, cause: Exception) -> None:
         """After an error of a head, ask whether the machine was the reason.
 
         What was printed up to now will not be looked at again: it belongs to that head.
@@ -40,14 +42,13 @@ class LogScanner:
             cause: the error.
 
         Raises:
-            RenderCrashed: something that was printed speaks of memory.
+            RenderCrashed: something that was printed speaks of memory or a device that failed.
         """
         try:
             raise_reported(self._new_text())
-        except RenderCrashed as error:
-            raise error from cause
-        except HeadloomError:
-            pass  # the cause says it better
+        except HeadloomError as error:  # otherwise the cause says it better
+            if isinstance(error, RenderCrashed) and not is_of_the_machine(cause):
+                raise error from cause
 
     def _new_text(self) -> str:
         flush_output()
@@ -56,6 +57,17 @@ class LogScanner:
             text = file.read()
             self._offset = file.tell()
         return text.decode("utf-8", "replace")
+
+
+def limit_memory(limit_bytes: int | None) -> None:
+    """Let allocations of this process fail beyond a limit, instead of the machine.
+
+    RLIMIT_DATA counts private writable memory, within a fifth of what is resident
+    (docs/decisions.md). RLIMIT_AS would count the address space that allocators and drivers of GPUs
+    reserve and never use.
+    """
+    if limit_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
 
 
 def is_of_the_machine(error: Exception) -> bool:
@@ -74,8 +86,12 @@ def describe_error(error: Exception, spec_id: str | None) -> dict[str, Any]:
     where = f"head {spec_id}: " if spec_id else ""
     if isinstance(error, HeadloomError):
         kind, message = type(error).__name__, str(error)
-    elif isinstance(error, MemoryError | OSError):
-        kind, message = "RenderCrashed", f"{type(error).__name__}: {error}"
+    elif isinstance(error, MemoryError):
+        kind, message = "RenderCrashed", f"out of memory{_limit_text()}: {error}"
+    elif isinstance(error, OSError):
+        place = tempfile.gettempdir()
+        kind = "RenderCrashed"
+        message = f"{type(error).__name__}: {error}; check that {place} has space left"
     else:
         last = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(last.filename).name}:{last.lineno}"
@@ -84,6 +100,13 @@ def describe_error(error: Exception, spec_id: str | None) -> dict[str, Any]:
         where = ""
     blamed = None if isinstance(error, OSError) else spec_id
     return {"type": kind, "message": f"{where}{message}", "spec_id": blamed}
+
+
+def _limit_text() -> str:
+    limit_bytes = resource.getrlimit(resource.RLIMIT_DATA)[0]
+    if limit_bytes == resource.RLIM_INFINITY:
+        return ""
+    return f" (this process may allocate {limit_bytes / 1e9:.2f} GB; reserve more for each)"
 
 
 def flush_output() -> None:

@@ -62,7 +62,8 @@ def render_shard(
             Its attribute `spec_id` names the head that was in work.
     """
     with ExitStack() as stack:
-        writer = stack.enter_context(ShardWriter(job.out, dataset_id=job.dataset_id))
+        path = directory / job.out
+        writer = stack.enter_context(ShardWriter(path, dataset_id=job.dataset_id))
         run = _ShardRun(job, render_head, directory, writer, stack)
         for done, spec in enumerate(specs):
             Progress(done, spec.spec_id).save(directory)
@@ -130,7 +131,7 @@ class _ShardRun:
                 return self._render(spec)
             except Exception as error:
                 traceback.print_exc()
-                self._log.raise_out_of_memory(error)
+                self._log.raise_machine_error(error)
                 tries_left -= 1
                 by_chance = type(error) is RenderError or not isinstance(error, HeadloomError)
                 if is_of_the_machine(error) or not by_chance or not tries_left:

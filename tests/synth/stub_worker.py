@@ -71,6 +71,8 @@ def paint(spec, job):
         raise OSError(28, "No space left on device")
     if str(spec.index) in behaviour.get("print", {}):
         os.write(2, (behaviour["print"][str(spec.index)] + "\n").encode())
+    if applies("abort", spec.index):
+        os.kill(os.getpid(), signal.SIGABRT)
     seed = 0 if applies("twin", spec.index) else int(spec.spec_id, 16)
     tiles = np.random.default_rng(seed).integers(90, 190, (8, 8, 3))
     tiles[:] = 255 if applies("burnt", spec.index) else tiles

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -129,7 +130,7 @@ def test_a_crash_in_the_middle_keeps_nothing(out):
 
 
 def test_a_head_is_not_blamed_for_a_kill_from_outside(out):
-    with pytest.raises(RenderCrashed, match=f"in head {SPECS[1].spec_id} .ended by signal 9"):
+    with pytest.raises(RenderCrashed, match=f"in head {SPECS[1].spec_id} .ended by signal 9: some"):
         launch.render_shard(SPECS, out, command=stub(kill=[1]))
     with pytest.raises(RenderCrashed) as caught:
         launch.render_shard(SPECS, out, command=stub(kill=[1]))
@@ -209,6 +210,41 @@ def test_an_error_of_the_machine_ends_the_shard(out, what, error, message):
     assert caught.value.retryable
     assert caught.value.spec_id == (None if what == "disk_full" else SPECS[1].spec_id)
     assert list(out.parent.iterdir()) == []
+
+
+def test_a_head_that_wants_too_much_memory_is_told_from_the_machine(out):
+    limited = {"memory_limit_bytes": 1_500_000_000}
+    with pytest.raises(
+        RenderCrashed, match=r"out of memory .this process may allocate 1.50 GB"
+    ) as e:
+        launch.render_shard(SPECS, out, command=stub(allocate=[1]), **limited)
+    assert e.value.spec_id == SPECS[1].spec_id and SPECS[1].spec_id in str(e.value)
+    assert launch.render_shard(SPECS, out, command=stub(), **limited).head_count == 3
+
+
+def test_trouble_with_the_disk_is_no_heads_fault(out, monkeypatch):
+    """Of the storage as it comes, so that its driver may wait; of this machine as a crash."""
+    command = stub()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(launch.storage, "put", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        launch.render_shard(SPECS, out, command=command)
+    monkeypatch.undo()
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/nowhere")
+    with pytest.raises(RenderCrashed, match="/proc/nowhere can be written and has space") as caught:
+        launch.render_shard(SPECS, out, command=command)
+    assert caught.value.spec_id is None
+    monkeypatch.setattr(tempfile, "tempdir", str(out.parent.parent / "jobs"))
+
+
+def test_an_allocation_that_fails_in_c_is_called_by_its_name(out):
+    command = stub(print={"1": "terminate called after throwing 'std::bad_alloc'"}, abort=[1])
+    with pytest.raises(RenderCrashed, match=r"ended by signal 6, out of memory") as caught:
+        launch.render_shard(SPECS, out, command=command)
+    assert caught.value.spec_id == SPECS[1].spec_id
 
 
 def test_what_may_be_chance_is_tried_twice_and_a_bad_picture_once(out, tmp_path):
