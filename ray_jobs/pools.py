@@ -15,6 +15,9 @@ PRESETS = Path(__file__).parent / "configs"
 MEMORY_GB = 1.6
 """Reserved per Blender process; without it Ray would start more than the memory holds."""
 
+LEAST_LIMIT_BYTES = 4_000_000_000
+"""No process is limited to less, however little is reserved."""
+
 
 @dataclass(frozen=True)
 class WorkerPool:
@@ -61,6 +64,12 @@ class WorkerPool:
     @property
     def memory_bytes(self) -> int:
         return int(self.memory_gb * 1e9)
+
+    @property
+    def memory_limit_bytes(self) -> int | None:
+        """What each process may allocate, generous beside what is reserved: it stops a head that
+        would take the machine down. None on a GPU, whose driver and compiler allocate at will."""
+        return max(2 * self.memory_bytes, LEAST_LIMIT_BYTES) if self.device == "CPU" else None
 
     def fits_in(self, node: Node, memory_bytes: int | None = None) -> int:
         """How many of these processes a machine holds, at `memory_bytes` each or the pool's."""

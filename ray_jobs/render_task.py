@@ -88,6 +88,7 @@ def render_task(
             dataset_id=context.dataset_id,
             asset_store=context.config.assets.store.expanduser(),
             quality=context.config.quality,
+            memory_limit_bytes=pool.memory_limit_bytes,
             node=node,
             skip=skip,
             retry_failed=context.retry_failed,

@@ -135,7 +135,7 @@ def probe(job: ProbeJob, cameras: Sequence[Camera] = ()) -> Probe:
         RenderCrashed, RenderTimeout: the process died or took too long.
     """
     data = {**_plain(job), "cameras": [camera.to_json() for camera in cameras]}
-    with job_directory() as directory:
+    with job_directory(job.file.name) as directory:
         write_json(directory / JOB_NAME, data)
         environment = worker_environment(directory, job.threads)
         code = run_worker(directory, PROBE_COMMAND, environment, TIMEOUT_S, job.file.name)

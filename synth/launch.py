@@ -167,9 +167,9 @@ def render_shard(
         quality,
         memory_limit_bytes,
     )
-    with job_directory() as directory:
+    with job_directory(out.name) as directory:
         started = time.perf_counter()
-        with trouble_of_this_machine():
+        with trouble_of_this_machine(out.name):
             write_json(directory / JOB_NAME, job)
             _write_specs(directory, specs)
             exit_code = run_worker(

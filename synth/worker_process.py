@@ -79,11 +79,18 @@ def write_json(path: Path, value: Any) -> None:
 
 
 @contextmanager
-def job_directory() -> Iterator[Path]:
+def job_directory(what: str) -> Iterator[Path]:
     """A directory on local disk for one worker, gone when the block ends; those of killed parents
-    are removed on the way."""
+    are removed on the way.
+
+    Args:
+        what: names the work in messages.
+
+    Raises:
+        RenderCrashed: none can be made.
+    """
     parent = Path(tempfile.gettempdir())
-    with trouble_of_this_machine():
+    with trouble_of_this_machine(what):
         for path in parent.glob(".headloom-render.*.tmp"):
             if is_stale(path):
                 shutil.rmtree(path, ignore_errors=True)
@@ -96,7 +103,7 @@ def job_directory() -> Iterator[Path]:
 
 
 @contextmanager
-def trouble_of_this_machine() -> Iterator[None]:
+def trouble_of_this_machine(what: str) -> Iterator[None]:
     """A full /tmp or a process that cannot be started: worth a try on another machine, and not to
     be mistaken for trouble of the dataset's storage.
 
@@ -107,8 +114,8 @@ def trouble_of_this_machine() -> Iterator[None]:
         yield
     except OSError as error:
         raise RenderCrashed(
-            f"no worker can be started here: {error}; check that {tempfile.gettempdir()} can be "
-            "written and has space left"
+            f"{what}: no worker can be started here: {error}; check that {tempfile.gettempdir()} "
+            "can be written and has space left"
         ) from error
 
 

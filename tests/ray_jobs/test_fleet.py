@@ -222,3 +222,10 @@ def test_presets_are_valid_and_yield_to_the_address(preset):
     assert parsed("--cluster", preset, "--address", "head:6379").address == "head:6379"
     with pytest.raises(ConfigError, match=f"--threads: give it in the pools of --cluster {preset}"):
         parsed("--cluster", preset, "--threads", "2")
+
+
+def test_a_process_on_cpus_may_allocate_twice_what_is_reserved():
+    """And 4 GB however little that is; drivers and compilers of GPUs allocate at will."""
+    assert WorkerPool(memory_gb=3.0).memory_limit_bytes == 6_000_000_000
+    assert WorkerPool(memory_gb=0.01).memory_limit_bytes == 4_000_000_000
+    assert WorkerPool(device="OPTIX").memory_limit_bytes is None

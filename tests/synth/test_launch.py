@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import signal
@@ -220,24 +219,6 @@ def test_a_head_that_wants_too_much_memory_is_told_from_the_machine(out):
         launch.render_shard(SPECS, out, command=stub(allocate=[1]), **limited)
     assert e.value.spec_id == SPECS[1].spec_id and SPECS[1].spec_id in str(e.value)
     assert launch.render_shard(SPECS, out, command=stub(), **limited).head_count == 3
-
-
-def test_trouble_with_the_disk_is_no_heads_fault(out, monkeypatch):
-    """Of the storage as it comes, so that its driver may wait; of this machine as a crash."""
-    command = stub()
-
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(launch.storage, "put", full)
-    with pytest.raises(OSError, match="No space left on device"):
-        launch.render_shard(SPECS, out, command=command)
-    monkeypatch.undo()
-    monkeypatch.setattr(tempfile, "tempdir", "/proc/nowhere")
-    with pytest.raises(RenderCrashed, match="/proc/nowhere can be written and has space") as caught:
-        launch.render_shard(SPECS, out, command=command)
-    assert caught.value.spec_id is None
-    monkeypatch.setattr(tempfile, "tempdir", str(out.parent.parent / "jobs"))
 
 
 def test_an_allocation_that_fails_in_c_is_called_by_its_name(out):
