@@ -45,7 +45,7 @@ def depth(head: int, view: int) -> np.ndarray:
 
 
 def landmarks(head: int, cameras: tuple[Camera, ...]) -> HeadLandmarks:
-    """Points near the origin; a view sees those on its side."""
+    """Points near the origin; a view sees those on its side, and only the first sees the sixth."""
     rng = stream(head, 0, "test.landmarks")
     sparse = rng.normal(0, 0.2, (len(SPARSE_NAMES), 3))
     dense = rng.normal(0, 0.2, (len(DENSE_BASE_VERTICES), 3))
@@ -55,12 +55,14 @@ def landmarks(head: int, cameras: tuple[Camera, ...]) -> HeadLandmarks:
         facing = np.stack([points @ camera.position > 0 for camera in cameras])
         return np.where(facing, Visibility.VISIBLE, Visibility.HIDDEN).astype(np.uint8)
 
+    sparse_seen = seen(sparse)
+    sparse_seen[:, 5] = [Visibility.VISIBLE, *[Visibility.COVERED] * (len(cameras) - 1)]
     return HeadLandmarks(
         sparse_names=np.array(SPARSE_NAMES),
         sparse=sparse.astype(np.float32),
         dense_base_vertices=np.array(DENSE_BASE_VERTICES, np.int32),
         dense=dense.astype(np.float32),
-        sparse_visibility=seen(sparse),
+        sparse_visibility=sparse_seen,
         dense_visibility=seen(dense),
     )
 

@@ -351,7 +351,11 @@ def test_colmap_cameras_reproject_and_points_have_tracks(heads_dataset, exported
     for head in heads_dataset.heads():
         folder = exported("colmap") / "heads" / head.spec_id
         images, cloud = read_colmap(folder / "sparse" / "0")
-        assert len(images) == VIEWS and len(cloud) > 100
+        marks = head.landmarks
+        states = np.concatenate([marks.sparse_visibility, marks.dense_visibility], axis=1)
+        finite = np.isfinite(np.concatenate([marks.sparse, marks.dense])).all(axis=1)
+        assert len(images) == VIEWS
+        assert len(cloud) == (((states == 1).sum(axis=0) >= 2) & finite).sum() > 100
         for number, camera in enumerate(head.cameras, 1):
             image = images[number]
             assert image.name == f"view_{number - 1:03d}.png"
@@ -363,14 +367,13 @@ def test_colmap_cameras_reproject_and_points_have_tracks(heads_dataset, exported
             for x, y, point in image.points2d:
                 error = image.pixels(cloud[point]["xyz"][None])[0] - (x, y)
                 assert np.abs(error).max() < 1e-6
-        seen = head.landmarks.sparse_visibility == 1
-        marks = head.landmarks.sparse
+        seen = marks.sparse_visibility == 1
         for point in cloud.values():
             assert len(point["track"]) >= 2 and point["error"] == 0
-        first = next(i for i in range(len(marks)) if seen[:, i].sum() >= 2)
+        first = next(i for i in range(len(marks.sparse)) if seen[:, i].sum() >= 2)
         track = {image for image, _ in cloud[1]["track"]}
         assert track == {1 + view for view in np.flatnonzero(seen[:, first])}
-        np.testing.assert_allclose(cloud[1]["xyz"], marks[first], rtol=1e-6)
+        np.testing.assert_allclose(cloud[1]["xyz"], marks.sparse[first], rtol=1e-6)
         for number, place in cloud[1]["track"]:
             assert images[number].points2d[place][2] == 1
         number, place = cloud[1]["track"][0]
