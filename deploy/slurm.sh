@@ -21,6 +21,8 @@ source "$VENV/bin/activate"
 
 head_node=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 head_ip=$(srun --nodes=1 --ntasks=1 --nodelist="$head_node" hostname -I | awk '{print $1}')
+export RAY_AUTH_MODE=token                # other users of these machines must not join
+export RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
 port=$((20000 + SLURM_JOB_ID % 20000))    # several jobs may share a machine
 temporary=/tmp/ray-$SLURM_JOB_ID          # on each node's own disk, a short path
 

@@ -117,6 +117,12 @@ def connect(
         yield _describe(local=False)
         return
     if address is not None:
+        if "://" in address:
+            raise ConfigError(
+                f"--address {address}: give HOST:PORT of a cluster that this machine belongs to, "
+                "or 'auto' on one of its nodes; to send work to a cluster from outside: "
+                "headloom submit --address http://HEAD:8265 -- render ..."
+            )
         check_reachable(address)
     options: dict = {
         "namespace": NAMESPACE,

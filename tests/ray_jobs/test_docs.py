@@ -11,6 +11,7 @@ import pytest
 
 from infer.config import LiftConfig
 from ray_jobs import cli
+from ray_jobs.commands import cluster_config
 from synth.asset_files import MAX_FILE_BYTES
 from synth.asset_manifest import SUFFIXES, ItemEntry
 from synth.asset_template import MAKEHUMAN_OFFSET, MAKEHUMAN_SCALE
@@ -19,7 +20,13 @@ from synth.config import load_config
 from synth.sample import DatasetConfig
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "docs/assets.md", "docs/dataset_format.md", "CONTRIBUTING.md")
+PAGES = (
+    "README.md",
+    "docs/assets.md",
+    "docs/cluster.md",
+    "docs/dataset_format.md",
+    "CONTRIBUTING.md",
+)
 
 
 def descriptions(parser: argparse.ArgumentParser, words: str = "") -> dict[str, str]:
@@ -49,8 +56,11 @@ def commands() -> list[str]:
 @pytest.mark.parametrize("command", commands())
 def test_every_documented_command_is_one(command):
     arguments = cli.build_parser().parse_args(shlex.split(command))
+    if arguments.run.__name__ == "submit":
+        arguments = cli.build_parser().parse_args(arguments.command[1:])
     overrides = getattr(arguments, "overrides", [])
     if arguments.run.__name__ == "render":
+        cluster_config(arguments)
         presets = ROOT / "synth" / "configs"
         load_config(DatasetConfig, arguments.config or "heads_v1", overrides, presets=presets)
     if arguments.run.__name__ == "lift":
