@@ -55,14 +55,18 @@ def _verb(
 
 
 def _add_info(verbs) -> None:
-    _verb(
+    parser = _verb(
         verbs,
         "info",
         commands.info,
         "what a dataset holds",
-        "Heads, identities, views, splits and bytes; no picture is decoded.\n\n"
-        "  headloom dataset info heads",
+        "Heads, identities, views, splits, bytes, and why heads are absent. Counted from the\n"
+        "index, which is brought up to date first; no picture is decoded.\n\n"
+        "  headloom dataset info heads\n"
+        "  headloom dataset info heads --full                   # also bytes by kind of file",
     )
+    parser.add_argument("--full", action="store_true", help="read the specs of all heads instead")
+    _add_json(parser)
 
 
 def _add_verify(verbs) -> None:

@@ -16,9 +16,8 @@ from synth.collection import MadeBy
 from synth.dataset import Dataset
 from synth.dataset_report import Progress
 from synth.errors import ConfigError, DatasetMismatch
+from synth.splits import SPLITS
 from synth.storage import Place
-
-SPLITS = ("train", "val", "test")
 
 
 def merge(

@@ -8,23 +8,33 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from synth.config import to_dict
-from synth.errors import ConfigError
+from synth.errors import ConfigError, RecordError
 
 if TYPE_CHECKING:
     from ray_jobs.progress import StageProgress
 
 
 def info(arguments: argparse.Namespace) -> int:
-    """`headloom dataset info`: counts."""
+    """`headloom dataset info`: counts, from the index unless that cannot be brought up to date."""
+    from ray_jobs.index import count_indexed
+    from ray_jobs.sampling import ready_index
     from synth.dataset import Dataset
     from synth.dataset_report import describe
 
     data = Dataset.open(arguments.dataset)
+    counts = None
     with _progress(arguments, "info") as bar:
-        print(describe(data, bar.update))
+        if not arguments.full and data.head_count():
+            try:
+                counts = count_indexed(ready_index(data, bar.update))
+            except (RecordError, PermissionError) as error:
+                print(f"note: {error}; so every head is read", file=sys.stderr)
+        found = describe(data, bar.update, counts)
+    _print(found, found, arguments)
     return 0
 
 

@@ -24,10 +24,11 @@ from ray_jobs.index_schema import (
 )
 from synth import storage
 from synth.dataset import Dataset
-from synth.dataset_report import Progress
+from synth.dataset_report import HeadCounts, Progress
 from synth.record import ShardReader
 from synth.shardlayout import read_footer
 from synth.spec import AssetRef
+from synth.splits import SPLITS
 from synth.storage import Place
 from synth.survey import SHARD_PATTERN
 
@@ -114,6 +115,22 @@ def is_current(dataset: Dataset) -> bool:
         RecordCorrupt: a shard that is new is damaged.
     """
     return _State.of(dataset).is_current
+
+
+def count_indexed(index: Place) -> HeadCounts:
+    """What `synth.dataset_report.count_heads` counts, but bytes by kind, from the index."""
+    import pyarrow.compute as compute
+    import pyarrow.parquet as parquet
+
+    names = ["identity.identity_id", "split", "view_count"]
+    table = parquet.ParquetFile(**parquet_place(index)).read(columns=names)
+    counted = table["split"].value_counts().to_pylist()
+    return HeadCounts(
+        heads=table.num_rows,
+        identities=compute.count_distinct(table["identity.identity_id"]).as_py(),
+        views_per_head=table["view_count"][-1].as_py(),
+        splits=dict.fromkeys(SPLITS, 0) | {line["values"]: line["counts"] for line in counted},
+    )
 
 
 def parquet_place(path: Place) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,9 @@ from synth.record import ShardReader
 from synth.sample import DatasetConfig
 from synth.shardlayout import Footer, read_footer
 from synth.shardplan import ShardPlan
-from synth.storage import Place, list_files
+from synth.splits import SPLITS
+from synth.storage import Place, exists, list_files, read
+from synth.survey import SHARD_PATTERN, shard_name
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage, the steps done and the steps in all."""
@@ -24,6 +27,9 @@ Progress = Callable[[str, int, int], None]
 REPORT_PAGE = Path("report", "index.html")
 """Where `headloom dataset report` writes, below the dataset, unless told otherwise."""
 
+
+_VARIES = re.compile(r"\b[0-9a-f]{16}\b|[-+]?\d+(\.\d+)?")
+"""Ids and numbers of a reason, which hide that it is the same for many heads."""
 
 FindingKind = Literal["missing", "unfinished", "damaged", "foreign", "dataset"]
 
@@ -94,15 +100,32 @@ class VerifyReport:
 
 
 @dataclass(frozen=True)
-class DatasetInfo:
-    """A summary of a dataset; `str` prints it for a person.
+class HeadCounts:
+    """What is counted over the heads of a dataset.
 
     Attributes:
         views_per_head: of the last head; all have the same unless a spec was edited by hand.
         splits: heads by split.
+        bytes_by_kind: stored bytes by what they are, `synth.record.HeadRecord.bytes_by_kind`; empty
+            if nobody counted them.
+    """
+
+    heads: int
+    identities: int
+    views_per_head: int
+    splits: Mapping[str, int]
+    bytes_by_kind: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """A summary of a dataset; `str` prints it for a person.
+
+    Attributes:
+        views_per_head, splits, bytes_by_kind: see `HeadCounts`.
         failures: lines of `failures.jsonl`.
-        bytes_by_kind: stored bytes by what they are, `synth.record.HeadRecord.bytes_by_kind`.
         absent: heads that their shards do without, by kind ("failed", "rejected").
+        reasons: why, and how many heads; numbers and ids in a reason are left out.
         origin: what the heads were imported or collected from; "" if they were rendered here.
     """
 
@@ -119,6 +142,7 @@ class DatasetInfo:
     failures: int
     bytes_by_kind: dict[str, int]
     absent: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
     origin: str = ""
 
     def __str__(self) -> str:
@@ -137,8 +161,12 @@ class DatasetInfo:
                 f"{kind} {size / 1e6:.1f} MB"
                 for kind, size in sorted(self.bytes_by_kind.items(), key=lambda item: -item[1])
             ),
+            "absent": ("\n" + 10 * " ").join(
+                f"{count} {reason}"
+                for reason, count in sorted(self.reasons.items(), key=lambda item: -item[1])
+            ),
             "failures": "" if self.origin else f"{self.failures} lines in failures.jsonl",
-            "report": f"{page}" if page.exists() else f"headloom dataset report {self.root}",
+            "report": f"{page}" if exists(page) else f"headloom dataset report {self.root}",
         }
         return "\n".join(f"{name:<9} {value}" for name, value in rows.items() if value)
 
@@ -271,44 +299,70 @@ def _origin(dataset: Dataset) -> str:
     return f"{config.layout}, from {config.source}" if dataset.is_imported else ""
 
 
-def describe(dataset: Dataset, progress: Progress = lambda *_: None) -> DatasetInfo:
-    """Count heads, identities, views, splits and bytes; no picture is decoded.
+def describe(
+    dataset: Dataset,
+    progress: Progress = lambda *_: None,
+    counts: HeadCounts | None = None,
+) -> DatasetInfo:
+    """Summarise a dataset; no picture is decoded.
 
     Args:
         dataset: an unfinished one is described as it is.
         progress: told after each head.
+        counts: of its heads, where an index knows them; None reads every head's spec.
 
     Raises:
         RecordCorrupt: a shard or a record is damaged.
     """
+    if counts is None:
+        counts = count_heads(dataset, progress)
+    files = list(list_files(dataset.shard_directory, SHARD_PATTERN))
+    absent, reasons = _absent(dataset)
+    failures = dataset.root / "failures.jsonl"
+    return DatasetInfo(
+        root=dataset.root,
+        dataset_id=dataset.dataset_id,
+        heads=counts.heads,
+        expected_heads=dataset.expected_heads,
+        shards=len(files),
+        size_bytes=sum(file.size for file in files),
+        image_sizes=tuple(sorted({source.config.size for source in dataset.sources})),
+        views_per_head=counts.views_per_head,
+        identities=counts.identities,
+        splits=dict(counts.splits),
+        failures=len(read(failures).splitlines()) if exists(failures) else 0,
+        bytes_by_kind=dict(counts.bytes_by_kind),
+        absent=dict(absent),
+        reasons=dict(reasons),
+        origin=_origin(dataset),
+    )
+
+
+def count_heads(dataset: Dataset, progress: Progress = lambda *_: None) -> HeadCounts:
+    """Read the spec of every head."""
     identities: set[str] = set()
-    splits = dict.fromkeys(("train", "val", "test"), 0)
+    splits = dict.fromkeys(SPLITS, 0)
     views = heads = 0
     sizes: Counter[str] = Counter()
-    paths = dataset.shard_paths()
-    footers = [read_footer(path) for path in paths]
-    absent = Counter(head.kind for footer in footers for head in footer.absent)
-    total = sum(len(footer.heads) for footer in footers)
+    total = dataset.head_count()
     for record in dataset.heads():
         identities.add(record.identity_id)
         splits[record.split] += 1
         views, heads = record.view_count, heads + 1
         sizes.update(record.bytes_by_kind)
         progress("heads", heads, total)
-    failures = dataset.root / "failures.jsonl"
-    return DatasetInfo(
-        root=dataset.root,
-        dataset_id=dataset.dataset_id,
-        heads=heads,
-        expected_heads=dataset.expected_heads,
-        shards=len(paths),
-        size_bytes=sum(path.stat().st_size for path in paths),
-        image_sizes=tuple(sorted({source.config.size for source in dataset.sources})),
-        views_per_head=views,
-        identities=len(identities),
-        splits=splits,
-        failures=len(failures.read_text().splitlines()) if failures.exists() else 0,
-        bytes_by_kind=dict(sizes),
-        absent=dict(absent),
-        origin=_origin(dataset),
-    )
+    return HeadCounts(heads, len(identities), views, splits, sizes)
+
+
+def _absent(dataset: Dataset) -> tuple[Counter[str], Counter[str]]:
+    """The absent heads of a dataset by kind and by reason; a collection expects none."""
+    kinds: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    if isinstance(dataset, Collection):
+        return kinds, reasons
+    rows = dataset.survey().rows
+    for shard in rows["shard"][rows["failed"] + rows["rejected"] > 0]:
+        for head in read_footer(dataset.shard_directory / shard_name(int(shard))).absent:
+            kinds[head.kind] += 1
+            reasons[f"{head.kind}: {_VARIES.sub('...', head.reason.splitlines()[0])}"] += 1
+    return kinds, reasons

@@ -17,7 +17,7 @@ SURFACE = {
     " --to --verbose --views --where dataset",
     "dataset import": "--attribution --from --heads-per-shard --jobs --licence --opaque --out"
     " --quiet --verbose source",
-    "dataset info": "--quiet --verbose dataset",
+    "dataset info": "--full --json --quiet --verbose dataset",
     "dataset index": "--columns --quiet --verbose dataset",
     "dataset sample": "--balance --json --n --out --quiet --seed --verbose --where dataset",
     "dataset merge": "--copy --dry-run --out --quiet --verbose datasets",

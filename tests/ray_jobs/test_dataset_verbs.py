@@ -9,10 +9,12 @@ import imageio.v3 as iio
 import pytest
 
 from ray_jobs import cli
+from ray_jobs.index import INDEX_NAME
 from synth.dataset import Dataset
 from synth.dataset_report import verify
 from synth.errors import RecordError
 from synth.lock import exclusive
+from synth.record import ShardReader, ShardWriter
 from synth.repair import repair
 from synth.unfinished import temporary_name
 
@@ -141,3 +143,23 @@ def test_a_lost_header_is_explained_and_made_again(heads, render):
 def test_a_dataset_that_is_being_written_is_left_alone(heads):
     with exclusive(heads.root), pytest.raises(RecordError, match="another process"):
         repair(heads.root)
+
+
+def test_info_counts_the_same_from_the_index_and_from_the_heads(
+    heads, other, tmp_path, say, capsys
+):
+    specs = [head.spec for head in ShardReader(heads.shard_paths()[1]).heads()]
+    with ShardWriter(heads.shard_paths()[1], dataset_id=heads.dataset_id) as writer:
+        for spec in specs:
+            writer.add_absent(spec, "failed", f"RenderInvalid: head {spec.spec_id} is 0.5 black")
+    quick = json.loads(say(0, "info", heads.root, "--json"))
+    full = json.loads(say(0, "info", heads.root, "--json", "--full"))
+    assert quick["bytes_by_kind"] == {} and full["bytes_by_kind"]["rgba"] > 0
+    assert {**quick, "bytes_by_kind": 0} == {**full, "bytes_by_kind": 0}
+    assert (quick["heads"], quick["absent"]) == (10, {"failed": 3})
+    assert quick["reasons"] == {"failed: RenderInvalid: head ... is ... black": 3}
+    assert "absent    3 failed: RenderInvalid: head ... is ... black" in say(0, "info", heads.root)
+    (heads.root / INDEX_NAME).unlink()
+    with exclusive(heads.root):  # while it is rendered
+        assert run("info", heads.root) == 0
+    assert "so every head is read" in capsys.readouterr().err
