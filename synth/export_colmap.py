@@ -11,7 +11,7 @@ from synth.errors import InputError
 from synth.export_head import HeadExport, Points, write_file
 
 CONVENTIONS = """\
-One folder a head, as COLMAP and most Gaussian splatting code read it (`--data <id>`).
+One folder a head, `heads/<id>`, as COLMAP and most Gaussian splatting code read it.
 
 - `sparse/0/cameras.txt`: PINHOLE `fx fy cx cy` in pixels; the first pixel's centre is (0.5, 0.5).
 - `sparse/0/images.txt`: world to camera, quaternion w first (Hamilton) and translation; the camera

@@ -26,6 +26,11 @@ SCHEMA = 1
 """Version of `export.json`."""
 _SHOWN_FAILURES = 10
 
+_WORLD = """\
+Units are those of the scene (a head is 1.13 from chin to crown); the head is at the origin and looks
+along -Y, and +X is the subject's left."""
+_IMPORTED_WORLD = "The heads were imported: place, direction and units are those of their source."
+
 Wanted = Callable[[HeadRecord], bool]
 """Whether a head is exported."""
 
@@ -233,7 +238,7 @@ def write_readme(
     """`README.md`: where the heads come from and the conventions of the layout."""
     background = request.background or "none: RGBA, straight alpha"
     text = f"""\
-# {heads} synthetic heads as {request.to}
+# {heads} heads as {request.to}
 
 Exported by Headloom {importlib.metadata.version("headloom")} from the dataset {dataset.dataset_id}
 ({request.selection}; views: {", ".join(request.views) or "all"}; background: {background}).
@@ -246,9 +251,8 @@ Exported by Headloom {importlib.metadata.version("headloom")} from the dataset {
 ## Conventions
 
 {conventions}
-Pictures are 8-bit, display-referred sRGB, row 0 at the top. The world is right-handed, +Z up, in
-scene units (a head is 1.13 units from chin to crown); the head is at the origin and looks along -Y,
-and +X is the subject's left.
+Pictures are 8-bit, display-referred sRGB, row 0 at the top. The world is right-handed, +Z up.
+{_IMPORTED_WORLD if dataset.is_imported else _WORLD}
 """
     with atomic_write(out / README_NAME) as file:
         file.write(text.encode())

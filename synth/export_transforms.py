@@ -26,8 +26,8 @@ _HELD_OUT_EVERY = 8
 """Every eighth view is for validation and test, as usual with NeRF."""
 
 NERFSTUDIO_CONVENTIONS = """\
-One folder a head with `transforms.json`, for nerfstudio (`ns-train splatfacto --data <id>`) and
-Instant-NGP.
+One folder a head with `transforms.json`, for Instant-NGP and nerfstudio
+(`ns-train splatfacto --data heads/<id>`).
 
 - `transform_matrix`: 4 x 4, row-major, camera to world; the camera is OpenGL's (x right, y up, z
   backwards). `applied_transform` is the identity: the world is Headloom's (+Z up, face towards -Y).
@@ -43,8 +43,8 @@ Instant-NGP.
 """
 
 NERF_CONVENTIONS = """\
-One folder a head, as the synthetic scenes of NeRF: `transforms_train.json`, and every eighth view
-in `transforms_val.json` and `transforms_test.json`, which are equal.
+One folder a head, `heads/<id>`, as a synthetic scene of NeRF: `transforms_train.json`, and every
+eighth view in `transforms_val.json` and `transforms_test.json`, which are equal.
 
 - `transform_matrix`: 4 x 4, row-major, camera to world; the camera is Blender's and OpenGL's (x
   right, y up, z backwards); the world is Headloom's (+Z up, face towards -Y).

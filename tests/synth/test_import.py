@@ -178,6 +178,17 @@ def test_running_it_again_finishes_and_touches_nothing_else(facelift, tmp_path):
     assert "heads_per_shard: 1 in the dataset, 32 given" in str(caught.value)
 
 
+def test_a_damaged_shard_is_put_aside_and_made_again(facelift, tmp_path):
+    _, dataset = read(facelift, tmp_path / "back", "facelift-gslrm", heads_per_shard=2)
+    path = dataset.shard_paths()[0]
+    damaged = path.read_bytes()[:-3000]
+    path.write_bytes(damaged)
+    summary, dataset = read(facelift, tmp_path / "back", "facelift-gslrm", heads_per_shard=2)
+    assert summary.heads == 3 and verify(dataset).ok
+    (aside,) = (tmp_path / "back" / "quarantine").iterdir()
+    assert aside.read_bytes() == damaged
+
+
 def test_a_rendered_dataset_is_neither_imported_into_nor_the_other_way(
     heads_dataset, facelift, tmp_path
 ):
@@ -207,6 +218,7 @@ def test_licence_and_attribution_stay_with_the_heads(facelift, tmp_path):
     export_dataset(dataset, tmp_path / "again", ExportRequest("nerfstudio"))
     text = (tmp_path / "again" / "LICENCES.txt").read_text()
     assert "CC-BY-4.0" in text and "attribution: The Lab" in text
+    assert "units are those of their source" in (tmp_path / "again" / "README.md").read_text()
 
 
 # ------------------------------------------------------------------------- pictures of other makers
