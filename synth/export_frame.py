@@ -27,8 +27,8 @@ SCHEMA = 1
 _SHOWN_FAILURES = 10
 
 _WORLD = """\
-Units are those of the scene (a head is 1.13 from chin to crown); the head is at the origin and looks
-along -Y, and +X is the subject's left."""
+Units are those of the scene (a head is 1.13 from chin to crown); the head is at the origin and
+looks along -Y, and +X is the subject's left."""
 _IMPORTED_WORLD = "The heads were imported: place, direction and units are those of their source."
 
 Wanted = Callable[[HeadRecord], bool]
