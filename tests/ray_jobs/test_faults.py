@@ -7,6 +7,7 @@ never met a fault: every head once, every pixel, no unfinished file, no process 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib.util
 import os
 import signal
@@ -18,9 +19,14 @@ import pytest
 
 from ray_jobs.cluster import connect
 from ray_jobs.render import render_dataset
+from synth.asset_store import AssetRecord, AssetStore
 from synth.dataset import Dataset
-from synth.errors import RenderStopped
+from synth.dataset_report import verify
+from synth.errors import DatasetMismatch, RecordError, RenderStopped
+from synth.lock import exclusive
 from synth.sample import DatasetConfig, ViewsConfig
+from synth.sample_assets import AssetsConfig
+from synth.sample_light import LightConfig
 
 _spec = importlib.util.spec_from_file_location(
     "headloom_test_farm", Path(__file__).with_name("farm.py")
@@ -53,9 +59,9 @@ class Farm(farms.Farm):
     def check(self) -> None:
         super().check(self.peace)
 
-    def finish_in_peace(self):
+    def finish_in_peace(self, **options):
         """Run again, without a fault, and check that nothing tells of the fault any more."""
-        summary = self.render()
+        summary = self.render(**options)
         assert summary.failed == ()
         self.check()
         return summary
@@ -105,8 +111,8 @@ def test_killed_blender(farm, tmp_path):
 
     def kill() -> None:
         farms.wait_for(lambda: len(list(tmp_path.glob("once/hang-*"))) == 2)
-        os.kill(farm.workers()[0], signal.SIGKILL)
-        os.kill(farm.workers()[0], signal.SIGKILL)
+        for blender in farm.workers():
+            os.kill(blender, signal.SIGKILL)
 
     with farms.meanwhile(kill):
         summary = farm.render(behaviour={"hang": [0, 2], "once": str(tmp_path / "once")})
@@ -231,8 +237,10 @@ def test_disk_full_in_the_middle_of_a_shard(farm):
 @needs_root
 def test_disk_full_where_the_workers_keep_their_jobs(farm, scratch):
     """A full /tmp of a machine: no shard can be rendered there, none is damaged."""
-    with farms.filled(scratch), pytest.raises(RenderStopped, match="No space left on device"):
-        farm.render()
+    with farms.filled(scratch):
+        summary = farm.render()
+    assert summary.failed
+    assert all("No space left on device" in failure.message for failure in summary.failed)
     farm.finish_in_peace()
 
 
@@ -249,3 +257,118 @@ def test_truncated_shard(farm, kept_bytes):
     assert farm.finish_in_peace().rendered == 2
     (kept,) = (farm.out / "quarantine").iterdir()
     assert kept.read_bytes() == damaged
+
+
+def test_flipped_bit(farm):
+    """Planning reads no pixels and cannot see it; `verify` does, and `repair` puts it aside."""
+    farm.render()
+    shard = farm.out / "shards" / "shard-000001.tar"
+    data = bytearray(shard.read_bytes())
+    data[data.index(b"\x89PNG") + 60] ^= 4
+    shard.write_bytes(data)
+    assert farm.render().rendered == 0
+    verified = farm.dataset_command("verify")
+    assert verified.returncode == 1
+    assert "shard-000001.tar: member " in verified.stdout
+    assert farm.dataset_command("repair").returncode == 0
+    assert farm.finish_in_peace().rendered == 2
+    (kept,) = (farm.out / "quarantine").iterdir()
+    assert kept.read_bytes() == data
+
+
+# --------------------------------------------------------------------- faults that no retry mends
+
+
+def test_head_that_always_crashes(farm):
+    """It is left out after its second crash; its shard-mate is there."""
+    summary = farm.render(behaviour={"crash": [2]})
+    (failure,) = summary.failed
+    assert (failure.index, failure.error, failure.attempts) == (2, "RenderCrashed", 3)
+    assert "about to crash" in failure.log_tail
+    assert set(farms.pixels(farm.out)) == {0, 1, 3, 4}
+    assert farm.render().rendered == 0  # it stays failed until it is asked for
+    farm.finish_in_peace(retry_failed=True)
+
+
+def test_error_that_cycles_only_prints(farm):
+    """The picture would be wrong, so there is none."""
+    summary = farm.render(behaviour={"print": {"2": "Error: Shader graph: out of SVM stack"}})
+    (failure,) = summary.failed
+    assert (failure.index, failure.error) == (2, "RenderError")
+    assert "Blender reported: Error: Shader graph: out of SVM stack" in failure.message
+    farm.finish_in_peace(retry_failed=True)
+
+
+class AssetFarm(Farm):
+    """Its heads are lit by a map of a user, which its workers check as Blender's builders do.
+
+    Args:
+        directory: an empty one.
+    """
+
+    def __init__(self, directory: Path, temporary: Path):
+        super().__init__(directory, temporary, {})
+        (directory / "dawn.exr").write_bytes(b"map")
+        store = AssetStore(directory / "store")
+        record = AssetRecord("own:dawn", "hdri", "dawn.exr", (), "CC0-1.0")
+        store.add(record, {"dawn.exr": directory / "dawn.exr"})
+        (self.map,) = (directory / "store").rglob("dawn.exr")
+        self.config = dataclasses.replace(
+            CONFIG,
+            light=LightConfig(kinds={"hdri": 1}, hdris={"own:dawn": 1.0}),
+            assets=AssetsConfig(store=store.root),
+        )
+        self.starts = directory / "starts"
+
+    def render(self, config: DatasetConfig | None = None, **options):
+        count = ("sh", "-c", f'echo >> {self.starts}; exec "$@"', "sh", *farms.stub(assets=1))
+        return super().render(config or self.config, command=count, **options)
+
+    def fails(self) -> str:
+        """Render with something wrong: every shard is tried once, and says the same."""
+        failed = self.render().failed
+        assert [failure.error for failure in failed] == ["AssetError"] * 3
+        assert len(self.starts.read_text().splitlines()) == 3
+        return failed[0].message
+
+
+@pytest.fixture
+def asset_farm(tmp_path, cluster, scratch):
+    farm = AssetFarm(tmp_path, scratch)
+    yield farm
+    farm.stop()
+
+
+def test_missing_asset(asset_farm):
+    data = asset_farm.map.read_bytes()
+    asset_farm.map.unlink()
+    message = asset_farm.fails()
+    assert "own:dawn" in message
+    assert str(asset_farm.map) in message
+    asset_farm.map.write_bytes(data)
+    assert asset_farm.render().failed == ()
+    assert verify(Dataset.open(asset_farm.out)).ok
+
+
+def test_changed_asset(asset_farm):
+    data = asset_farm.map.read_bytes()
+    asset_farm.map.write_bytes(b"pam")
+    assert "own:dawn" in asset_farm.fails()
+    asset_farm.map.write_bytes(data)
+    assert asset_farm.render().failed == ()
+    assert verify(Dataset.open(asset_farm.out)).ok
+
+
+def test_two_drivers(farm):
+    """The second is refused while the first works, and says who that is."""
+    with exclusive(farm.out), pytest.raises(RecordError, match=f"pid {os.getpid()} on "):
+        farm.render()
+    farm.finish_in_peace()
+
+
+def test_changed_configuration(farm):
+    farm.render()
+    other = dataclasses.replace(CONFIG, samples=2)
+    with pytest.raises(DatasetMismatch, match="samples: 1 in the dataset, 2 given"):
+        farm.render(other)
+    assert farm.finish_in_peace().rendered == 0
