@@ -115,7 +115,7 @@ class Dataset:
         }
         dataset = cls(root, config, header)
         if not storage.exists(root / HEADER_NAME):
-            dataset.shard_directory.mkdir(parents=True, exist_ok=True)
+            storage.make_directory(dataset.shard_directory)
             dataset._save()
             return dataset
         there = cls.open(root)

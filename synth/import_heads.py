@@ -154,7 +154,7 @@ def import_dataset(
         with ThreadPoolExecutor(jobs, thread_name_prefix="import") as pool:
             for number, (failed, stands) in enumerate(pool.map(shards, plan), 1):
                 failures += failed
-                distances += stands
+                distances += [min(stands), max(stands)] if stands else []
                 progress("shards", number, len(plan))
     there = dataset.head_count()
     span = (min(distances), max(distances)) if distances else None
@@ -182,8 +182,7 @@ def find_heads(source: Path, layout: ImportLayout) -> list[SourceHead]:
         splits = {line.id: line.split for line in lines}
     elif layout.lists:
         splits = _listed(source, layout.lists)
-    missing = [name for name in splits if name not in names]
-    if missing:
+    if missing := sorted(splits.keys() - set(names)):
         raise InputError(
             f"{source}: {len(missing)} listed heads are not there, the first is {missing[0]!r}"
         )
