@@ -1,29 +1,32 @@
 """The farm against what a user would pick instead: one table, one head, the same pixels.
 
-    python tests/bench/bench_peers.py                                # 12 min on a quiet machine
-    python tests/bench/bench_peers.py --blenderproc /tmp/blenderproc # with BlenderProc, 15 min
-    python tests/bench/bench_peers.py --views 4 --size 64 --samples 2 --rounds 1  # a smoke test
+    python tests/bench/bench_peers.py --blenderproc /tmp/blenderproc  # 10 min on a quiet machine
+    python tests/bench/bench_peers.py --views 3 --size 64 --samples 8 --heads 1   # a smoke test
 
 | | |
 | --- | --- |
 | a | one Blender process a view: opens the exported head, renders, ends; the first script of all |
 | b | one process a head, all views in a loop, no persistent data |
 | c | BlenderProc on the exported head, one process, persistent data |
-| d | `render_dataset` with one worker: builds the head, checks it, writes a shard |
-| e | `render_dataset` with two workers and twice as many heads |
+| d | `render_dataset` with one worker: builds the heads, checks them, writes a shard |
+| e | `render_dataset` with two workers and two shards |
 | s | as a, with Blender's default of threads: all cores; to be held against e |
 | A, B | as a and b, but the script builds the head with Headloom's builder |
 
 All with the same cameras, samples, resolution and (but s) threads, in turn (a b c d e a b c d e).
-a, b and c render the first head; of a, s and A a few views, the others are extrapolated, since its
-processes are independent. They open a .blend that somebody must have made, so their heads an hour
-are told with and without its making; d and e build. d renders a shard of `--heads` heads, e two of
-them: one person in one look under different lights.
+The peers render the first head; of a, s and A a few views, the others are extrapolated, since their
+processes are independent. a, b, c and s open a .blend that somebody must have made: their heads an
+hour are told without and with its making, and the ratios count it. d renders a shard of `--heads`
+heads, e two of them: one person in one look under different lights.
 
-"Overhead" is the share of the wall time outside Blender's render calls, the light meter's
-counting as outside; "sampling" the share between Cycles' first and last sample. Both are noted by
-the same handlers in every process (`cycles_clock`). Starting Ray is told below the table: a farm
-does it once. "Memory" is the largest of all processes together, shared pages once.
+"Overhead" is the share of the wall time outside Blender's render calls, the light meter's counting
+as outside; "sampling" the share between Cycles' first and last sample. The same handlers note both
+in every process (`cycles_clock`). Starting Ray is told below the table, since a farm does it once;
+the CPU seconds have it. "Memory" is the largest of all processes together, shared pages once.
+
+The pictures of a, b, s, A and B must be those of d, bit for bit, from 8 samples on. With fewer,
+Cycles keeps the sequence of the light meter's 8 samples in a worker, and noise differs. BlenderProc
+denoises in its own way, and alpha not at all.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -208,7 +211,9 @@ def _scaled(bench: Bench, variant: str, batches: list[list[int]], factor: float)
         command, environment = _script(bench, variant, views, times)
         uses.append(run_measured(command, environment=environment))
         files.append(json.loads(times.read_text()))
-    return _run(uses, files, factor, skip_every=0)
+    # A script that builds the head also measures its light: the first render of a process.
+    skipped = len(batches[0]) + 1 if variant.isupper() else 0
+    return _run(uses, files, factor, skipped, others={})
 
 
 def _script(
@@ -244,8 +249,9 @@ def run_farm(bench: Bench, variant: str) -> Run:
         raise SystemExit(f"{variant}: {told['heads']} of {heads} heads were rendered")
     files = [json.loads(path.read_text()) for path in sorted(times.glob("*.json"))]
     timed = TreeUse(told["render_s"], use.cpu_s, use.peak_bytes, "")
-    start_s = told["connect_s"] + told["leave_s"]
-    return _run([timed], files, 1 / heads, bench.views + 1, workers, start_s)
+    others = {kind: seconds / heads for kind, seconds in use.cpu_s.items() if kind != "blender"}
+    run = _run([timed], files, 1 / heads, bench.views + 1, others)
+    return replace(run, workers=workers, start_s=told["connect_s"] + told["leave_s"])
 
 
 RUNNERS = {
@@ -260,8 +266,7 @@ def _run(
     files: list[dict],
     factor: float,
     skip_every: int,
-    workers: int = 1,
-    start_s: float = 0.0,
+    others: dict[str, float],
 ) -> Run:
     """Sums per head.
 
@@ -269,6 +274,7 @@ def _run(
         files: what the clocks wrote.
         factor: from these sums to one head.
         skip_every: of each so many renders the first is the light meter's; 0: there is none.
+        others: CPU seconds a head beside Blender, by kind of process.
     """
     renders = [
         render
@@ -280,20 +286,14 @@ def _run(
     def seconds(begin: str, end: str) -> float:
         return sum(r[end]["wall_s"] - r[begin]["wall_s"] for r in renders) * factor
 
-    cpu_s = {"blender": sum(told["ended"]["cpu_s"] for told in files) * factor}
-    for use in uses:
-        for kind, value in use.cpu_s.items():
-            # Blender's are exact in its own file; of a peer the sampled process is Blender.
-            if kind != "blender" and skip_every:
-                cpu_s[kind] = cpu_s.get(kind, 0.0) + value * factor
+    # Blender's are exact, from its own file; those of the others are sampled.
+    blender_s = sum(told["ended"]["cpu_s"] for told in files) * factor
     return Run(
         wall_s=sum(use.wall_s for use in uses) * factor,
         inside_s=seconds("begin", "end"),
         sampling_s=seconds("sampling", "sampled"),
-        cpu_s=cpu_s,
+        cpu_s={"blender": blender_s, **others},
         peak_bytes=max(use.peak_bytes for use in uses),
-        workers=workers,
-        start_s=start_s,
     )
 
 
@@ -325,7 +325,10 @@ def table(bench: Bench) -> str:
             f"{max(run.peak_bytes for run in runs) / 1e9:.2f}",
         ]
         rows.append(f"| {name} | " + " | ".join(cells) + " |")
-    notes = [f"Making a .blend: {bench.export_s:.1f} s a head."]
+    sampled = ", ".join(
+        f"{name} {_median(run.sampling_s for run in runs):.1f}" for name, runs in bench.runs.items()
+    )
+    notes = [f"Making a .blend: {bench.export_s:.1f} s a head. Sampling, s a head: {sampled}."]
     for name in sorted(set(bench.runs) & set("de")):
         runs = bench.runs[name]
         kinds = {kind: _median(run.cpu_s.get(kind, 0) for run in runs) for kind in runs[0].cpu_s}
