@@ -28,7 +28,7 @@ def main(config_json: str, out: str, times: str, workers: str, threads: str) -> 
             out,
             workers=int(workers),
             threads=int(threads),
-            progress=False,
+            quiet=True,
             command=(sys.executable, worker, times),
         )
         finished = time.time()
@@ -36,7 +36,7 @@ def main(config_json: str, out: str, times: str, workers: str, threads: str) -> 
         "connect_s": connected - started,
         "render_s": finished - connected,
         "leave_s": time.time() - finished,
-        "heads": summary.rendered,
+        "failed": [str(failure) for failure in summary.failed],
         "rendered_from": connected,
     }
     print("RESULT " + json.dumps(result), flush=True)

@@ -92,7 +92,8 @@ def run_measured(
     wall_s = time.perf_counter() - started
     if process.returncode != 0:
         shown = "\n".join((output + errors).splitlines()[-40:])
-        raise SystemExit(f"{' '.join(map(str, command))} ended with {process.returncode}:\n{shown}")
+        named = " ".join(str(part)[:80] for part in command)
+        raise SystemExit(f"{named} ended with {process.returncode}:\n{shown}")
     return TreeUse(wall_s, sampler.cpu_s(), sampler.peak_bytes, output)
 
 
