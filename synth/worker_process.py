@@ -221,7 +221,8 @@ def _crash(directory: Path, exit_code: int, what: str) -> RenderCrashed:
     error = RenderCrashed(
         f"{what}: the Blender process ended without a result{where} ({how})", exit_code=exit_code
     )
-    if progress and -exit_code not in _SENT_FROM_OUTSIDE:
+    # An exit code is Python's: it could not even write why, so the disk is to blame, not the head.
+    if progress and exit_code < 0 and -exit_code not in _SENT_FROM_OUTSIDE:
         error.spec_id = progress.spec_id
     return _with_log(error, directory)
 

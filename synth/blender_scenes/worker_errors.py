@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import resource
 import sys
 import tempfile
@@ -12,6 +13,11 @@ from typing import Any
 
 from synth.blender_scenes.log import raise_reported
 from synth.errors import DeviceError, HeadloomError, RenderCrashed
+
+_OF_THE_DISK = frozenset(
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EIO", "EROFS", "ESTALE", "EMFILE", "ENFILE", "ENOMEM")
+)
 
 
 class LogScanner:
@@ -81,7 +87,8 @@ def describe_error(error: Exception, spec_id: str | None) -> dict[str, Any]:
     """`error.json`: the type if it is one of ours, whether a retry may help, and the message.
 
     An error that is not ours is either the machine's (memory, disk: worth a retry) or a bug, which
-    repeats itself. The disk is not the head's doing, so none is blamed for it.
+    repeats itself. A disk that is full or fails is not the head's doing, so none is blamed for it;
+    a file that cannot be opened may be.
     """
     where = f"head {spec_id}: " if spec_id else ""
     if isinstance(error, HeadloomError):
@@ -98,7 +105,7 @@ def describe_error(error: Exception, spec_id: str | None) -> dict[str, Any]:
         kind, message = "RenderError", f"{type(error).__name__} at {place}: {error}"
     if spec_id and spec_id in message:
         where = ""
-    blamed = None if isinstance(error, OSError) else spec_id
+    blamed = None if isinstance(error, OSError) and error.errno in _OF_THE_DISK else spec_id
     return {"type": kind, "message": f"{where}{message}", "spec_id": blamed}
 
 

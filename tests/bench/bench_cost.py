@@ -27,9 +27,9 @@ from pathlib import Path
 
 from cycles_clock import CyclesClock
 
-from synth.launch import worker_environment
 from synth.sample import DatasetConfig, sample_head
 from synth.spec import HeadSpec
+from synth.worker_process import worker_environment
 
 SHARE_GOAL, PASSES_GOAL, START_GOAL_S, MEMORY_GOAL_GB = 0.12, 0.15, 4.0, 1.6
 BUILD_GOAL = "<= 3 short, 5 long hair"

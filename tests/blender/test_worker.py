@@ -20,6 +20,7 @@ from synth.landmarks import SPARSE_NAMES, locate
 from synth.launch import render_shard
 from synth.record import HeadRecord, ShardReader
 from synth.sample import DatasetConfig, ViewsConfig, sample_head
+from synth.spec import Light
 
 CONFIG = DatasetConfig(
     size=32,
@@ -82,6 +83,37 @@ def test_an_asset_of_another_version_is_refused(tmp_path):
     spec = dataclasses.replace(spec, assets=(changed, *spec.assets[1:]))
     with pytest.raises(AssetError, match=f"{changed.asset_id}.*{'0' * 16}"):
         render_shard([spec], tmp_path / "s.tar", threads=1, timeout_s=120)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.blender
+@pytest.mark.slow
+def test_a_bad_head_costs_its_shard_mates_nothing(tmp_path):
+    """Not even a pixel: the next head starts from an empty scene, whatever failed before it."""
+    config = dataclasses.replace(CONFIG, passes=())
+    dark, good, lost = (sample_head(config, index) for index in range(3))
+    dark = dataclasses.replace(dark, light=Light("ambient", strength=0.0))
+    changed = dataclasses.replace(lost.assets[0], sha256="0" * 64)
+    lost = dataclasses.replace(lost, assets=(changed, *lost.assets[1:]))
+    together = render_shard([dark, good, lost], tmp_path / "together.tar", timeout_s=300)
+    assert together.spec_ids == (good.spec_id,)
+    unlit, missing = together.absent
+    assert "RenderInvalid" in unlit.reason and "not lit" in unlit.reason
+    assert "AssetError" in missing.reason and changed.asset_id in missing.reason
+    render_shard([good], tmp_path / "alone.tar", timeout_s=300)
+    one, other = (ShardReader(tmp_path / f"{name}.tar").heads() for name in ("together", "alone"))
+    assert one[0].meta["pixel_sha256"] == other[0].meta["pixel_sha256"]
+
+
+@pytest.mark.blender
+def test_a_limit_of_memory_is_told_and_worth_a_retry(tmp_path):
+    """The machine keeps its memory, and the process says that it was not enough."""
+    spec = sample_head(dataclasses.replace(CONFIG, passes=()), 0)
+    with pytest.raises(
+        RenderCrashed, match=r"out of memory .this process may allocate 0.70 GB"
+    ) as e:
+        render_shard([spec], tmp_path / "s.tar", timeout_s=300, memory_limit_bytes=700_000_000)
+    assert e.value.spec_id == spec.spec_id
     assert list(tmp_path.iterdir()) == []
 
 

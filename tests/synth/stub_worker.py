@@ -8,8 +8,8 @@ first time only. Heads in `twin` look alike, those in `burnt` are white. `wait_f
 without which no head is finished, `allocate` fills the memory, and `assets` checks the user's
 assets of a head as its builders would. `exit_code` ends the process with that code whatever
 happened. `env` puts the environment into the meta data; `device_error_on` names a machine without
-the device; `no_death_signal` leaves the worker without protection. Any other key is a token that
-makes the process easy to find.
+the device; `mute` keeps `error.json` from the parent; `no_death_signal` leaves the worker without
+protection. Any other key is a token that makes the process easy to find.
 """
 
 from __future__ import annotations
@@ -69,6 +69,8 @@ def paint(spec, job):
         raise KeyError("hair")
     if applies("disk_full", spec.index):
         raise OSError(28, "No space left on device")
+    if applies("lost_file", spec.index):
+        Path("/nowhere/hair.npz").read_bytes()
     if str(spec.index) in behaviour.get("print", {}):
         os.write(2, (behaviour["print"][str(spec.index)] + "\n").encode())
     if applies("abort", spec.index):
@@ -92,6 +94,10 @@ def paint(spec, job):
 if __name__ == "__main__":
     from synth.blender_scenes import worker
 
+    if behaviour.get("mute"):
+        from synth.blender_scenes import worker_job
+
+        worker_job.ERROR_NAME = "nowhere.json"
     if behaviour.get("no_death_signal"):
         worker.die_with_parent = lambda parent_pid: None
     if "exit_code" in behaviour:

@@ -164,7 +164,9 @@ ERRORS = [
 ]
 MACHINE_ERRORS = [
     ("disk_full", RenderCrashed, "No space left on device"),
+    ("lost_file", RenderCrashed, "/nowhere/hair.npz"),
     ("CUDA out of memory", RenderCrashed, "out of memory"),
+    ("Illegal address in CUDA queue copy_from_device", RenderCrashed, "Illegal address"),
 ]
 
 
@@ -219,6 +221,15 @@ def test_a_head_that_wants_too_much_memory_is_told_from_the_machine(out):
         launch.render_shard(SPECS, out, command=stub(allocate=[1]), **limited)
     assert e.value.spec_id == SPECS[1].spec_id and SPECS[1].spec_id in str(e.value)
     assert launch.render_shard(SPECS, out, command=stub(), **limited).head_count == 3
+
+
+def test_a_worker_that_cannot_say_why_it_failed_blames_no_head(out):
+    """Its disk is full: `error.json` cannot be written either."""
+    command = stub(disk_full=[1], mute=1)
+    with pytest.raises(RenderCrashed, match=r"without a result in head .*exit code 1") as caught:
+        launch.render_shard(SPECS, out, command=command)
+    assert caught.value.spec_id is None
+    assert "No space left on device" in caught.value.log_tail
 
 
 def test_an_allocation_that_fails_in_c_is_called_by_its_name(out):
