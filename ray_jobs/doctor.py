@@ -67,7 +67,7 @@ def run_checks(*, quick: bool = False) -> list[Check]:
     libraries = _libraries(SYSTEM_LIBRARIES)
     checks += [libraries]
     checks += [_package(*row) for row in _PACKAGES]
-    checks += [_torch_device()]
+    checks += [_torch_device(), _job_server()]
     if not quick and libraries.status == "ok":  # without them the probes say less, less clearly
         checks += [_probe(*row) for row in _PROBES]
     return checks
@@ -172,11 +172,22 @@ def _torch_device() -> Check:
     return Check("Device for training", "ok", detail, "train")
 
 
+def _job_server() -> Check:
+    """What `headloom submit` and the dashboard need beyond Ray's core."""
+    if importlib.util.find_spec("aiohttp") and importlib.util.find_spec("opencensus"):
+        return Check("Ray's dashboard and jobs", "ok", "installed", "cluster")
+    remedy = "for headloom submit and a cluster's head node: pip install 'headloom[cluster]'"
+    return Check("Ray's dashboard and jobs", "warning", "not installed", "cluster", remedy)
+
+
 _BLENDER_PROBE = """
 import bpy
 scene = bpy.context.scene
 scene.render.engine = "CYCLES"
-print("Blender", bpy.app.version_string, "with Cycles", flush=True)
+preferences = bpy.context.preferences.addons["cycles"].preferences
+preferences.refresh_devices()
+gpus = [f"{d.type} {d.name}" for d in preferences.devices if d.type != "CPU"]
+print("Blender", bpy.app.version_string, "with Cycles on", ", ".join(["CPU", *gpus]), flush=True)
 import os
 os._exit(0)
 """

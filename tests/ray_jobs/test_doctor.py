@@ -61,3 +61,9 @@ def test_a_missing_package_names_the_repair(monkeypatch):
 def test_the_wrong_python_is_refused(monkeypatch):
     monkeypatch.setattr(sys, "version_info", (3, 12, 0))
     assert doctor._python().status == "failed"
+
+
+def test_a_missing_job_server_is_a_note(monkeypatch):
+    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None)
+    check = doctor._job_server()
+    assert check.status == "warning" and "headloom[cluster]" in check.remedy
