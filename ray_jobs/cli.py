@@ -114,7 +114,8 @@ def _add_render(verbs) -> None:
         "  headloom render --out heads --heads 200 --size 256 --seed 7\n"
         "  headloom render --out heads --config demo --dry-run\n"
         "  headloom render --out heads --heads 1000 --set samples=16 --set views.random=10\n"
-        "  headloom render --out heads --heads 1000 --retry-failed --log-format json\n\n"
+        "  headloom render --out heads --heads 1000 --retry-failed --log-format json\n"
+        "  headloom render --out heads --heads 1000000 --workers 640 --estimate\n\n"
         "How it goes is in DIR/status.json, what failed and why in DIR/failures.jsonl. A shard\n"
         "whose Blender crashes is tried again, a head that crashes it twice is left out. The exit\n"
         "code is 1 if anything stayed failed, and 130 after Ctrl-C.",
@@ -142,10 +143,15 @@ def _add_render(verbs) -> None:
         help="try heads again that failed in earlier runs (DIR/failures.jsonl)",
     )
     parser.add_argument(
+        "--estimate",
+        action="store_true",
+        help="render three heads in a scratch directory and say what all of them will take",
+    )
+    parser.add_argument(
         "--log-format",
         choices=get_args(LogFormat),
         default="text",
-        help="json: a line of JSON on stderr for every event, for log collectors",
+        help="json: a line of JSON on stderr for every event; of --estimate, on stdout",
     )
     _add_config_flags(parser, "heads_v1, demo")
     _add_cluster_flags(parser)

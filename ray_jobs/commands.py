@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from ray_jobs.pools import PRESETS, ClusterConfig, WorkerPool
 from synth.config import load_config, to_dict
 from synth.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from synth.sample import DatasetConfig
 
 SYNTH_PRESETS = Path(__file__).parents[1] / "synth" / "configs"
 INFER_PRESETS = Path(__file__).parents[1] / "infer" / "configs"
@@ -46,9 +51,8 @@ def render(arguments: argparse.Namespace) -> int:
         config = with_known_assets(config)
         _print_yaml("configuration", config)
         _print_yaml("cluster", cluster)
-        plan = Dataset.preview(arguments.out, config).plan()
-        heads = sum(shard.head_count for shard in plan)
-        print(f"# plan: {heads} of {config.heads} heads to render into {arguments.out}")
+        plan = Dataset.preview(arguments.out, config).plan(retry_failed=arguments.retry_failed)
+        print(f"# plan: {plan.head_count} of {config.heads} heads to render into {arguments.out}")
         for shard in plan[:5]:
             print(
                 f"#   {shard.path.name}: heads {shard.start} ... {shard.stop - 1}: {shard.reason}"
@@ -57,6 +61,9 @@ def render(arguments: argparse.Namespace) -> int:
             print(f"#   and {len(plan) - 5} more shards")
         _print_yaml("head 0", sample_head(config, 0))
         return 0
+
+    if arguments.estimate:
+        return _estimate(arguments, with_known_assets(config), cluster)
 
     from ray_jobs.render import render_dataset
 
@@ -70,6 +77,27 @@ def render(arguments: argparse.Namespace) -> int:
     )
     print(summary)
     return 1 if summary.failed else 0
+
+
+def _estimate(arguments: argparse.Namespace, config: DatasetConfig, cluster: ClusterConfig) -> int:
+    """`headloom render --estimate`: measure a few heads here, add up the others."""
+    from ray_jobs.estimate import MEASURED_HEADS, estimate, measure
+    from synth.dataset import Dataset
+
+    if len(cluster.pools) > 1:
+        raise ConfigError("--estimate knows one kind of worker; give --cluster with one pool")
+    (pool,) = cluster.pools
+    heads = Dataset.preview(arguments.out, config).plan().head_count
+    if not heads:
+        print(f"{arguments.out}: nothing is left to be rendered")
+        return 0
+    if not arguments.quiet:
+        print(f"rendering {MEASURED_HEADS} heads to measure them ...", file=sys.stderr)
+    found = estimate(
+        measure(config, pool), heads=heads, heads_per_shard=config.heads_per_shard, pool=pool
+    )
+    print(json.dumps(to_dict(found)) if arguments.log_format == "json" else found)
+    return 0
 
 
 def cluster_config(arguments: argparse.Namespace) -> ClusterConfig:

@@ -11,8 +11,8 @@ import pytest
 from ray_jobs import cli, commands
 
 SURFACE = {
-    "render": "--address --cluster --config --device --dry-run --heads --log-format --out --quiet"
-    " --retry-failed --seed --set --size --threads --verbose --workers",
+    "render": "--address --cluster --config --device --dry-run --estimate --heads --log-format"
+    " --out --quiet --retry-failed --seed --set --size --threads --verbose --workers",
     "dataset export": "--background --heads --jobs --members --out --quiet --shard-size-mb --split"
     " --to --verbose --views --where dataset",
     "dataset import": "--attribution --from --heads-per-shard --jobs --licence --opaque --out"
