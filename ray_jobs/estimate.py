@@ -97,9 +97,8 @@ class Estimate:
             "a shard": f"{self.shard_s:.1f} s, {self.start_s:.1f} s of it to start",
             "workers": f"{self.workers} with {self.threads} threads, on {self.machines} machines",
             "time": format_duration(3600 * self.hours),
-            "machines": f"{self.machine_hours:.1f} machine-hours, {self.cpu_core_hours:.1f} "
-            "core-hours",
-            "storage": f"{self.storage_gb:.2f} GB, {self.measured.head_bytes / 1e6:.2f} MB a head",
+            "cost": f"{self.machine_hours:,.4g} machine-hours, {self.cpu_core_hours:,.4g} core-hours",
+            "storage": f"{self.storage_gb:,.4g} GB, {self.measured.head_bytes / 1e6:.2g} MB a head",
             "memory": f"{self.memory_gb:.1f} GB for each worker",
         }
         lines = [f"{name:<9} {value}" for name, value in rows.items()]

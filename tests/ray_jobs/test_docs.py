@@ -26,6 +26,7 @@ PAGES = (
     "docs/cluster.md",
     "docs/dataset_format.md",
     "CONTRIBUTING.md",
+    "docs/operations.md",
 )
 
 
