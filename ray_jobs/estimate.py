@@ -97,8 +97,10 @@ class Estimate:
             "a shard": f"{self.shard_s:.1f} s, {self.start_s:.1f} s of it to start",
             "workers": f"{self.workers} with {self.threads} threads, on {self.machines} machines",
             "time": format_duration(3600 * self.hours),
-            "cost": f"{self.machine_hours:,.4g} machine-hours, {self.cpu_core_hours:,.4g} core-hours",
-            "storage": f"{self.storage_gb:,.4g} GB, {self.measured.head_bytes / 1e6:.2g} MB a head",
+            "cost": f"{_short(self.machine_hours)} machine-hours, "
+            f"{_short(self.cpu_core_hours)} core-hours",
+            "storage": f"{_short(self.storage_gb)} GB, "
+            f"{_short(self.measured.head_bytes / 1e6)} MB a head",
             "memory": f"{self.memory_gb:.1f} GB for each worker",
         }
         lines = [f"{name:<9} {value}" for name, value in rows.items()]
@@ -219,3 +221,8 @@ def _assumptions(
     if workers > measured.slots:
         lines.append(f"{workers} workers are {machines} machines")
     return tuple(lines)
+
+
+def _short(value: float) -> str:
+    """A number in two or three digits, large ones whole."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
