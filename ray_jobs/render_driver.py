@@ -97,7 +97,8 @@ class Driver:
         shard, lane = work.plan.path.name, self._fleet.take()
         self._running[shard] = work, lane
         options = lane.ray_options(work.avoid, work.more_memory)
-        task = self._task.options(name=f"render {shard}", **options)
+        # not named after the shard: Ray keeps metrics for every name of a task, for ever
+        task = self._task.options(name="render shard", **options)
         return task.remote(self._context, lane.pool, work.plan, work.skip).future()
 
     def _tick(self) -> None:
