@@ -222,8 +222,8 @@ class MemoryReservation:
         self.reserved_bytes = prior_bytes
 
     def measured(self, peak_rss_bytes: int) -> bool:
-        """Take in the peak of a shard; tells whether the reservation changed."""
-        self._shards += 1
+        """Take in the peak of a shard; tells whether the reservation changed. 0: not measured."""
+        self._shards += peak_rss_bytes > 0
         self.peak_bytes = max(self.peak_bytes, peak_rss_bytes)
         wanted = int(self.peak_bytes * self.HEADROOM)
         wanted += -wanted % self.STEP_BYTES

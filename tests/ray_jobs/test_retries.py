@@ -176,3 +176,5 @@ def test_memory_follows_the_largest_peak():
     for _ in range(20):
         light.measured(100 * MB)
     assert light.reserved_bytes == 800 * MB
+    unknown = MemoryReservation(1600 * MB)  # shards that another had rendered
+    assert not any(unknown.measured(0) for _ in range(20))
