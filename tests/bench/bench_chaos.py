@@ -145,6 +145,7 @@ class Chaos:
         self.done: Counter[str] = Counter()
         self.drivers = self.repairs = 0
         self.wall_s = 0.0
+        self._over = False
         self._farm, self._command, self._arguments = farm, command, arguments
         self._random = random.Random(arguments.seed)
         self._later: list[tuple[float, Callable[[], None]]] = []
@@ -162,7 +163,7 @@ class Chaos:
         from ray.cluster_utils import Cluster
 
         # Ray's processes take these from their parent; a socket below a long path is refused
-        os.environ.update(self._farm.environment)
+        os.environ.update(self._farm.environment, RAY_raylet_start_wait_time_s="120")
         self._cluster = Cluster(
             initialize_head=True,
             head_node_args={"num_cpus": 0, "include_dashboard": False},
@@ -198,7 +199,9 @@ class Chaos:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not done after {self._arguments.limit_s:.0f} s: {self.done}")
             self._do_what_is_due()
-            if time.monotonic() > next_fault:
+            # from then on in peace: damage to the last shards would never end
+            self._over |= len(self._farm.shards()) == self._arguments.shards
+            if not self._over and time.monotonic() > next_fault:
                 self._do_harm()
                 next_fault = time.monotonic() + self._pause_s()
             time.sleep(0.1)

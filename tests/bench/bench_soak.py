@@ -70,14 +70,17 @@ def _run(arguments: argparse.Namespace, directory: Path) -> int:
     farm = farms.Farm(directory / "farm", config)
     stock = directory / "stock"
     _make_stock(stock, Dataset.create(farm.out, config))
-    driver = farm.start("--workers", "2", command=("sh", "-c", WORKER, "sh", str(stock)))
     samples, started = [], time.monotonic()
-    while driver.poll() is None:
-        if time.monotonic() - started > arguments.limit_s:
-            raise TimeoutError(f"not done after {arguments.limit_s:.0f} s")
-        samples.append(_measure(farm, driver.pid))
-        time.sleep(SAMPLE_EVERY_S)
-    assert driver.returncode == 0, farm.log.read_text()
+    try:
+        driver = farm.start("--workers", "2", command=("sh", "-c", WORKER, "sh", str(stock)))
+        while driver.poll() is None:
+            if time.monotonic() - started > arguments.limit_s:
+                raise TimeoutError(f"not done after {arguments.limit_s:.0f} s")
+            samples.append(_measure(farm, driver.pid))
+            time.sleep(SAMPLE_EVERY_S)
+        assert driver.returncode == 0, farm.log.read_text()
+    finally:
+        farm.stop()
     farms.wait_for(lambda: farms.none_left(but=()), timeout_s=60.0)
     return _report(arguments, farm, samples, time.monotonic() - started)
 

@@ -250,12 +250,11 @@ def test_disk_full_where_the_workers_keep_their_jobs(farm, scratch):
 # -------------------------------------------------------------------------------- damaged shards
 
 
-@pytest.mark.parametrize("kept_bytes", [0, 1000, -1])
-def test_truncated_shard(farm, kept_bytes):
+def test_truncated_shard(farm):
     """Found when the dataset is planned, put aside, rendered again."""
     farm.render()
     shard = farm.out / "shards" / "shard-000001.tar"
-    damaged = shard.read_bytes()[:kept_bytes]
+    damaged = shard.read_bytes()[:-1]
     shard.write_bytes(damaged)
     assert farm.finish_in_peace().rendered == 2
     (kept,) = (farm.out / "quarantine").iterdir()
