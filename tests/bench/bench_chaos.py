@@ -200,7 +200,8 @@ class Chaos:
                 raise TimeoutError(f"not done after {self._arguments.limit_s:.0f} s: {self.done}")
             self._do_what_is_due()
             # from then on in peace: damage to the last shards would never end
-            self._over |= len(self._farm.shards()) == self._arguments.shards
+            late = time.monotonic() > deadline - self._arguments.limit_s / 2
+            self._over |= late or len(self._farm.shards()) == self._arguments.shards
             if not self._over and time.monotonic() > next_fault:
                 self._do_harm()
                 next_fault = time.monotonic() + self._pause_s()
