@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
 
+from synth import storage
 from synth.color import over, rgba8_from_float
-from synth.config import atomic_write
 from synth.dataset import Dataset
 from synth.errors import RecordError
 from synth.record import HeadRecord
 from synth.resample import area_average
+from synth.storage import Place
 
 SIDE_VIEWS = ("right", "back", "left")
 """Shown small under the front view, as far as a head has them."""
@@ -24,7 +24,7 @@ _CARD = 1.0
 _LARGEST_FRONT_PX = 384
 
 
-def contact_sheet(dataset: Dataset, path: str | Path, max_heads: int = 24) -> Path:
+def contact_sheet(dataset: Dataset, path: Place, max_heads: int = 24) -> Place:
     """Write a sheet of the first heads: the front view on white, three sides small below it.
 
     Args:
@@ -44,12 +44,11 @@ def contact_sheet(dataset: Dataset, path: str | Path, max_heads: int = 24) -> Pa
     return sheet_of(heads, path)
 
 
-def sheet_of(heads: Iterable[HeadRecord], path: str | Path) -> Path:
+def sheet_of(heads: Iterable[HeadRecord], path: Place) -> Place:
     """Write a sheet of some heads, at least one; see `contact_sheet`."""
     cards = [_card(head) for head in heads]
     sheet = _grid(cards, columns_for(len(cards)))
-    path = Path(path)
-    with atomic_write(path) as file:
+    with storage.write(path) as file:
         file.write(iio.imwrite("<bytes>", rgba8_from_float(sheet), extension=".png"))
     return path
 

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import itertools
+import os
+import subprocess
+import sys
+import tracemalloc
+from collections import Counter
 
 import numpy as np
 import pytest
 import yaml
 
+from synth import storage
 from synth.dataset import Dataset, dataset_id
 from synth.dataset_report import describe, verify
 from synth.errors import DatasetMismatch, RecordCorrupt, RecordError, SchemaMismatch
@@ -15,6 +23,7 @@ from synth.record import ShardWriter
 from synth.sample import DatasetConfig, FactorConfig, ViewsConfig, sample_head
 from synth.spec import AssetRef
 from synth.splits import split_of
+from synth.survey import KNOWN_NAME
 
 SIZE = 8
 CONFIG = DatasetConfig(
@@ -163,6 +172,115 @@ def test_a_damaged_shard_is_planned_again_and_marked(full):
     assert plan.shard == 0
     assert plan.damaged
     assert "shard-000000.tar" in plan.reason
+
+
+def age(dataset, seconds=60.0):
+    """As if the shards had been written that long ago."""
+    for path in dataset.shard_paths():
+        status = path.stat()
+        os.utime(path, (status.st_atime - seconds, status.st_mtime - seconds))
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Counts the listings and the shards whose ends were read."""
+    counts = Counter()
+
+    def counting(name, amount):
+        original = getattr(storage, name)
+
+        def call(*arguments):
+            counts[name] += amount(*arguments)
+            return original(*arguments)
+
+        monkeypatch.setattr(storage, name, call)
+
+    counting("list_files", lambda *_: 1)
+    counting("read_ends", lambda directory, names, length: len(names))
+    return counts
+
+
+def test_a_known_shard_is_not_opened_again(full, counted):
+    """A million heads are planned by one listing; only what is new or changed is read."""
+    age(full)
+    counted.clear()
+    assert not full.plan(remember=True)
+    assert counted == {"list_files": 1, "read_ends": 3}
+    assert not full.plan()
+    assert counted == {"list_files": 2, "read_ends": 3}
+    path = full.expected()[1].path
+    path.write_bytes(path.read_bytes()[:-1000])
+    (plan,) = full.plan()
+    assert plan.damaged
+    assert counted["read_ends"] == 4
+    larger = Dataset.create(full.root, grown(6))
+    assert [plan.shard for plan in larger.plan()] == [1, 2]  # the last one is short now
+
+
+def test_a_shard_that_was_just_written_is_looked_at_again(full, counted):
+    """Another write within the same tick of the clock would bear the same size and time."""
+    full.plan(remember=True)
+    full.plan()
+    assert counted["read_ends"] == 6
+
+
+@pytest.mark.parametrize("spoil", ["damaged", "of another dataset", "gone"])
+def test_what_is_known_may_be_lost(full, counted, spoil):
+    age(full)
+    full.plan(remember=True)
+    known = full.root / KNOWN_NAME
+    data = known.read_bytes()
+    if spoil == "damaged":
+        known.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    elif spoil == "gone":
+        known.unlink()
+    else:
+        known.write_bytes(data.replace(full.dataset_id.encode(), b"0" * 16))
+    full.expected()[2].path.unlink()
+    assert [plan.shard for plan in full.plan()] == [2]
+    assert counted["read_ends"] == 5
+
+
+def test_a_foreign_shard_is_found_although_its_place_is_known(full):
+    age(full)
+    full.plan(remember=True)
+    path = full.expected()[0].path
+    write(path, full, (0, 1), dataset_id="elsewhere")
+    with pytest.raises(DatasetMismatch, match="of dataset elsewhere"):
+        full.plan()
+
+
+def test_a_plan_of_a_million_heads_is_made_while_it_is_walked(tmp_path):
+    plan = Dataset.create(tmp_path / "heads", grown(1_000_000)).plan()
+    assert (len(plan), plan.head_count) == (500_000, 1_000_000)
+    assert (plan[-1].start, plan[-1].stop) == (999_998, 1_000_000)
+    assert [shard.shard for shard in plan[10:12]] == [10, 11]
+    assert next(iter(plan)) == plan[0]
+    tracemalloc.start()
+    try:
+        assert sum(shard.head_count for shard in itertools.islice(plan, 5000)) == 10_000
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_full_disk_leaves_the_old_header(full):
+    """A limit on the size of files, as the kernel sees it: half of the new text is written."""
+    path = full.root / "dataset.yaml"
+    before = path.read_bytes()
+    script = (
+        "import resource, signal, sys\n"
+        "from synth.dataset import Dataset\n"
+        "dataset = Dataset.open(sys.argv[1])\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try:\n    dataset._save()\nexcept OSError as error:\n    print(error.errno)\n"
+    )
+    command = [sys.executable, "-c", script, str(full.root)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == str(errno.EFBIG)
+    assert path.read_bytes() == before
+    assert [p.name for p in full.root.iterdir() if p.name.endswith(".tmp")] == []
 
 
 def test_a_foreign_shard_is_never_overwritten(full):

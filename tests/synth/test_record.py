@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import webdataset
 
 from synth import record, unfinished
 from synth.config import canonical_json, digest
@@ -462,3 +463,17 @@ def test_the_footer_digest_is_what_it_says(shard):
     claimed = footer.pop("footer_sha256")
     assert claimed == digest(footer)
     assert json.loads(canonical_json(footer)) == footer
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # leaves files open
+def test_webdataset_reads_a_shard_as_it_is(shard):
+    """An independent reader, from the file and through a pipe, as it would read from a store."""
+    heads = ShardReader(shard).heads()
+    for url in (str(shard), f"pipe:cat {shard}"):
+        samples = list(webdataset.WebDataset(url, shardshuffle=False).decode("rgba8"))
+        assert [sample["__key__"] for sample in samples] == [head.spec_id for head in heads]
+        for sample, head in zip(samples, heads):
+            assert sample["spec.json"] == head.spec_data
+            assert len(sample["cameras.json"]) == head.view_count
+            for view in range(head.view_count):
+                assert np.array_equal(sample[f"rgba_{view:03d}.png"], head.rgba(view))

@@ -1,0 +1,256 @@
+"""Datasets on an object store: a real S3 server, real shards, the stub worker."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+import pickle
+import socket
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from synth import lock, storage
+from synth.dataset import Dataset
+from synth.dataset_report import describe, verify
+from synth.errors import DatasetMismatch, InputError, RecordCorrupt, RecordError
+from synth.launch import render_shard
+from synth.lock import Holder, exclusive
+from synth.record import ShardReader
+from synth.report import contact_sheet
+from synth.sample import DatasetConfig, ViewsConfig
+from synth.storage import ObjectPath, place
+
+HERE = Path(__file__).parent
+CONFIG = DatasetConfig(heads=5, size=16, samples=1, heads_per_shard=2, views=ViewsConfig(random=0))
+
+
+def load(name: str):
+    spec = importlib.util.spec_from_file_location(f"headloom_test_{name}", HERE / f"{name}.py")
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def stub(**behaviour) -> tuple[str, ...]:
+    return (sys.executable, str(HERE / "stub_worker.py"), json.dumps(behaviour))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with load("s3_server").serve(tmp_path_factory.mktemp("s3")) as running:
+        yield running
+
+
+@pytest.fixture
+def root(server, request) -> ObjectPath:
+    return place(server.url(f"tests/{request.node.name}"))
+
+
+def render(dataset: Dataset, count: int | None = None) -> None:
+    for plan in dataset.plan()[:count]:
+        specs = plan.specs(dataset.config)
+        render_shard(specs, plan.path, dataset_id=dataset.dataset_id, command=stub())
+
+
+@pytest.fixture
+def full(root) -> Dataset:
+    dataset = Dataset.create(root, CONFIG)
+    render(dataset)
+    return dataset
+
+
+def test_a_dataset_is_rendered_resumed_read_and_verified(root, server, tmp_path):
+    dataset = Dataset.create(root, CONFIG)
+    render(dataset, 1)
+    again = Dataset.create(str(root) + server.query, CONFIG)
+    assert [plan.shard for plan in again.plan()] == [1, 2]
+    render(again)
+    assert not again.plan(remember=True)
+    assert not again.plan()
+    report = verify(again)
+    assert report.ok, report
+    assert (report.heads, report.shards) == (5, 3)
+    assert describe(again).identities == 5
+    heads = list(again.heads())
+    assert [head.index for head in heads] == list(range(5))
+    assert pickle.loads(pickle.dumps(heads[0])).rgba(0).shape == (16, 16, 4)
+    contact_sheet(again, root / "contact.png")
+    assert storage.read(root / "contact.png").startswith(b"\x89PNG")
+    with pytest.raises(DatasetMismatch, match="samples: 1 in the dataset, 2 given"):
+        Dataset.create(root, dataclasses.replace(CONFIG, samples=2))
+
+    local = Dataset.create(tmp_path / "heads", CONFIG)
+    render(local)
+    for ours, theirs in zip(local.heads(), heads):
+        assert np.array_equal(ours.rgba(3), theirs.rgba(3))
+
+
+def test_a_damaged_object_is_found_put_aside_and_rendered_again(full, server):
+    (first, second, _) = full.expected()
+    files = [server.file(f"{full.root.key}/shards/{plan.path.name}") for plan in (first, second)]
+    flipped = bytearray(files[0].read_bytes())
+    flipped[flipped.index(b"\x89PNG") + 20] ^= 1
+    files[0].write_bytes(flipped)
+    files[1].write_bytes(files[1].read_bytes()[:-3000])
+    report = verify(full)
+    assert [problem.partition(": ")[0] for problem in report.problems] == [
+        str(first.path), str(second.path),
+    ]  # fmt: skip
+    (damaged,) = full.plan().damaged  # planning reads no pixels
+    assert damaged.path == second.path
+    for plan in (first, second):
+        full.quarantine(plan)
+    assert [plan.shard for plan in full.plan()] == [0, 1]
+    render(full)
+    assert verify(full).ok
+    kept = {path.name[:16] for path in server.file(f"{full.root.key}/quarantine").iterdir()}
+    assert kept == {first.path.name, second.path.name}
+
+
+def test_a_put_that_fails_half_way_leaves_nothing(root, server, tmp_path):
+    """The connection ends after some megabytes; before, there was nothing, and then an old file."""
+    for before in (None, b"old"):
+        target = root / "big.bin"
+        if before:
+            with storage.write(target) as file:
+                file.write(before)
+        with Cut(server.port, after_bytes=12_000_000) as port:
+            broken = f"?endpoint_override=127.0.0.1:{port}&scheme=http&region=us-east-1"
+            source = tmp_path / "big.bin"
+            source.write_bytes(b"x" * 40_000_000)
+            with pytest.raises(OSError, match="AWS Error"):
+                storage.put(source, ObjectPath(target.root, target.key, broken))
+            assert source.exists()
+        assert (storage.read(target) if storage.exists(target) else None) == before
+
+
+class Cut:
+    """A connection to the server that is cut after some bytes, and then refuses."""
+
+    def __init__(self, port: int, after_bytes: int):
+        self._target, self._left = port, after_bytes
+        self._listener = socket.create_server(("127.0.0.1", 0))
+
+    def __enter__(self) -> int:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self._listener.getsockname()[1]
+
+    def __exit__(self, *_) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            upstream = socket.create_connection(("127.0.0.1", self._target))
+            for ends, counted in (((client, upstream), True), ((upstream, client), False)):
+                threading.Thread(target=self._pump, args=(*ends, counted), daemon=True).start()
+
+    def _pump(self, source: socket.socket, target: socket.socket, counted: bool) -> None:
+        try:
+            while data := source.recv(65536):
+                if counted:
+                    self._left -= len(data)
+                    if self._left < 0:
+                        break
+                target.sendall(data)
+        except OSError:
+            pass
+        for end in (source, target):
+            end.close()
+
+
+def test_a_second_writer_is_refused_while_the_first_lives(root, monkeypatch):
+    monkeypatch.setattr(lock, "SETTLE_S", 0.0)
+    with (
+        exclusive(root),
+        pytest.raises(RecordError, match="another process is writing into s3://"),
+        exclusive(root),
+    ):
+        pass
+    elsewhere = dataclasses.replace(Holder.here(), host="another", pid=7)
+    with storage.write(root / lock.LOCK_NAME) as file:
+        file.write(elsewhere.to_bytes())
+    with pytest.raises(RecordError, match="pid 7 on another"), exclusive(root):
+        pass
+    monkeypatch.setattr(lock, "EXPIRY_S", 0.0)  # it has been silent for long enough
+    with exclusive(root):
+        pass
+    with exclusive(root):
+        pass
+
+
+def test_of_two_writers_who_come_at_once_one_gives_way(root, monkeypatch):
+    """The second writes after the first has looked and before it looks again."""
+    monkeypatch.setattr(lock, "SETTLE_S", 0.0)
+    other = dataclasses.replace(Holder.here(), host="another", pid=7)
+
+    def meanwhile(_seconds: float) -> None:
+        with storage.write(root / lock.LOCK_NAME) as file:
+            file.write(other.to_bytes())
+
+    monkeypatch.setattr(lock.time, "sleep", meanwhile)
+    with pytest.raises(RecordError, match="pid 7 on another"), exclusive(root):
+        pass
+
+
+def test_two_writers_of_one_shard_leave_one_whole_shard(root):
+    """What happens where the lock did not hold."""
+    dataset = Dataset.create(root, CONFIG)
+    plan = dataset.plan()[0]
+    specs = plan.specs(CONFIG)
+    results = []
+
+    def work() -> None:
+        results.append(
+            render_shard(specs, plan.path, dataset_id=dataset.dataset_id, command=stub())
+        )
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 2
+    ShardReader(plan.path).verify()
+
+
+def test_a_truncated_download_is_named_by_its_url(full, server):
+    path = full.expected()[0].path
+    file = server.file(f"{full.root.key}/shards/{path.name}")
+    file.write_bytes(file.read_bytes()[:-5000])
+    with pytest.raises(RecordCorrupt, match=r"s3://heads-bucket/.*shard-000000.tar"):
+        ShardReader(path)
+
+
+def test_a_store_that_does_not_answer_is_no_empty_store(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    query = f"?endpoint_override=127.0.0.1:{port}&scheme=http&region=us-east-1"
+    with pytest.raises(OSError, match="NETWORK_CONNECTION"):
+        Dataset.create(f"s3://heads-bucket/x{query}", CONFIG)
+
+
+@pytest.mark.parametrize("url", ["foo://bucket/x", Path("s3://bucket/x")])
+def test_what_is_no_place_is_refused(url):
+    with pytest.raises(InputError):
+        place(url)
+
+
+def test_places_join_compare_and_travel():
+    here = ObjectPath("s3://bucket", "heads", "?region=x")
+    shard = here / "shards" / "shard-000001.tar"
+    assert (str(shard), shard.name) == (
+        "s3://bucket/heads/shards/shard-000001.tar",
+        "shard-000001.tar",
+    )
+    assert shard.parent.parent == here
+    assert pickle.loads(pickle.dumps(shard)) == shard
+    assert str(ObjectPath("s3://bucket", "") / "x") == "s3://bucket/x"
