@@ -26,7 +26,7 @@ CREDENTIALS = {
 
 @dataclass
 class S3Server:
-    """A running server; what it stores are files below `directory`."""
+    """A running server; it keeps its objects below `directory`."""
 
     directory: Path
     port: int
@@ -40,14 +40,10 @@ class S3Server:
     def url(self, key: str) -> str:
         return f"s3://{BUCKET}/{key}{self.query}"
 
-    def file(self, key: str) -> Path:
-        """Where the server keeps an object."""
-        return self.directory / BUCKET / key
-
     def start(self, log: IO[bytes]) -> None:
         command = [_rclone(), "serve", "s3", "--addr", f"127.0.0.1:{self.port}"]
         key = f"{CREDENTIALS['AWS_ACCESS_KEY_ID']},{CREDENTIALS['AWS_SECRET_ACCESS_KEY']}"
-        command += ["--auth-key", key, "--vfs-cache-mode", "off", "--dir-cache-time", "0s"]
+        command += ["--auth-key", key, "--vfs-cache-mode", "off"]
         command += ["--config", str(self.directory / "none.conf"), str(self.directory)]
         self.process = subprocess.Popen(command, stdout=log, stderr=log)
         deadline = time.monotonic() + 30
