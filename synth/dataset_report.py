@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from random import Random
+from typing import Any
 
-from synth.collection import CollectedShard, Collection
+from synth.collection import Collection
 from synth.config import to_dict
 from synth.dataset import Dataset
-from synth.errors import AssetError, DatasetMismatch, RecordError
-from synth.record import ShardReader
-from synth.sample import DatasetConfig
-from synth.shardlayout import Footer, read_footer
-from synth.shardplan import ShardPlan
+from synth.errors import AssetError, DatasetMismatch
+from synth.shardcheck import Context, Finding, Task, Wanted, check_all, seen_before
+from synth.shardlayout import read_footer
 from synth.splits import SPLITS
 from synth.storage import Place, exists, list_files, read
 from synth.survey import SHARD_PATTERN, shard_name
@@ -30,28 +29,6 @@ REPORT_PAGE = Path("report", "index.html")
 
 _VARIES = re.compile(r"\b[0-9a-f]{16}\b|[-+]?\d+(\.\d+)?")
 """Ids and numbers of a reason, which hide that it is the same for many heads."""
-
-FindingKind = Literal["missing", "unfinished", "damaged", "foreign", "dataset"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that is wrong with a dataset; `str` says it in one sentence.
-
-    Attributes:
-        kind: "missing", "unfinished": a shard is to be rendered; "damaged": its bytes are wrong;
-            "foreign": it is whole, and holds what does not belong there (other heads, heads that
-            are elsewhere too, heads of another dataset); "dataset": no shard is at fault.
-        message: what, where and what to do.
-        path: the shard, or None.
-    """
-
-    kind: FindingKind
-    message: str
-    path: Place | None = None
-
-    def __str__(self) -> str:
-        return self.message
 
 
 @dataclass(frozen=True)
@@ -67,7 +44,7 @@ class VerifyReport:
         notes: remarkable, but harmless.
     """
 
-    root: Path
+    root: Place
     heads: int
     shards: int
     expected_heads: int
@@ -129,7 +106,7 @@ class DatasetInfo:
         origin: what the heads were imported or collected from; "" if they were rendered here.
     """
 
-    root: Path
+    root: Place
     dataset_id: str
     heads: int
     expected_heads: int
@@ -171,117 +148,82 @@ class DatasetInfo:
         return "\n".join(f"{name:<9} {value}" for name, value in rows.items() if value)
 
 
-def verify(dataset: Dataset, progress: Progress = lambda *_: None) -> VerifyReport:
+def verify(
+    dataset: Dataset,
+    progress: Progress = lambda *_: None,
+    *,
+    jobs: int = 1,
+    sample: float = 1.0,
+) -> VerifyReport:
     """Check that every expected head is there exactly once and that every digest holds.
 
     Args:
         dataset: an unfinished one is told so in the problems.
         progress: told after each shard.
+        jobs: processes that check shards, each one at a time.
+        sample: share of the shards whose bytes are read, chosen anew by every call; of the others
+            the index is read.
     """
     findings: list[Finding] = []
-    seen: dict[tuple[str, int], Place] = {}
+    seen: dict[str, dict[int, Place]] = defaultdict(dict)
     absent: Counter[str] = Counter()
     heads = shards = 0
     wanted = _wanted(dataset, findings)
     paths = sorted({*wanted, *dataset.shard_paths()})
-    for number, path in enumerate(paths, 1):
-        footer, found = _verify_shard(path, wanted.get(path), dataset, seen)
-        findings += found
+    context = Context(
+        frozenset(source.dataset_id for source in dataset.sources),
+        dataset.dataset_id,
+        dataset.expected_heads,
+        dataset.maker,
+    )
+    chosen = Random()
+    tasks = (
+        Task(context, path, wanted.get(path), sample >= 1 or chosen.random() < sample)
+        for path in paths
+    )
+    for number, (path, (footer, found)) in enumerate(zip(paths, check_all(tasks, jobs)), 1):
         if footer is not None:
+            found = [*seen_before(path, footer, seen[footer.dataset_id]), *found]
+        findings += found
+        if footer is not None and wanted.get(path) is not None:
             heads += len(footer.heads)
             absent.update(head.kind for head in footer.absent)
         shards += not found
         progress("shards", number, len(paths))
     unfinished = sorted(file.name for file in list_files(dataset.shard_directory, r"\..*\.tmp"))
-    notes = (f"unfinished: {', '.join(unfinished)}",) if unfinished else ()
+    notes = [f"unfinished: {', '.join(unfinished)}"] if unfinished else []
+    if sample < 1:
+        notes.append(f"a sample: every byte of about {sample:.2%} of the shards, the index of all")
     return VerifyReport(
-        dataset.root, heads, shards, dataset.expected_heads, tuple(findings), notes, dict(absent)
+        dataset.root,
+        heads,
+        shards,
+        dataset.expected_heads,
+        tuple(findings),
+        tuple(notes),
+        dict(absent),
     )
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """What a shard must hold.
-
-    Attributes:
-        indices: of its heads.
-        spec_ids: of them, in the same order; None if they cannot be told.
-    """
-
-    indices: Sequence[int]
-    spec_ids: Callable[[], Sequence[str]] | None
-
-    @classmethod
-    def of_plan(cls, plan: ShardPlan, config: DatasetConfig, can_sample: bool) -> _Wanted:
-        def sampled() -> list[str]:
-            return [spec.spec_id for spec in plan.specs(config)]
-
-        return cls(range(plan.start, plan.stop), sampled if can_sample else None)
-
-    @classmethod
-    def of_collection(cls, shard: CollectedShard) -> _Wanted:
-        heads = sorted(shard.heads, key=lambda head: head.index)
-        return cls([head.index for head in heads], lambda: [head.spec_id for head in heads])
-
-
-def _wanted(dataset: Dataset, findings: list[Finding]) -> dict[Place, _Wanted]:
+def _wanted(dataset: Dataset, findings: list[Finding]) -> dict[Place, Wanted]:
     """What every shard must hold; why that cannot be told exactly is added to the findings."""
     if isinstance(dataset, Collection):
         directory = dataset.shard_directory
-        return {directory / s.shard: _Wanted.of_collection(s) for s in dataset.manifest()}
-    can_sample = not dataset.is_imported
+        return {directory / s.shard: Wanted.of_collection(s) for s in dataset.manifest()}
+    config = None if dataset.is_imported else dataset.config
     try:
         dataset.check_sampler()
     except DatasetMismatch as error:
-        can_sample = False
+        config = None
         findings.append(Finding("dataset", str(error)))
     except AssetError as error:
-        can_sample = False
+        config = None
         message = f"{dataset.root}: its specs cannot be drawn again: {error}"
         findings.append(Finding("dataset", message))
     return {
-        plan.path: _Wanted.of_plan(plan, dataset.config, can_sample) for plan in dataset.expected()
+        plan.path: Wanted(range(plan.start, plan.stop), config=config)
+        for plan in dataset.expected()
     }
-
-
-def _verify_shard(
-    path: Place, wanted: _Wanted | None, dataset: Dataset, seen: dict[tuple[str, int], Place]
-) -> tuple[Footer | None, list[Finding]]:
-    """The footer of a shard whose heads are whole, and what is wrong; `seen` collects heads."""
-    try:
-        reader = ShardReader(path)
-        reader.verify()
-    except FileNotFoundError:
-        return None, [Finding("missing", f"{path}: missing; run {dataset.maker} again", path)]
-    except RecordError as error:
-        return None, [Finding("damaged", str(error), path)]
-    found = []
-    footer, settled = reader.footer, reader.footer.settled
-    for index in settled:
-        first = seen.setdefault((footer.dataset_id, index), path)
-        if first != path:
-            found.append(Finding("foreign", f"{path}: head {index} is also in {first}", path))
-    if wanted is None:
-        message = f"{path}: not part of this dataset of {dataset.expected_heads} heads"
-        return None, [*found, Finding("foreign", message, path)]
-    return footer, [*found, *_compare(path, footer, wanted, dataset)]
-
-
-def _compare(path: Place, footer: Footer, wanted: _Wanted, dataset: Dataset) -> list[Finding]:
-    """What is wrong with the heads of a whole shard."""
-    if footer.dataset_id not in {source.dataset_id for source in dataset.sources}:
-        message = f"{path}: rendered for dataset {footer.dataset_id}, not for {dataset.dataset_id}"
-        return [Finding("foreign", message, path)]
-    settled = footer.settled
-    spec_ids = (
-        wanted.spec_ids() if wanted.spec_ids else [settled.get(i, "?") for i in wanted.indices]
-    )
-    expected = dict(zip(wanted.indices, spec_ids))
-    if settled == expected:
-        return []
-    kind = "unfinished" if settled.items() < expected.items() else "foreign"
-    message = f"{path}: holds heads {', '.join(settled.values())}, expected {', '.join(spec_ids)}"
-    return [Finding(kind, message, path)]
 
 
 def _absent_text(absent: Mapping[str, int]) -> str:

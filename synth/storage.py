@@ -440,6 +440,7 @@ def remove(path: Place) -> None:
     try:
         path.filesystem.delete_file(path.location)
     except OSError:
-        # Not there; or gone now, and Arrow could not make an object for the empty directory.
+        # Not there; or gone by now, and the store did not take the empty object that Arrow then
+        # makes to stand for the directory.
         if exists(path):
             raise

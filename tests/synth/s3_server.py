@@ -30,6 +30,7 @@ class S3Server:
 
     directory: Path
     port: int
+    log: IO[bytes]
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -40,12 +41,12 @@ class S3Server:
     def url(self, key: str) -> str:
         return f"s3://{BUCKET}/{key}{self.query}"
 
-    def start(self, log: IO[bytes]) -> None:
+    def start(self) -> None:
         command = [_rclone(), "serve", "s3", "--addr", f"127.0.0.1:{self.port}"]
         key = f"{CREDENTIALS['AWS_ACCESS_KEY_ID']},{CREDENTIALS['AWS_SECRET_ACCESS_KEY']}"
         command += ["--auth-key", key, "--vfs-cache-mode", "off"]
         command += ["--config", str(self.directory / "none.conf"), str(self.directory)]
-        self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             with socket.socket() as probe:
@@ -54,6 +55,12 @@ class S3Server:
             assert self.process.poll() is None, "the S3 server ended"
             time.sleep(0.05)
         raise TimeoutError("the S3 server does not answer")
+
+    def restart(self) -> None:
+        """It forgets what it had in memory: after the object that Arrow makes for a directory when
+        it has deleted from it, rclone finds nothing there any more."""
+        self.stop()
+        self.start()
 
     def stop(self) -> None:
         self.process.kill()
@@ -67,9 +74,9 @@ def serve(directory: Path) -> Iterator[S3Server]:
     before = {name: os.environ.get(name) for name in CREDENTIALS}
     os.environ.update(CREDENTIALS)
     with (directory / "server.log").open("wb") as log:
-        server = S3Server(directory, _free_port())
+        server = S3Server(directory, _free_port(), log)
         try:
-            server.start(log)
+            server.start()
             yield server
         finally:
             if server.process is not None:

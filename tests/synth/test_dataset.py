@@ -258,8 +258,8 @@ def test_a_plan_of_a_million_heads_is_made_while_it_is_walked(tmp_path):
     assert next(iter(plan)) == plan[0]
     tracemalloc.start()
     try:
-        assert sum(shard.head_count for shard in itertools.islice(plan, 5000)) == 10_000
-        assert tracemalloc.get_traced_memory()[1] < 100_000
+        assert sum(shard.head_count for shard in itertools.islice(plan, 30_000)) == 60_000
+        assert tracemalloc.get_traced_memory()[1] < 6_000_000  # all of them would be 15 MB
     finally:
         tracemalloc.stop()
 
@@ -338,6 +338,34 @@ def test_verify_compares_with_freshly_sampled_heads(full):
     write(plan.path, other, (4,))
     assert not full.plan()
     assert f"expected {sample_head(CONFIG, 4).spec_id}" in problems(full)
+
+
+def test_verify_with_several_processes_finds_the_same(full):
+    plans = full.expected()
+    damaged, doubled = plans[1].path, full.shard_directory / "shard-000009.tar"
+    doubled.write_bytes(plans[0].path.read_bytes())
+    damaged.write_bytes(damaged.read_bytes()[:-2000])
+    plans[2].path.unlink()
+    steps = []
+    several = verify(full, lambda *step: steps.append(step), jobs=2)
+    assert several == verify(full)
+    assert [finding.kind for finding in several.findings] == [
+        "damaged", "missing", "foreign", "foreign", "foreign",
+    ]  # fmt: skip
+    assert steps == [("shards", number, 4) for number in range(1, 5)]
+
+
+def test_a_sample_reads_the_index_of_all_and_every_byte_of_some(full):
+    path = full.expected()[1].path
+    data = bytearray(path.read_bytes())
+    data[data.index(b"\x89PNG") + 20] ^= 1
+    path.write_bytes(data)
+    assert verify(full, sample=0.0).ok
+    assert "a sample" in str(verify(full, sample=0.0))
+    found = sum(not verify(full, sample=0.5).ok for _ in range(24))
+    assert 0 < found < 24  # chosen anew each time; wrong once in ten million
+    full.expected()[2].path.unlink()
+    assert not verify(full, sample=0.0).ok
 
 
 def test_verify_notes_unfinished_files(full):

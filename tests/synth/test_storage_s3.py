@@ -95,7 +95,7 @@ def test_a_dataset_is_rendered_resumed_read_and_verified(root, server, tmp_path)
         assert np.array_equal(ours.rgba(3), theirs.rgba(3))
 
 
-def test_a_damaged_object_is_found_put_aside_and_rendered_again(full):
+def test_a_damaged_object_is_found_put_aside_and_rendered_again(full, server):
     (first, second, _) = full.expected()
     flipped = bytearray(storage.read(first.path))
     flipped[flipped.index(b"\x89PNG") + 20] ^= 1
@@ -108,7 +108,8 @@ def test_a_damaged_object_is_found_put_aside_and_rendered_again(full):
     (damaged,) = full.plan().damaged  # planning reads no pixels
     assert damaged.path == second.path
     for plan in (first, second):
-        full.quarantine(plan)
+        full.quarantine(plan.path)
+        server.restart()
     assert [plan.shard for plan in full.plan()] == [0, 1]
     render(full)
     assert verify(full).ok
