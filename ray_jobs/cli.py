@@ -16,7 +16,7 @@ from typing import get_args
 
 from ray_jobs import commands
 from ray_jobs.cli_dataset import add_dataset
-from ray_jobs.cli_flags import add_quiet, add_verb
+from ray_jobs.cli_flags import add_quiet, add_verb, dataset_place
 from ray_jobs.progress import LogFormat
 from synth.errors import HeadloomError
 from synth.launch import Device
@@ -120,7 +120,9 @@ def _add_render(verbs) -> None:
         "whose Blender crashes is tried again, a head that crashes it twice is left out. The exit\n"
         "code is 1 if anything stayed failed, and 130 after Ctrl-C.",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="dataset folder")
+    parser.add_argument(
+        "--out", type=dataset_place, required=True, metavar="DIR", help="dataset folder or URL"
+    )
     parser.add_argument("--heads", type=int, metavar="N", help="number of heads")
     parser.add_argument("--size", type=int, metavar="PX", help="width and height in pixels")
     parser.add_argument("--seed", type=int, metavar="S", help="seed of the dataset (0 is a seed)")
@@ -170,7 +172,9 @@ def _add_train(verbs) -> None:
         "  headloom train gslrm --config tiny --data heads --out runs/gslrm",
     )
     parser.add_argument("kind", choices=("vae", "diffusion", "gslrm"))
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="dataset folder")
+    parser.add_argument(
+        "--data", type=dataset_place, required=True, metavar="DIR", help="dataset folder or URL"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
     parser.add_argument("--vae", type=Path, metavar="RUN", help="trained vae, for diffusion")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="training processes")
@@ -219,7 +223,9 @@ def _add_eval(verbs) -> None:
         "  headloom eval reconstructor --data heads --weights runs/gslrm --out scores",
     )
     parser.add_argument("model", choices=("reconstructor",))
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="dataset folder")
+    parser.add_argument(
+        "--data", type=dataset_place, required=True, metavar="DIR", help="dataset folder or URL"
+    )
     parser.add_argument("--weights", type=Path, required=True, metavar="RUN", help="trained gslrm")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument(

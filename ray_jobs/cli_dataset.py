@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ray_jobs import commands_dataset as commands
 from ray_jobs.cli_exchange import add_export, add_import
-from ray_jobs.cli_flags import add_quiet, add_verb
+from ray_jobs.cli_flags import add_quiet, add_verb, dataset_place
 
 _DESCRIPTION = """\
 Check, describe, judge and arrange a dataset.
@@ -49,7 +49,9 @@ def _verb(
 ) -> argparse.ArgumentParser:
     """A verb on one dataset."""
     parser = add_verb(verbs, name, run, summary, description)
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the dataset")
+    parser.add_argument(
+        "dataset", type=dataset_place, metavar="DATASET", help="folder or URL of the dataset"
+    )
     add_quiet(parser)
     return parser
 
@@ -76,7 +78,18 @@ def _add_verify(verbs) -> None:
         commands.verify,
         "check that every expected head is there once and every digest holds",
         "Reads every byte. Exit code 0: complete and undamaged; 1: each problem is named.\n\n"
-        "  headloom dataset verify heads",
+        "  headloom dataset verify heads --jobs 8\n"
+        "  headloom dataset verify s3://bucket/heads --sample 0.01",
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="processes that check shards (default 1)"
+    )
+    parser.add_argument(
+        "--sample",
+        type=float,
+        default=1.0,
+        metavar="SHARE",
+        help="read every byte of this share of the shards only, chosen anew each time (0 ... 1)",
     )
     _add_json(parser)
 

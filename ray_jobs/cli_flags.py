@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
+from synth.errors import InputError
+from synth.storage import Place, place
+
 
 def add_verb(
     verbs,  # argparse's own type of sub-parsers is private
@@ -36,3 +39,11 @@ def add_verb(
 def add_quiet(parser: argparse.ArgumentParser) -> None:
     """`--quiet`, of every verb that shows progress."""
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def dataset_place(text: str) -> Place:
+    """Type of an argument: the folder of a dataset, or a URL such as s3://bucket/heads."""
+    try:
+        return place(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

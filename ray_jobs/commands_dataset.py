@@ -43,9 +43,11 @@ def verify(arguments: argparse.Namespace) -> int:
     from synth.dataset import Dataset
     from synth.dataset_report import verify as check
 
+    if arguments.jobs < 1 or not 0 <= arguments.sample <= 1:
+        raise ConfigError("--jobs takes 1 or more, --sample a share from 0 to 1")
     data = Dataset.open(arguments.dataset)
     with _progress(arguments, "verify") as bar:
-        report = check(data, bar.update)
+        report = check(data, bar.update, jobs=arguments.jobs, sample=arguments.sample)
     _print(report, report.summary(), arguments)
     return 0 if report.ok else 1
 
@@ -74,8 +76,11 @@ def report(arguments: argparse.Namespace) -> int:
     from infer.datasheet import MAX_JUDGED, write_report
     from infer.judges import MAX_THREADS, parse_judges
     from synth.dataset import Dataset
+    from synth.storage import is_local
 
     data = Dataset.open(arguments.dataset)
+    if arguments.out is None and not is_local(data.root):
+        raise ConfigError(f"the report of {data.root} needs a folder of this machine: --out DIR")
     judges = parse_judges(arguments.judges)
     max_judged = MAX_JUDGED if arguments.judged is None else arguments.judged
     if max_judged < 1:

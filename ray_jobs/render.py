@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 
@@ -25,6 +24,7 @@ from ray_jobs.pools import MEMORY_GB, ClusterConfig, WorkerPool
 from ray_jobs.progress import LogFormat, RunLog
 from ray_jobs.render_driver import Driver
 from ray_jobs.render_options import RenderOptions, RenderSummary
+from synth import storage
 from synth.dataset import Dataset
 from synth.errors import RenderStopped
 from synth.launch import WORKER_COMMAND, Device
@@ -33,12 +33,12 @@ from synth.report import contact_sheet
 from synth.sample import DatasetConfig
 from synth.sample_config import with_known_assets
 from synth.shardplan import Plan
-from synth.unfinished import remove_stale_temporaries
+from synth.storage import Place, place
 
 
 def render_dataset(
     config: DatasetConfig,
-    out: str | Path,
+    out: str | Place,
     *,
     workers: int | None = None,
     threads: int = 1,
@@ -56,7 +56,7 @@ def render_dataset(
 
     Args:
         config: the dataset; an existing one must have been made with the same, but may grow.
-        out: its directory; on a cluster, a path that all machines share.
+        out: its directory, or a URL (s3://...); on a cluster, a place that all machines share.
         workers: Blender processes at a time; None: one for every `threads` CPUs.
         threads: CPU threads of each; 1 is the most efficient when there is a head for each.
         address: Ray cluster; None starts one on this machine.
@@ -78,7 +78,7 @@ def render_dataset(
     """
     started = time.monotonic()
     config = with_known_assets(config)
-    root = Path(out).absolute()
+    root = place(out).absolute()
     if cluster is None:
         pool = WorkerPool(device, workers, threads, memory_gb=memory_bytes / 1e9)
         cluster = ClusterConfig(address, (pool,))
@@ -148,7 +148,7 @@ def _keeping_accounts(dataset: Dataset, plans: Plan, log: RunLog) -> Iterator[Ac
 
 def _remove_stale_temporaries(dataset: Dataset) -> None:
     for directory in (dataset.root, dataset.shard_directory):
-        remove_stale_temporaries(directory)
+        storage.clean(directory)
 
 
 def _run_started(dataset: Dataset, plans: Plan, connected: ClusterInfo, fleet: Fleet) -> RunStarted:
@@ -164,11 +164,11 @@ def _run_started(dataset: Dataset, plans: Plan, connected: ClusterInfo, fleet: F
     )
 
 
-def _summaries(dataset: Dataset, accounts: Accounts) -> tuple[Path | None, Path | None]:
+def _summaries(dataset: Dataset, accounts: Accounts) -> tuple[Place | None, Place | None]:
     """Contact sheet and index; only what is new is read for them."""
     if not accounts.done:
         return None, None
     sheet = dataset.root / "contact.png"
-    if accounts.rendered or not sheet.exists():
+    if accounts.rendered or not storage.exists(sheet):
         contact_sheet(dataset, sheet)
     return sheet, write_index(dataset).path

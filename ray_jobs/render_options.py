@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from ray_jobs.events import Failure, format_duration
 from ray_jobs.failures import FAILURES_NAME
 from ray_jobs.node_check import Expectation
 from synth.launch import WORKER_COMMAND
+from synth.storage import Place
 
 _NAMED_FAILURES = 5
 
@@ -45,7 +45,7 @@ class RenderSummary:
         index: the Parquet index, None if there is no head.
     """
 
-    root: Path
+    root: Place
     heads: int
     rendered: int
     rejected: int
@@ -53,8 +53,8 @@ class RenderSummary:
     failed: tuple[Failure, ...]
     wall_s: float
     peak_rss_bytes: int
-    contact_sheet: Path | None
-    index: Path | None
+    contact_sheet: Place | None
+    index: Place | None
 
     def __str__(self) -> str:
         rate = f", {60 * self.rendered / self.wall_s:.1f} heads/min" if self.rendered else ""

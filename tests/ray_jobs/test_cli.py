@@ -25,7 +25,7 @@ SURFACE = {
     "dataset split": "--copy --out --parts --quiet --verbose dataset",
     "dataset report": "--judged --judges --out --quiet --verbose dataset",
     "dataset sheet": "--quiet --verbose dataset",
-    "dataset verify": "--json --quiet --verbose dataset",
+    "dataset verify": "--jobs --json --quiet --sample --verbose dataset",
     "train": "--address --config --data --dry-run --gpu --out --quiet --set --vae --verbose"
     " --workers kind",
     "lift": "--address --config --diffusion --dry-run --fallback-weights --gslrm --out --overwrite"
