@@ -20,6 +20,7 @@ from typing import Any
 from ray_jobs.cluster import ClusterInfo, connect
 from synth.errors import ConfigError, HeadloomError, TrainCrashed
 from synth.lock import exclusive
+from synth.storage import Place, place
 
 MAX_FAILURES = 2
 """How often a lost worker group is started again before the command fails."""
@@ -66,7 +67,7 @@ class _Job:
 
     kind: str
     config: Any
-    data: Path
+    data: Place
     run: Path
     working_directory: Path
     use_gpu: bool
@@ -86,7 +87,7 @@ def train(
     kind: str,
     config_source: str | Path | None,
     overrides: Sequence[str],
-    data: str | Path,
+    data: str | Place,
     out: str | Path,
     *,
     num_workers: int = 1,
@@ -101,7 +102,7 @@ def train(
         kind: "vae", "diffusion" or "gslrm".
         config_source: preset name, YAML file, or None for the defaults.
         overrides: `a.b=value` each.
-        data: dataset directory; on a cluster, on a disk that all nodes see.
+        data: dataset directory or URL; on a cluster, a place that all nodes see.
         out: run directory, likewise.
         num_workers: training processes; the batch of the configuration is divided among them.
         use_gpu: one GPU for each.
@@ -122,7 +123,7 @@ def train(
     from train.registry import make_task
 
     started = time.monotonic()
-    data, out = Path(data).absolute(), Path(out).absolute()
+    data, out = place(data).absolute(), Path(out).absolute()
     config = resolve_config(kind, config_source, overrides)
     check_workers(config.train, num_workers)
     dataset = HeadDataset(data, config.train.split, config.image_size)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -20,11 +20,16 @@ from synth.errors import InputError, RecordCorrupt, RecordError
 from synth.ground_truth import AVERAGED_PASSES, check_passes
 from synth.record import HeadRecord, ShardReader
 from synth.resample import area_average
+from synth.shardcache import ShardCache
+from synth.storage import Place, is_local, list_files, place
 
 Split = Literal["train", "val", "test", "all"]
 
 _SHARDS_IN_MEMORY = 256
 """Member tables kept per process; one takes about 10 KB a head."""
+_OPENING_THREADS = 16
+"""Reading the index of a shard of an object store is waiting."""
+_CACHE = ShardCache()
 
 
 @dataclass(frozen=True)
@@ -90,11 +95,12 @@ class HeadDataset:
     that of the shards' names and of the heads within them.
 
     Args:
-        root: dataset directory (holds `shards/*.tar`).
+        root: dataset directory or URL (holds `shards/*.tar`).
         split: which heads, by `HeadRecord.split`.
         size: side in pixels that square pictures are reduced to (area average); None keeps them.
         passes: ground truth to load with the pictures. What lies at pixel centres is reduced by
             taking the pixel nearest to each new centre, never mixed; the rest by area average.
+        cache: where shards of an object store are copied to.
 
     Raises:
         InputError: no shards there, no head in the split, or a pass that does not exist.
@@ -103,17 +109,21 @@ class HeadDataset:
 
     def __init__(
         self,
-        root: str | Path,
+        root: str | Place,
         split: Split = "train",
         size: int | None = None,
         passes: Sequence[str] = (),
+        cache: ShardCache = _CACHE,
     ):
-        self.root, self.split, self.size, self.passes = Path(root), split, size, tuple(passes)
+        self.root, self.split, self.size, self.passes = place(root), split, size, tuple(passes)
+        self._cache = cache
         try:
             check_passes("passes", self.passes)
         except ValueError as error:
             raise InputError(str(error)) from error
-        self._shards = sorted((self.root / "shards").glob("*.tar"))
+        listed = list_files(self.root / "shards", r".*\.tar")
+        self._files = sorted(listed, key=lambda file: file.name)
+        self._shards = [self.root / "shards" / file.name for file in self._files]
         if not self._shards:
             raise InputError(
                 f"{self.root} is not a dataset: no {self.root / 'shards'}/*.tar; "
@@ -121,7 +131,10 @@ class HeadDataset:
             )
         self._tables: OrderedDict[int, list[HeadRecord]] = OrderedDict()
         self._lock = threading.Lock()
-        every = [entry for shard in range(len(self._shards)) for entry in self._entries(shard)]
+        with ThreadPoolExecutor(1 if is_local(self.root) else _OPENING_THREADS) as pool:
+            every = [
+                e for found in pool.map(self._entries, range(len(self._shards))) for e in found
+            ]
         self._heads = [e for e in every if split == "all" or e.split == split]
         if not self._heads:
             raise InputError(
@@ -209,10 +222,13 @@ class HeadDataset:
 
     def _record(self, index: int) -> HeadRecord:
         entry = self._heads[index]
+        path = self._shards[entry.shard]
+        if not is_local(path):  # also says that the copy is in use
+            path = self._cache.fetch(path, self._files[entry.shard])
         with self._lock:
             table = self._tables.get(entry.shard)
             if table is None:
-                table = self._tables[entry.shard] = ShardReader(self._shards[entry.shard]).heads()
+                table = self._tables[entry.shard] = ShardReader(path).heads()
                 if len(self._tables) > _SHARDS_IN_MEMORY:
                     self._tables.popitem(last=False)
             self._tables.move_to_end(entry.shard)

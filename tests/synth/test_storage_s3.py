@@ -132,6 +132,23 @@ def test_a_put_that_fails_half_way_changes_nothing(root, server, tmp_path):
     assert [file.name for file in storage.list_files(root, ".*")] == ["big.bin"]
 
 
+def test_training_reads_from_a_store_through_a_bounded_cache(full, tmp_path):
+    from synth.shardcache import ShardCache
+    from train.data import HeadDataset
+
+    size = next(storage.list_files(full.shard_directory, r".*000\.tar")).size
+    cache = ShardCache(tmp_path / "cache", max_bytes=int(2.5 * size))
+    data = HeadDataset(full.root, "all", cache=cache)
+    assert len(data) == 5
+    assert not cache.directory.exists()  # opening reads indices only
+    for index in (0, 4, 2, 0, 1, 3):
+        record = list(full.heads())[index]
+        assert np.array_equal(data[index].rgba[2].permute(1, 2, 0).numpy(), record.rgba(2))
+        copies = list(cache.directory.iterdir())
+        assert sum(copy.stat().st_size for copy in copies) <= cache.max_bytes
+    assert len(copies) == 2
+
+
 class Cut:
     """A connection to the server that is cut after some bytes, and then refuses."""
 
