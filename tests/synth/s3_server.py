@@ -57,8 +57,9 @@ class S3Server:
         raise TimeoutError("the S3 server does not answer")
 
     def restart(self) -> None:
-        """It forgets what it had in memory: after the object that Arrow makes for a directory when
-        it has deleted from it, rclone finds nothing there any more."""
+        """It forgets what it had in memory. Of an object that became shorter rclone may go on to
+        look for the old end, and after the object that Arrow makes for a directory, when it has
+        deleted from it, rclone finds nothing there any more."""
         self.stop()
         self.start()
 

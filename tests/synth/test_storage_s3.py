@@ -17,7 +17,7 @@ import pytest
 from synth import lock, storage
 from synth.dataset import Dataset
 from synth.dataset_report import describe, verify
-from synth.errors import DatasetMismatch, InputError, RecordCorrupt, RecordError
+from synth.errors import DatasetMismatch, InputError, RecordError
 from synth.launch import render_shard
 from synth.lock import Holder, exclusive
 from synth.record import ShardReader
@@ -101,6 +101,7 @@ def test_a_damaged_object_is_found_put_aside_and_rendered_again(full, server):
     flipped[flipped.index(b"\x89PNG") + 20] ^= 1
     overwrite(first.path, bytes(flipped))
     overwrite(second.path, storage.read(second.path)[:-3000])
+    server.restart()
     report = verify(full)
     assert [problem.partition(": ")[0] for problem in report.problems] == [
         str(first.path), str(second.path),
@@ -238,13 +239,6 @@ def test_two_writers_of_one_shard_leave_one_whole_shard(root):
         thread.join()
     assert len(results) == 2
     ShardReader(plan.path).verify()
-
-
-def test_a_truncated_shard_is_named_by_its_url(full):
-    path = full.expected()[0].path
-    overwrite(path, storage.read(path)[:-5000])
-    with pytest.raises(RecordCorrupt, match=r"s3://heads-bucket/.*shard-000000.tar"):
-        ShardReader(path)
 
 
 def test_a_store_that_does_not_answer_is_no_empty_store(tmp_path):
