@@ -17,8 +17,8 @@ def test_a_crash_keeps_its_log_and_its_head_through_pickle():
     assert pickle.loads(pickle.dumps(timeout)).spec_id == "cd"
 
 
-def test_only_crashes_and_timeouts_may_be_retried():
+def test_only_crashes_timeouts_and_unfit_machines_may_be_retried():
     kinds = [k for k in vars(errors).values() if isinstance(k, type)]
     retryable = {k.__name__ for k in kinds if getattr(k, "retryable", False)}
-    assert retryable == {"RenderCrashed", "RenderTimeout"}
+    assert retryable == {"NodeUnfit", "RenderCrashed", "RenderTimeout"}
     assert all(issubclass(k, errors.HeadloomError) for k in kinds)
