@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from random import Random
 from typing import Any
 
 from synth.collection import Collection
 from synth.config import to_dict
 from synth.dataset import Dataset
 from synth.errors import AssetError, DatasetMismatch
+from synth.rng import stream
 from synth.shardcheck import Context, Finding, Task, Wanted, check_all, seen_before
 from synth.shardlayout import read_footer
 from synth.splits import SPLITS
@@ -176,7 +177,7 @@ def verify(
         dataset.expected_heads,
         dataset.maker,
     )
-    chosen = Random()
+    chosen = stream(time.time_ns(), 0, "verify.sample")
     tasks = (
         Task(context, path, wanted.get(path), sample >= 1 or chosen.random() < sample)
         for path in paths
