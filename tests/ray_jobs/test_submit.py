@@ -144,6 +144,13 @@ def test_what_cannot_run_over_there_is_refused_here(dashboard, words, message, c
     assert message in capfd.readouterr().err
 
 
+def test_a_bucket_is_a_place_that_all_machines_see():
+    arguments = cli.build_parser().parse_args(
+        ["render", "--out", "s3://bucket/heads?region=eu-central-1"]
+    )
+    submit._require_shared_paths("render", arguments)
+
+
 def test_a_setting_that_would_send_the_job_elsewhere_is_named(dashboard, monkeypatch, capfd):
     monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:1")
     assert run(dashboard, "--", "render", "--out", "/shared/heads") == 1
