@@ -79,7 +79,7 @@ def _add_verify(verbs) -> None:
         "check that every expected head is there once and every digest holds",
         "Reads every byte. Exit code 0: complete and undamaged; 1: each problem is named.\n\n"
         "  headloom dataset verify heads --jobs 8\n"
-        "  headloom dataset verify s3://bucket/heads --sample 0.01",
+        "  headloom dataset verify 's3://bucket/heads?region=eu-central-1' --sample 0.01",
     )
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="processes that check shards (default 1)"
