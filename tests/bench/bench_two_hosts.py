@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import platform
+import signal
 import sys
 import time
 from collections import Counter
@@ -42,6 +43,7 @@ def main() -> None:
     flags = ["--heads", str(arguments.heads), "--size", str(arguments.size), "--set", "samples=4",
              "--set", "heads_per_shard=1", "--set", "views.random=2"]  # fmt: skip
     headloom = [sys.executable, "-m", "ray_jobs.cli", "render", *flags]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the namespaces go with it
     with two_hosts.TwoHosts() as hosts:
         root, peace = hosts.scratch / "heads", hosts.scratch / "peace"
         hosts.start_ray("a")

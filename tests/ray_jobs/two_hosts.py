@@ -6,7 +6,9 @@ Everything that is started is in one of the namespaces, and `TwoHosts` ends what
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -53,6 +55,7 @@ class TwoHosts:
         self.address = f"{self._ips['a']}:{PORT}"
 
     def __enter__(self) -> TwoHosts:
+        _remove_leftovers()
         try:
             for name in self._names.values():
                 _ip("netns", "add", name)
@@ -76,19 +79,7 @@ class TwoHosts:
         for process in self._started:
             process.terminate()
         for name in self._names.values():
-            for _ in range(50):  # what dies late may still start something
-                pids = subprocess.run(
-                    ["ip", "netns", "pids", name], capture_output=True, text=True
-                ).stdout.split()
-                if not pids:
-                    break
-                for pid in pids:
-                    try:
-                        os.kill(int(pid), signal.SIGKILL)
-                    except ProcessLookupError:
-                        continue
-                time.sleep(0.1)
-            subprocess.run(["ip", "netns", "delete", name], capture_output=True)
+            _remove(name)
         for process in self._started:
             process.wait(10)
         shutil.rmtree(self.scratch, ignore_errors=True)
@@ -148,3 +139,25 @@ class TwoHosts:
 
 def _ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
+
+
+def _remove(name: str) -> None:
+    """End what lives in a namespace of ours, and the namespace."""
+    for _ in range(50):  # what dies late may still start something
+        listed = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True)
+        pids = listed.stdout.split()
+        if not pids:
+            break
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        time.sleep(0.1)
+    subprocess.run(["ip", "netns", "delete", name], capture_output=True)
+
+
+def _remove_leftovers() -> None:
+    """Namespaces of earlier runs that were killed before they could tidy up."""
+    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True).stdout
+    for name, pid in re.findall(r"^(hl(\d+)[ab])\b", listed, re.MULTILINE):
+        if not Path("/proc", pid).exists():
+            _remove(name)
