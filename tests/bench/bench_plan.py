@@ -8,7 +8,7 @@ prints, each in a process of its own, seconds, CPU seconds and peak memory of:
     plan       a dataset that nobody has planned before: every footer is read once
     resume     the same again: what is known is not read again
     count      `Dataset.head_count`
-    listing    of `verify`, with every shard's contents left out (a sample of none)
+    listing    `verify` of a sample of none: the index of every shard, no pictures
 
 Target: plan in at most 10 s and 500 MB.
 """
