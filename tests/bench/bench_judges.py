@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib.util
+import textwrap
 import time
 from itertools import chain
 from pathlib import Path
@@ -22,11 +23,14 @@ from pathlib import Path
 import imageio.v3 as iio
 import matplotlib
 import numpy as np
+from PIL import Image, ImageDraw
 
+from infer.datasheet_pictures import columns_of, mosaic, portrait, tile, write_jpeg
 from infer.faces import FaceFinder
 from infer.judges import JUDGES, judge, parse_judges
 from infer.judges_identity import DlibFaces, why_not_installed
 from infer.judges_verdicts import Judgement
+from synth.color import float_from_rgba8, rgba8_from_float
 from synth.dataset import Dataset
 from synth.errors import RenderError
 from synth.launch import render_shard
@@ -49,6 +53,8 @@ def main() -> None:
     judgement = judge(heads, parse_judges(arguments.judges), cache=folder, threads=1)
     print(markdown(judgement))
     print(f"{judgement.heads} heads judged in {time.perf_counter() - start:.1f} s")
+    if arguments.sheets is not None:
+        _write_sheets(judgement, Dataset.open(roots[0]), arguments.sheets)
     if arguments.yardstick:
         print(_yardstick())
 
@@ -66,6 +72,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--samples", type=int, default=12)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--yardstick", action="store_true", help="judge two real portraits too")
+    parser.add_argument(
+        "--sheets", type=Path, metavar="DIR", help="heads.jpg and failures.jpg of the first dataset"
+    )
     return parser.parse_args()
 
 
@@ -141,6 +150,23 @@ def markdown(judgement: Judgement) -> str:
         lines += ["", f"skin luminance, least, 5 %, median, 95 %, most: {numbers}"]
     lines += [""] + [f"- head {f.index} ({f.spec_id}): {f.reason}" for f in judgement.failures]
     return "\n".join(lines)
+
+
+def _write_sheets(judgement: Judgement, dataset: Dataset, folder: Path) -> None:
+    """All front views, and the views that a judge objects to with the reason in red."""
+    heads = {head.spec_id: head for head in dataset.heads()}
+    fronts = [portrait(head, 128) for head in heads.values()]
+    write_jpeg(folder / "heads.jpg", mosaic(fronts, columns_of(len(fronts), 14)))
+    tiles = []
+    for failure in judgement.failures:
+        if failure.spec_id not in heads:
+            continue
+        picture = Image.fromarray(rgba8_from_float(tile(heads[failure.spec_id], failure.view, 256)))
+        text = textwrap.fill(f"{failure.index}: {failure.reason}", 40)
+        ImageDraw.Draw(picture).text((4, 2), text, fill=(200, 0, 0))
+        tiles.append(float_from_rgba8(np.asarray(picture)))
+    if tiles:
+        write_jpeg(folder / "failures.jpg", mosaic(tiles, columns_of(len(tiles), 6)))
 
 
 def _number(value: float | None, form: str = ".2f") -> str:
