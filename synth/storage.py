@@ -100,19 +100,28 @@ Place = Path | ObjectPath
 
 @lru_cache
 def _connect(root: str, query: str) -> tuple[FileSystem, str]:
+    """The client of a store and what it calls the root; a bucket of S3 without a region in the
+    query is asked for it.
+
+    Raises:
+        InputError: the store is not known, its package is not installed, or it does not answer.
+    """
     from pyarrow.fs import FileSystem
 
     if root.startswith("s3:"):  # a small file is one put, not an upload of one part
         query = f"{query or '?'}{'&' if query else ''}allow_delayed_open=true"
-    return FileSystem.from_uri(root + query)
+    try:
+        return FileSystem.from_uri(root + query)
+    except (ImportError, OSError, ValueError) as error:
+        raise InputError(f"{root}: {error}; see docs/storage.md") from error
 
 
 def place(where: str | Place) -> Place:
-    """A place from what a person typed: a path or a URL.
+    """A place from what a person typed: a path or a URL. No store is asked anything yet, so that
+    a command may be sent from a machine that has no access to it.
 
     Raises:
-        InputError: a URL of a store that is not known, whose package is not installed, or that
-            cannot be asked (a bucket of S3 is asked for its region).
+        InputError: a URL that became a path.
     """
     if isinstance(where, ObjectPath):
         return where
@@ -122,12 +131,7 @@ def place(where: str | Place) -> Place:
             raise InputError(f"{where} looks like a URL that became a path; give it as text")
         return Path(where)
     scheme, bucket, key, query = url.groups()
-    found = ObjectPath(f"{scheme}//{bucket}", key.rstrip("/"), query or "")
-    try:
-        _ = found.filesystem
-    except (ImportError, OSError, ValueError) as error:
-        raise InputError(f"{where}: {error}; see docs/storage.md") from error
-    return found
+    return ObjectPath(f"{scheme}//{bucket}", key.rstrip("/"), query or "")
 
 
 def is_local(where: Place) -> bool:

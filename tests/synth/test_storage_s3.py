@@ -252,7 +252,12 @@ def test_a_store_that_does_not_answer_is_no_empty_store(tmp_path):
 @pytest.mark.parametrize("url", ["foo://bucket/x", Path("s3://bucket/x")])
 def test_what_is_no_place_is_refused(url):
     with pytest.raises(InputError):
-        place(url)
+        storage.exists(place(url))
+
+
+def test_a_bucket_is_not_asked_before_it_is_used():
+    """A command may be submitted from a machine that has no access to the store."""
+    assert place("s3://nobody-has-this-bucket/heads").name == "heads"
 
 
 def test_places_join_compare_and_travel():
