@@ -18,6 +18,7 @@ import shlex
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +36,9 @@ _CARRIED = ("config", "cluster")
 _SHARED = ("out", "data", "inputs", "vae", "diffusion", "gslrm", "fallback_weights")
 """Flags that name a place which the machines of the cluster must see."""
 _ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+_NO_AGENT = "No available agent"
+"""What Ray's job server says while a cluster starts."""
+_AGENT_PATIENCE_S = 90.0
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,8 @@ def submit(
             versions = json.dumps(dict(installed_versions()))
             command = [python, "-m", "ray_jobs.submit", versions, *carried_words]
             job_id, found = f"{prefix}-{len(earlier) + 1}", False
-            client.submit_job(
+            _start(
+                client,
                 entrypoint=shlex.join(command),
                 submission_id=job_id,
                 runtime_env={"working_dir": str(directory)} if any(directory.iterdir()) else None,
@@ -108,6 +113,32 @@ def submit(
             file=sys.stderr,
         )
         raise
+
+
+def _start(client, *, pause_s: float = 2.0, **job) -> None:
+    """Hand a job to the server; a cluster that has just started may not have its agents yet.
+
+    Args:
+        client: of the job server.
+        pause_s: between two attempts.
+        job: arguments of `submit_job`.
+
+    Raises:
+        ConfigError: no agent took the job for a minute and a half.
+    """
+    deadline = time.monotonic() + _AGENT_PATIENCE_S
+    while True:
+        try:
+            client.submit_job(**job)
+            return
+        except RuntimeError as error:
+            if _NO_AGENT not in str(error):
+                raise
+            if time.monotonic() > deadline:
+                raise ConfigError(
+                    f"the cluster takes no jobs: {error}; is its head node overloaded?"
+                ) from error
+        time.sleep(pause_s)
 
 
 def _connect(address: str):

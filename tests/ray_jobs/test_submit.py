@@ -18,6 +18,7 @@ import pytest
 from ray_jobs import cli, submit
 from synth.dataset import Dataset
 from synth.dataset_report import verify
+from synth.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 90.0
@@ -163,3 +164,28 @@ def test_an_address_without_a_job_server_is_refused_at_once(capfd):
     assert "a job goes to the dashboard of the cluster, http://HOST:8265" in capfd.readouterr().err
     assert run("http://127.0.0.1:1", *words) == 1
     assert "no Ray answers at http://127.0.0.1:1" in capfd.readouterr().err
+
+
+class StartingCluster:
+    """A job server whose agents come up after a while."""
+
+    def __init__(self, message: str, refusals: int):
+        self.message, self.refusals, self.jobs = message, refusals, []
+
+    def submit_job(self, **job) -> None:
+        self.refusals -= 1
+        if self.refusals >= 0:
+            raise RuntimeError(f"Request failed with status code 500: {self.message}")
+        self.jobs.append(job)
+
+
+def test_a_cluster_that_has_just_started_is_waited_for(monkeypatch):
+    starting = StartingCluster("No available agent to submit job, please try again later.", 2)
+    submit._start(starting, pause_s=0.0, submission_id="x")
+    assert starting.jobs == [{"submission_id": "x"}]
+    with pytest.raises(RuntimeError, match="disk"):
+        submit._start(StartingCluster("the disk is full", 1), pause_s=0.0)
+    monkeypatch.setattr(submit, "_AGENT_PATIENCE_S", -1.0)
+    starting.refusals = 1
+    with pytest.raises(ConfigError, match="takes no jobs"):
+        submit._start(starting, pause_s=0.0)

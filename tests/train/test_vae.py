@@ -47,7 +47,9 @@ class Heads:
 
     def info(self, index: int) -> HeadInfo:
         eye = torch.eye(4).repeat(3, 1, 1)
-        return HeadInfo(f"{index}", "x", "s", ("front", "back", "left"), eye, eye[:, :3, :3])
+        return HeadInfo(
+            f"{index}", "x", "train", "s", ("front", "back", "left"), eye, eye[:, :3, :3]
+        )
 
     def load(self, index, views=None) -> HeadItem:
         rows = list(range(3) if views is None else views)
