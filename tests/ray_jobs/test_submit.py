@@ -53,8 +53,10 @@ def dashboard():
         f"--ray-client-server-port={free_port()}", f"--temp-dir={folder}", "--num-cpus=2",
         f"--object-store-memory={80 * 2**20}", "--disable-usage-stats",
     ]  # fmt: skip
+    # without what a Ray in this process has left there: such a head takes no jobs
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment = {
-        **os.environ,
+        **clean,
         "PYTHONPATH": str(ROOT),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
