@@ -136,7 +136,10 @@ def _start(client, *, pause_s: float = 2.0, **job) -> None:
                 raise
             if time.monotonic() > deadline:
                 raise ConfigError(
-                    f"the cluster takes no jobs: {error}; is its head node overloaded?"
+                    f"the cluster takes no jobs: {error}; most likely another Ray on the head's "
+                    "machine (`headloom render` without --address has one) held port 52365 when "
+                    "it started: end that one, or start the head with "
+                    "--dashboard-agent-listen-port=PORT"
                 ) from error
         time.sleep(pause_s)
 

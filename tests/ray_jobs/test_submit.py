@@ -50,13 +50,14 @@ def dashboard():
     command = [
         sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block",
         f"--port={free_port()}", f"--dashboard-port={port}", "--include-dashboard=true",
-        f"--ray-client-server-port={free_port()}", f"--temp-dir={folder}", "--num-cpus=2",
+        f"--ray-client-server-port={free_port()}",
+        # the default is one port for every Ray of a machine; who comes second takes no jobs
+        f"--dashboard-agent-listen-port={free_port()}",
+        f"--temp-dir={folder}", "--num-cpus=2",
         f"--object-store-memory={80 * 2**20}", "--disable-usage-stats",
     ]  # fmt: skip
-    # without what a Ray in this process has left there: such a head takes no jobs
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment = {
-        **clean,
+        **os.environ,
         "PYTHONPATH": str(ROOT),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
