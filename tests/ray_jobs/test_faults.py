@@ -28,6 +28,7 @@ from synth.lock import exclusive
 from synth.sample import DatasetConfig, ViewsConfig
 from synth.sample_assets import AssetsConfig
 from synth.sample_light import LightConfig
+from synth.unfinished import is_stale, remove_stale_temporaries
 
 _spec = importlib.util.spec_from_file_location(
     "headloom_test_farm", Path(__file__).with_name("farm.py")
@@ -240,6 +241,9 @@ def test_disk_full_in_the_middle_of_a_shard(farm):
 @needs_root
 def test_disk_full_where_the_workers_keep_their_jobs(farm, scratch):
     """A full /tmp of a machine: no shard can be rendered there, none is damaged."""
+    # what earlier tests killed lies there until the next worker starts, which would make room
+    farms.wait_for(lambda: all(map(is_stale, scratch.glob(".headloom-render.*.tmp"))))
+    remove_stale_temporaries(scratch)
     with farms.filled(scratch):
         summary = farm.render()
     assert summary.failed
