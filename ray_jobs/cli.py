@@ -17,6 +17,7 @@ from typing import get_args
 from ray_jobs import commands
 from ray_jobs.cli_dataset import add_dataset
 from ray_jobs.cli_flags import add_quiet, add_verb, dataset_place
+from ray_jobs.cli_weights import add_weights
 from ray_jobs.progress import LogFormat
 from synth.errors import HeadloomError
 from synth.launch import Device
@@ -70,6 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_train(verbs)
     _add_lift(verbs)
     _add_eval(verbs)
+    add_weights(verbs)
     _add_assets(verbs)
     _add_gallery(verbs)
     _add_submit(verbs)

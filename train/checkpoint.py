@@ -362,21 +362,36 @@ def export(run: str | Path, out: str | Path, *, half: bool = False) -> Path:
         "dataset": state.dataset,
         "config": state.config,
     }
-    if (out / EXPORT_CONFIG).exists():
-        differences = config_differences(_read_export(out), about)
-        if differences:
-            raise CheckpointError(
-                f"{out} holds another export ({'; '.join(differences)}); choose another --out"
-            )
     weights = read_tensors(checkpoint.path / "ema.safetensors")
     if half:
         weights = {n: t.half() if t.is_floating_point() else t for n, t in weights.items()}
         over = [n for n, t in weights.items() if t.is_floating_point() and not t.isfinite().all()]
         if over:
             raise CheckpointError(f"{over[0]} does not fit float16; export in float32")
-    _write_tensors(weights, out / f"{state.kind}.safetensors")
-    save_yaml(about, out / EXPORT_CONFIG)
+    write_export(weights, about, out)
     return out
+
+
+def write_export(weights: Mapping[str, Tensor], about: Mapping[str, Any], out: str | Path) -> None:
+    """Write weights as an export, which `load_weights` reads.
+
+    Args:
+        weights: the tensors by name.
+        about: `kind`, `config` and whatever else is to be known of them, as plain data.
+        out: directory of the export; made if missing.
+
+    Raises:
+        CheckpointError: `out` already holds another export.
+    """
+    out = Path(out)
+    if (out / EXPORT_CONFIG).exists():
+        differences = config_differences(_read_export(out), about)
+        if differences:
+            raise CheckpointError(
+                f"{out} holds another export ({'; '.join(differences)}); choose another --out"
+            )
+    _write_tensors(weights, out / f"{about['kind']}.safetensors")
+    save_yaml(about, out / EXPORT_CONFIG)
 
 
 def _write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
