@@ -34,6 +34,7 @@ from train.data import HeadDataset, HeadItem, Split
 from train.device import resolve_device
 from train.gaussians import Gaussians
 from train.gslrm.model import GSLRM
+from train.perceptual import Lpips
 from train.rasterize import render
 from train.transforms import alpha, composite
 
@@ -50,12 +51,14 @@ class ViewScores:
         name: of the view.
         psnr: dB, peak 1.
         ssim: Wang et al. 2004, at most 1.
+        lpips: Zhang et al. 2018 with VGG-16, at least 0.
         alpha_iou: of the silhouettes, at most 1.
     """
 
     name: str
     psnr: float
     ssim: float
+    lpips: float
     alpha_iou: float
 
 
@@ -87,7 +90,7 @@ class EvalSummary:
         return (
             f"{self.path}: {len(self.heads)} heads, {sum(len(h.views) for h in self.heads)} unseen "
             f"views: PSNR {mean['psnr']:.2f} dB, SSIM {mean['ssim']:.3f}, "
-            f"alpha IoU {mean['alpha_iou']:.3f}"
+            f"LPIPS {mean['lpips']:.3f}, alpha IoU {mean['alpha_iou']:.3f}"
         )
 
 
@@ -115,7 +118,7 @@ def evaluate_reconstructor(
     Raises:
         InputError: no dataset, an empty split, or no view beside the canonical six.
         RecordError: a head lacks one of the canonical views.
-        CheckpointError: the weights cannot be used.
+        CheckpointError: the weights cannot be used, or those of LPIPS are not installed.
     """
     out = Path(out)
     model, config = load_reconstructor(weights)
@@ -123,10 +126,11 @@ def evaluate_reconstructor(
     model = model.to(target).eval()
     dataset = HeadDataset(data, split, config.image_size)
     count = min(len(dataset), max_heads or len(dataset))
+    lpips = Lpips()
     heads = []
     for index in range(count):
         progress("heads", index, count)
-        heads.append(_evaluate_head(model, dataset, index, target, out))
+        heads.append(_evaluate_head(model, lpips, dataset, index, target, out))
     summary = EvalSummary(out / METRICS, tuple(heads))
     source = {"path": str(weights), "digest": tensors_digest(model.state_dict())}
     _write_metrics(summary, dataset, source)
@@ -134,7 +138,12 @@ def evaluate_reconstructor(
 
 
 def _evaluate_head(
-    model: GSLRM, dataset: HeadDataset, index: int, device: torch.device, out: Path
+    model: GSLRM,
+    lpips: Lpips,
+    dataset: HeadDataset,
+    index: int,
+    device: torch.device,
+    out: Path,
 ) -> HeadScores:
     inputs = dataset.views_named(index, [name for name, _ in CANONICAL_VIEWS])
     names = dataset.info(index).view_names
@@ -152,6 +161,7 @@ def _evaluate_head(
         scores = {
             "psnr": losses.psnr(prediction[:, :3], truth),
             "ssim": losses.ssim(prediction[:, :3], truth),
+            "lpips": lpips(prediction[:, :3], truth),
             "alpha_iou": losses.alpha_iou(prediction[:, 3:], alpha(unseen.rgba)),
         }
     folder = out / unseen.spec_id

@@ -209,7 +209,8 @@ def _eval_section(out: Path, entry: EvalEntry) -> str:
     return (
         '<section id="reconstructed"><h2>Rebuilt from six views</h2><p class="note">Rendered heads '
         "through the reconstructor alone: drag to turn. Views that it was not shown score "
-        f"{mean['psnr']:.1f} dB PSNR, {mean['ssim']:.3f} SSIM and {mean['alpha_iou']:.3f} alpha "
+        f"{mean['psnr']:.1f} dB PSNR, {mean['ssim']:.3f} SSIM, {mean['lpips']:.3f} LPIPS and "
+        f"{mean['alpha_iou']:.3f} alpha "
         f'IoU at {int(record["size"])} px.</p><div class="grid">{"".join(cells)}</div></section>'
     )
 

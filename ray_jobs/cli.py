@@ -221,7 +221,7 @@ def _add_eval(verbs) -> None:
         commands.evaluate,
         "score a model on a dataset",
         "  reconstructor   rebuild heads from their six canonical renders, score all other views\n"
-        "                  (PSNR, SSIM, alpha IoU), write metrics.json, pictures and splats\n\n"
+        "                  (PSNR, SSIM, LPIPS, alpha IoU); metrics.json, pictures and splats\n\n"
         "  headloom eval reconstructor --data heads --weights runs/gslrm --out scores",
     )
     parser.add_argument("model", choices=("reconstructor",))

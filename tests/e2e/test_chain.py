@@ -95,6 +95,7 @@ def test_scores_are_those_of_the_written_splats(demo):
                 truth, picture, channel_axis=2, gaussian_weights=True, use_sample_covariance=False
             )
             assert similarity == pytest.approx(score["ssim"], abs=0.01)
+            assert 0.02 < score["lpips"] < 0.9
     every = [view["psnr"] for head in record["heads"] for view in head["views"]]
     assert record["mean"]["psnr"] == pytest.approx(np.mean(every), abs=1e-4)
 

@@ -103,7 +103,7 @@ def test_a_record_that_is_not_ours_is_named(tmp_path, text):
 
 
 def test_the_page_shows_previews_and_rebuilt_heads(demo):
-    scores = {"psnr": 21.5, "ssim": 0.75, "alpha_iou": 0.9}
+    scores = {"psnr": 21.5, "ssim": 0.75, "lpips": 0.123, "alpha_iou": 0.9}
     record = {
         "size": 64,
         "mean": scores,
@@ -116,6 +116,7 @@ def test_the_page_shows_previews_and_rebuilt_heads(demo):
     (demo / "rebuilt" / "metrics.json").write_text(json.dumps(record))
     page = collect_and_write(demo).read_text()
     assert "Rebuilt from six views" in page and "21.5 dB, test" in page
+    assert "0.123 LPIPS" in page
     assert "url('rebuilt/abc/spin.jpg')" in page
     assert '<img class="preview"' in page
 
