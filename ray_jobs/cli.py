@@ -8,15 +8,15 @@ Results go to stdout, progress and logs to stderr. A known error is one sentence
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import get_args
 
 from ray_jobs import commands
 from ray_jobs.cli_dataset import add_dataset
-from ray_jobs.cli_flags import add_quiet, add_verb, dataset_place
+from ray_jobs.cli_flags import Parser, add_quiet, add_verb, dataset_place, local_path, positive
 from ray_jobs.cli_weights import add_weights
 from ray_jobs.progress import LogFormat
 from synth.errors import HeadloomError
@@ -31,7 +31,8 @@ to a 360-degree head of 3D Gaussians.
   headloom lift photo.jpg --out lifted           # one photo, a folder or a video
   headloom doctor                                # what works on this machine
 
-Any command may be stopped and run again: it finishes what is missing.
+Any command may be stopped and run again: it finishes what is missing. Exit codes: 0 done, 1 an
+error or a part that failed, 2 a command line that makes no sense, 130 stopped by Ctrl-C.
 """
 
 
@@ -42,11 +43,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program name; None reads `sys.argv`.
 
     Returns:
-        0 on success, 1 on a known error or a failed item, 130 when interrupted.
+        0 on success, 1 on a known error or a failed item, 130 when interrupted, 141 if nobody
+        reads the output any more.
+
+    Raises:
+        SystemExit: by argparse, after the help (0), or for a command line that is none (2).
     """
     arguments = build_parser().parse_args(argv)
     try:
-        return arguments.run(arguments)
+        code = arguments.run(arguments)
+        sys.stdout.flush()  # here, where a pipe that was closed can be told
+        return code
+    except BrokenPipeError:  # `headloom dataset sample heads --n all | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it at exit
+        return 141  # as a shell tells of SIGPIPE
     except (HeadloomError, OSError) as error:  # a full disk or a forbidden folder is no bug
         if arguments.verbose:
             traceback.print_exc()
@@ -59,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line; its surface is frozen by a test."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="headloom",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -128,8 +138,10 @@ def _add_render(verbs) -> None:
     parser.add_argument("--heads", type=int, metavar="N", help="number of heads")
     parser.add_argument("--size", type=int, metavar="PX", help="width and height in pixels")
     parser.add_argument("--seed", type=int, metavar="S", help="seed of the dataset (0 is a seed)")
-    parser.add_argument("--workers", type=int, metavar="N", help="Blender processes at a time")
-    parser.add_argument("--threads", type=int, metavar="N", help="threads for each (default 1)")
+    parser.add_argument("--workers", type=positive, metavar="N", help="Blender processes at a time")
+    parser.add_argument(
+        "--threads", type=positive, metavar="N", help="threads for each (default 1)"
+    )
     parser.add_argument(
         "--device",
         choices=get_args(Device),
@@ -173,13 +185,19 @@ def _add_train(verbs) -> None:
         "Running the same command again resumes exactly where it stopped.\n\n"
         "  headloom train gslrm --config tiny --data heads --out runs/gslrm",
     )
-    parser.add_argument("kind", choices=("vae", "diffusion", "gslrm"))
+    parser.add_argument(
+        "kind", choices=("vae", "diffusion", "gslrm"), help="which model, see above"
+    )
     parser.add_argument(
         "--data", type=dataset_place, required=True, metavar="DIR", help="dataset folder or URL"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
-    parser.add_argument("--vae", type=Path, metavar="RUN", help="trained vae, for diffusion")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="training processes")
+    parser.add_argument(
+        "--out", type=local_path, required=True, metavar="RUN", help="folder of the run"
+    )
+    parser.add_argument("--vae", type=local_path, metavar="RUN", help="trained vae, for diffusion")
+    parser.add_argument(
+        "--workers", type=positive, default=1, metavar="N", help="training processes"
+    )
     parser.add_argument("--gpu", action="store_true", help="one GPU for each process")
     _add_config_flags(parser, "tiny, mini, ...")
     _add_cluster_flags(parser)
@@ -198,14 +216,20 @@ def _add_lift(verbs) -> None:
         "  headloom lift portrait.jpg --out lifted\n"
         "  headloom lift photos/ --out lifted --diffusion runs/diff --vae runs/vae --gslrm runs/g",
     )
-    parser.add_argument("inputs", type=Path, nargs="+", metavar="PHOTO_OR_DIR_OR_VIDEO")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "inputs", type=local_path, nargs="+", metavar="PHOTO_OR_DIR_OR_VIDEO", help="what to lift"
+    )
+    parser.add_argument(
+        "--out", type=local_path, required=True, metavar="DIR", help="folder of the results"
+    )
     parser.add_argument("--seed", type=int, metavar="S", help="seed of the diffusion noise")
     for name in ("diffusion", "vae", "gslrm"):
-        parser.add_argument(f"--{name}", type=Path, metavar="RUN", help=f"trained {name} to use")
+        parser.add_argument(
+            f"--{name}", type=local_path, metavar="RUN", help=f"trained {name} to use"
+        )
     parser.add_argument(
         "--fallback-weights",
-        type=Path,
+        type=local_path,
         metavar="DIR",
         help="runs vae/, diffusion/ and gslrm/ to use if no default weights ship",
     )
@@ -224,19 +248,23 @@ def _add_eval(verbs) -> None:
         "                  (PSNR, SSIM, LPIPS, alpha IoU); metrics.json, pictures and splats\n\n"
         "  headloom eval reconstructor --data heads --weights runs/gslrm --out scores",
     )
-    parser.add_argument("model", choices=("reconstructor",))
+    parser.add_argument("model", choices=("reconstructor",), help="which, see above")
     parser.add_argument(
         "--data", type=dataset_place, required=True, metavar="DIR", help="dataset folder or URL"
     )
-    parser.add_argument("--weights", type=Path, required=True, metavar="RUN", help="trained gslrm")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--weights", type=local_path, required=True, metavar="RUN", help="trained gslrm"
+    )
+    parser.add_argument(
+        "--out", type=local_path, required=True, metavar="DIR", help="folder of the scores"
+    )
     parser.add_argument(
         "--split",
         choices=("train", "val", "test", "all"),
         default="test",
         help="which identities (default: test, which training on train never saw)",
     )
-    parser.add_argument("--max-heads", type=int, metavar="N", help="stop after so many heads")
+    parser.add_argument("--max-heads", type=positive, metavar="N", help="stop after so many heads")
     add_quiet(parser)
 
 
@@ -255,10 +283,17 @@ def _add_assets(verbs) -> None:
         "  headloom assets add studio/\n"
         "  headloom render --out heads --set 'assets.heads={ours: 0.8, \"studio:*\": 0.2}'",
     )
-    parser.add_argument("action", choices=("add", "list", "check", "remove", "pack", "template"))
-    parser.add_argument("target", nargs="?", metavar="DIR_OR_NAME")
     parser.add_argument(
-        "--store", type=Path, metavar="DIR", help="where the assets lie (assets.store of a render)"
+        "action",
+        choices=("add", "list", "check", "remove", "pack", "template"),
+        help="what to do, see above",
+    )
+    parser.add_argument("target", nargs="?", metavar="DIR_OR_NAME", help="of what")
+    parser.add_argument(
+        "--store",
+        type=local_path,
+        metavar="DIR",
+        help="where the assets lie (assets.store of a render)",
     )
     parser.add_argument(
         "--replace", action="store_true", help="replace assets of the same name, other content"
@@ -277,7 +312,7 @@ def _add_gallery(verbs) -> None:
         "Collects the dataset's contact sheet, the loss curves and the lifted photos below DIR\n"
         "into DIR/index.html, with relative links only.",
     )
-    parser.add_argument("out", type=Path, metavar="DIR")
+    parser.add_argument("out", type=local_path, metavar="DIR", help="folder of the results")
 
 
 def _add_submit(verbs) -> None:
@@ -301,7 +336,12 @@ def _add_submit(verbs) -> None:
     parser.add_argument(
         "--python", default="python", metavar="PATH", help="the interpreter on the head node"
     )
-    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND ...")
+    parser.add_argument(
+        "command",
+        nargs=argparse.REMAINDER,
+        metavar="-- COMMAND ...",
+        help="render, train or lift with its flags",
+    )
 
 
 def _add_doctor(verbs) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 
 from ray_jobs import commands_dataset as commands
 from ray_jobs.cli_exchange import add_export, add_import
-from ray_jobs.cli_flags import add_quiet, add_verb, dataset_place
+from ray_jobs.cli_flags import add_quiet, add_verb, dataset_place, local_path, positive
 
 _DESCRIPTION = """\
 Check, describe, judge and arrange a dataset.
@@ -82,7 +81,11 @@ def _add_verify(verbs) -> None:
         "  headloom dataset verify 's3://bucket/heads?region=eu-central-1' --sample 0.01",
     )
     parser.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="processes that check shards (default 1)"
+        "--jobs",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="processes that check shards (default 1)",
     )
     parser.add_argument(
         "--sample",
@@ -137,7 +140,7 @@ def _add_report(verbs) -> None:
         "  headloom dataset report heads --judges faces,pictures --out report",
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder of the report; default DATASET/report"
+        "--out", type=local_path, metavar="DIR", help="folder of the report; default DATASET/report"
     )
     parser.add_argument(
         "--judges",
@@ -147,7 +150,7 @@ def _add_report(verbs) -> None:
     )
     parser.add_argument(
         "--judged",
-        type=int,
+        type=positive,
         metavar="N",
         help="heads that the judges look at (default 1000, evenly spaced)",
     )
@@ -195,7 +198,7 @@ def _add_sample(verbs) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=local_path,
         metavar="FILE.png_OR_DIR",
         help="write their front views, or copy them into a new dataset",
     )
@@ -221,8 +224,12 @@ def _add_merge(verbs) -> None:
         "  headloom dataset merge heads studio --out all\n"
         "  headloom dataset merge site_a site_b --out all --copy --dry-run",
     )
-    parser.add_argument("datasets", type=Path, nargs="+", metavar="DATASET")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the new dataset")
+    parser.add_argument(
+        "datasets", type=dataset_place, nargs="+", metavar="DATASET", help="folder or URL of each"
+    )
+    parser.add_argument(
+        "--out", type=local_path, required=True, metavar="DIR", help="the new dataset"
+    )
     parser.add_argument("--dry-run", action="store_true", help="count, write nothing")
     _add_copy(parser)
     add_quiet(parser)
@@ -239,6 +246,8 @@ def _add_split(verbs) -> None:
         "  headloom dataset split heads --out splits            # splits/train, val, test\n"
         "  headloom dataset split heads --parts 4 --out parts   # parts/part-0 ... part-3",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--parts", type=int, metavar="K", help="K parts of equal size instead")
+    parser.add_argument(
+        "--out", type=local_path, required=True, metavar="DIR", help="folder of the new datasets"
+    )
+    parser.add_argument("--parts", type=positive, metavar="K", help="K parts of equal size instead")
     _add_copy(parser)

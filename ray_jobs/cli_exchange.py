@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import get_args
 
 from ray_jobs import commands_exchange as commands
-from ray_jobs.cli_flags import add_quiet, add_verb
+from ray_jobs.cli_flags import add_quiet, add_verb, dataset_place, local_path, positive
 from synth import export, import_layouts
 from synth.color import Background
 from synth.export_frame import ExportRequest
@@ -28,14 +29,24 @@ def add_export(verbs) -> None:
         "of. Running it again finishes it; a head that the layout cannot hold is named (exit code\n"
         "1) and costs no other.\n\n"
         "  headloom dataset export heads --to facelift --out facelift\n"
-        "  headloom dataset export heads --to colmap --out scenes --heads 0-9 --views 'ring*'\n"
+        "  headloom dataset export heads --to colmap --out scenes --index 0-9 --views 'ring*'\n"
         "  headloom dataset export heads --to nerfstudio --out ns --where 'glasses and beard'\n"
         "  headloom dataset export heads --to webdataset --out tars --members rgba,cameras",
     )
-    parser.add_argument("dataset", metavar="DATASET", help="folder or URL of the dataset")
-    parser.add_argument("--to", required=True, choices=tuple(export.SUMMARIES), metavar="LAYOUT")
-    parser.add_argument("--out", required=True, metavar="DIR")
-    parser.add_argument("--heads", metavar="A-B,C", help="numbers of heads, such as 0-99,205")
+    parser.add_argument(
+        "dataset", type=dataset_place, metavar="DATASET", help="folder or URL of the dataset"
+    )
+    parser.add_argument(
+        "--to",
+        required=True,
+        choices=tuple(export.SUMMARIES),
+        metavar="LAYOUT",
+        help="one of the above",
+    )
+    parser.add_argument(
+        "--out", type=local_path, required=True, metavar="DIR", help="folder of this machine"
+    )
+    parser.add_argument("--index", metavar="A-B,C", help="heads by number, such as 0-99,205")
     parser.add_argument("--split", choices=get_args(Split), help="heads of one split")
     parser.add_argument("--where", metavar="CONDITION", help="as in `dataset sample`")
     parser.add_argument(
@@ -83,15 +94,22 @@ def add_import(verbs) -> None:
         "decides the split.\n\n"
         "  headloom dataset import scans --from nerfstudio --out heads --licence CC-BY-4.0",
     )
-    parser.add_argument("source", metavar="SOURCE", help="folder above the heads'")
+    parser.add_argument("source", type=local_path, metavar="SOURCE", help="folder above the heads'")
     parser.add_argument(
         "--from",
         dest="layout",
         required=True,
         choices=tuple(import_layouts.LAYOUTS),
         metavar="LAYOUT",
+        help="one of the above",
     )
-    parser.add_argument("--out", required=True, metavar="DIR", help="the new dataset")
+    parser.add_argument(
+        "--out",
+        type=local_path,
+        required=True,
+        metavar="DIR",
+        help="the new dataset, on this machine",
+    )
     parser.add_argument(
         "--opaque",
         action="store_true",
@@ -105,11 +123,21 @@ def add_import(verbs) -> None:
     )
     parser.add_argument("--attribution", default="", metavar="TEXT", help="whom to name")
     parser.add_argument(
-        "--heads-per-shard", type=int, default=ImportOptions.heads_per_shard, metavar="N"
+        "--heads-per-shard",
+        type=positive,
+        default=ImportOptions.heads_per_shard,
+        metavar="N",
+        help=f"heads in a tar file of the dataset; default {ImportOptions.heads_per_shard}",
     )
     _add_jobs(parser, "shards made at a time")
     add_quiet(parser)
 
 
 def _add_jobs(parser: argparse.ArgumentParser, what: str) -> None:
-    parser.add_argument("--jobs", type=int, metavar="N", help=f"{what}; default: the CPUs")
+    parser.add_argument(
+        "--jobs",
+        type=positive,
+        metavar="N",
+        default=os.cpu_count() or 1,
+        help=f"{what}; default: the CPUs",
+    )

@@ -9,15 +9,12 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from ray_jobs.pools import PRESETS, ClusterConfig, WorkerPool
-from synth.config import load_config, to_dict
+from synth.config import load_config, to_dict, yaml_text
 from synth.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -105,10 +102,7 @@ def cluster_config(arguments: argparse.Namespace) -> ClusterConfig:
     values = {name: getattr(arguments, name) for name in ("workers", "threads", "device")}
     given = {name: value for name, value in values.items() if value is not None}
     if arguments.cluster is None:
-        try:
-            return ClusterConfig(arguments.address, (WorkerPool(**given),))
-        except ValueError as error:
-            raise ConfigError(str(error)) from error
+        return ClusterConfig(arguments.address, (WorkerPool(**given),))
     if given:
         flags = ", ".join(f"--{name}" for name in given)
         raise ConfigError(f"{flags}: give it in the pools of --cluster {arguments.cluster}")
@@ -272,8 +266,4 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 
 def _print_yaml(title: str, obj: object) -> None:
-    text = yaml.safe_dump(to_dict(obj), sort_keys=False, allow_unicode=True, width=100)
-    try:
-        print(f"# {title}\n{text}")
-    except BrokenPipeError:  # `headloom render --dry-run | head`
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - Python flushes it at exit
+    print(f"# {title}\n{yaml_text(obj)}")

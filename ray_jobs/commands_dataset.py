@@ -43,8 +43,8 @@ def verify(arguments: argparse.Namespace) -> int:
     from synth.dataset import Dataset
     from synth.dataset_report import verify as check
 
-    if arguments.jobs < 1 or not 0 <= arguments.sample <= 1:
-        raise ConfigError("--jobs takes 1 or more, --sample a share from 0 to 1")
+    if not 0 <= arguments.sample <= 1:
+        raise ConfigError(f"--sample {arguments.sample:g}: give a share from 0 to 1")
     data = Dataset.open(arguments.dataset)
     with _progress(arguments, "verify") as bar:
         report = check(data, bar.update, jobs=arguments.jobs, sample=arguments.sample)
@@ -82,15 +82,12 @@ def report(arguments: argparse.Namespace) -> int:
     if arguments.out is None and not is_local(data.root):
         raise ConfigError(f"the report of {data.root} needs a folder of this machine: --out DIR")
     judges = parse_judges(arguments.judges)
-    max_judged = MAX_JUDGED if arguments.judged is None else arguments.judged
-    if max_judged < 1:
-        raise ConfigError(f"--judged {max_judged}: give 1 or more; without judges: --judges none")
     with _progress(arguments, "report") as bar:
         summary = write_report(
             data,
             arguments.out,
             judges,
-            max_judged=max_judged,
+            max_judged=arguments.judged or MAX_JUDGED,
             threads=min(MAX_THREADS, os.cpu_count() or 1),
             progress=bar.update,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from synth.errors import ConfigError
 
 if TYPE_CHECKING:
     from synth.dataset import Dataset
+    from synth.export_frame import HeadChoice
     from synth.record import HeadRecord
 
 
@@ -36,12 +36,12 @@ def export(arguments: argparse.Namespace) -> int:
             data,
             arguments.out,
             request,
-            _wanted(arguments, data, bar.update),
-            jobs=_jobs(arguments),
+            _choice(arguments, data, bar.update),
+            jobs=arguments.jobs,
             progress=bar.update,
         )
     print(summary)
-    return 1 if summary.failures else 0
+    return 1 if summary.failures.count else 0
 
 
 def import_heads(arguments: argparse.Namespace) -> int:
@@ -49,8 +49,6 @@ def import_heads(arguments: argparse.Namespace) -> int:
     from ray_jobs.progress import StageProgress
     from synth.import_heads import ImportOptions, import_dataset
 
-    if arguments.heads_per_shard < 1:
-        raise ConfigError(f"--heads-per-shard {arguments.heads_per_shard}: give 1 or more")
     options = ImportOptions(
         layout=arguments.layout,
         opaque=arguments.opaque,
@@ -63,38 +61,35 @@ def import_heads(arguments: argparse.Namespace) -> int:
             arguments.source,
             arguments.out,
             options,
-            jobs=_jobs(arguments),
+            jobs=arguments.jobs,
             progress=bar.update,
         )
     print(summary)
-    return 1 if summary.failures else 0
+    return 1 if summary.failures.count else 0
 
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def _jobs(arguments: argparse.Namespace) -> int:
-    jobs = arguments.jobs if arguments.jobs is not None else os.cpu_count() or 1
-    if jobs < 1:
-        raise ConfigError(f"--jobs {jobs}: give 1 or more")
-    return jobs
-
-
 def _in_words(arguments: argparse.Namespace) -> str:
     """The choice of heads as the flags that make it."""
-    chosen = {name: getattr(arguments, name) for name in ("heads", "split", "where")}
+    chosen = {name: getattr(arguments, name) for name in ("index", "split", "where")}
     return ", ".join(f"{name} {value}" for name, value in chosen.items() if value) or "all heads"
 
 
-def _wanted(
+def _choice(
     arguments: argparse.Namespace, data: Dataset, progress: Callable[[str, int, int], None]
-) -> Callable[[HeadRecord], bool]:
-    """Whether a head meets all the flags."""
+) -> HeadChoice:
+    """The heads that meet all the flags, and where these may lie."""
+    from synth.export_frame import HeadChoice
+
     tests: list[Callable[[HeadRecord], bool]] = []
-    if arguments.heads:
-        spans = _spans(arguments.heads)
-        tests.append(lambda head: any(first <= head.index <= last for first, last in spans))
+    shards: list[set[str]] = []
+    if arguments.index:
+        spans = _spans(arguments.index)
+        tests.append(lambda head: any(head.index in span for span in spans))
+        shards.append(data.shards_with(spans))
     if arguments.split:
         tests.append(lambda head: head.split == arguments.split)
     if arguments.where:
@@ -103,16 +98,20 @@ def _wanted(
         rows = select(ready_index(data, progress), where=arguments.where).rows
         found = {row["spec_id"] for row in rows}
         tests.append(lambda head: head.spec_id in found)
-    return lambda head: all(test(head) for test in tests)
+        shards.append({row["shard"] for row in rows})
+    return HeadChoice(
+        lambda head: all(test(head) for test in tests),
+        set.intersection(*shards) if shards else None,
+    )
 
 
-def _spans(text: str) -> list[tuple[int, int]]:
-    """First and last numbers of `0-99,205`."""
+def _spans(text: str) -> list[range]:
+    """The numbers of `0-99,205`."""
     spans = []
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
-        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-        if first > last:
-            raise ConfigError(f"--heads {text}: {part!r} is no number and no range such as 0-99")
-        spans.append((first, last))
+        span = range(int(match[1]), int(match[2] or match[1]) + 1) if match else range(0)
+        if not span:
+            raise ConfigError(f"--index {text}: {part!r} is no number and no range such as 0-99")
+        spans.append(span)
     return spans

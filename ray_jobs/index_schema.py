@@ -156,7 +156,9 @@ def column_named(name: str, known: Mapping[str, Column]) -> Column:
     hint = did_you_mean(name, known) or (
         f" (did you mean {last_words[word[0]]!r}?)" if word else ""
     )
-    raise InputError(f"no column {name!r}{hint}; `headloom dataset index --columns` lists all")
+    raise InputError(
+        f"no column {name!r}{hint}; `headloom dataset index DATASET --columns` lists all"
+    )
 
 
 @functools.cache

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from synth.config import digest, from_dict
@@ -183,18 +184,30 @@ class Collection(Dataset):
             )
         return shards
 
-    def heads(self) -> Iterator[HeadRecord]:
-        """All heads, numbered within the collection.
+    def heads_of(self, shard: Place) -> Iterator[HeadRecord]:
+        """The heads of one of `shard_paths`, numbered within the collection.
 
         Raises:
-            RecordCorrupt: a shard is damaged.
+            RecordCorrupt: it is damaged.
         """
-        offsets = {source.dataset_id: source.offset for source in self.collected.sources}
-        for path in self.shard_paths():
-            reader = ShardReader(path)
-            offset = offsets[reader.footer.dataset_id]
-            for head in reader.heads():
-                yield dataclasses.replace(head, index=offset + head.index)
+        reader = ShardReader(shard)
+        offset = self._offsets[reader.footer.dataset_id]
+        for head in reader.heads():
+            yield dataclasses.replace(head, index=offset + head.index)
+
+    def shards_with(self, indices: Sequence[range]) -> set[str]:
+        """Names of the shards that hold heads with some of the indices, from the manifest."""
+        return {
+            shard.shard
+            for shard in self.manifest()
+            for head in shard.heads
+            if any(self._offsets[shard.dataset_id] + head.index in span for span in indices)
+        }
+
+    @cached_property
+    def _offsets(self) -> dict[str, int]:
+        """Of the sources, by their ids."""
+        return {source.dataset_id: source.offset for source in self.collected.sources}
 
     def record_assets(self, assets: Iterable[AssetRef]) -> None:
         """Nothing: their licences came with the sources."""

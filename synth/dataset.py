@@ -393,7 +393,19 @@ class Dataset:
             RecordCorrupt: a shard is damaged.
         """
         for path in self.shard_paths():
-            yield from ShardReader(path).heads()
+            yield from self.heads_of(path)
+
+    def heads_of(self, shard: Place) -> Iterator[HeadRecord]:
+        """The heads of one of `shard_paths`.
+
+        Raises:
+            RecordCorrupt: it is damaged.
+        """
+        yield from ShardReader(shard).heads()
+
+    def shards_with(self, indices: Sequence[range]) -> set[str]:
+        """Names of the shards that may hold heads with some of the indices; no file is opened."""
+        return self._range().holding(indices, list_shards(self.root))
 
     def head_count(self) -> int:
         """How many heads are rendered, as the ends of the shards say."""

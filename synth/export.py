@@ -26,11 +26,13 @@ from synth.errors import InputError
 from synth.export_folders import LAYOUTS, FolderExporter
 from synth.export_frame import (
     HEADS_NAME,
+    REQUEST_NAME,
     Exported,
     ExportRequest,
     ExportSummary,
-    Wanted,
-    local_folder,
+    Failures,
+    HeadChoice,
+    local_path,
     record_request,
     write_licences,
     write_readme,
@@ -38,6 +40,7 @@ from synth.export_frame import (
 from synth.lock import exclusive
 from synth.record import HeadRecord
 from synth.spec import AssetRef
+from synth.unfinished import remove_stale_temporaries
 
 SUMMARIES = {
     **{name: layout.summary for name, layout in LAYOUTS.items()},
@@ -78,7 +81,7 @@ def export_dataset(
     dataset: Dataset,
     out: str | Path,
     request: ExportRequest,
-    wanted: Wanted = lambda head: True,
+    choice: HeadChoice = HeadChoice(),  # noqa: B008 - frozen
     *,
     jobs: int = 1,
     progress: Progress = lambda *_: None,
@@ -89,40 +92,53 @@ def export_dataset(
         dataset: an unfinished one is exported as it is; run again for the rest.
         out: folder of the export.
         request: what for.
-        wanted: whether a head is exported.
+        choice: which heads.
         jobs: heads, or shards of a WebDataset, written at a time.
-        progress: told of every head that was looked at.
+        progress: told of every shard whose heads were looked at.
 
     Raises:
-        InputError: no such layout, a request that it cannot meet, or no head is wanted.
+        InputError: no such layout, a request that it cannot meet, or no head can be exported.
+        RecordCorrupt: a shard is damaged; what can be read before it is exported.
         DatasetMismatch: `out` holds the export of another request.
         RecordError: another process exports into `out`.
     """
-    out = local_folder(out)
+    out = local_path(out)
     _check(request)
-    failures: list[str] = []
+    failures = Failures()
     assets: set[AssetRef] = set()
     heads = written = 0
     with exclusive(out):
-        record_request(dataset, out, request)
+        remove_stale_temporaries(out)
+        is_first = record_request(dataset, out, request)
         exporter: Exporter = (
             export_webdataset.ShardExporter(out, request, dataset.dataset_id)
             if request.to == export_webdataset.NAME
             else FolderExporter(out, request)
         )
-        units = exporter.units(_looked_at(dataset, wanted, progress))
+        units = exporter.units(_looked_at(dataset, choice, progress))
         with atomic_write(out / HEADS_NAME) as table:
             for done in _in_order(exporter, units, jobs):
                 heads, written = heads + len(done.lines), written + done.written
-                failures += done.failures
+                failures.add(done.failures)
                 assets |= done.assets
                 table.write(b"".join(line.to_bytes() for line in done.lines))
-            if not heads and not failures:
-                raise InputError(f"{dataset.root} has none of the heads asked for")
+            if not heads:
+                if is_first:  # a mistake in the request does not stand in the way of another
+                    (out / REQUEST_NAME).unlink()
+                raise InputError(_nothing(dataset, request, failures))
         exporter.finish()
         write_licences(dataset, out, assets)
         write_readme(dataset, out, request, heads, exporter.conventions)
-    return ExportSummary(out, request.to, heads, written, tuple(failures))
+    return ExportSummary(out, request.to, heads, written, failures)
+
+
+def _nothing(dataset: Dataset, request: ExportRequest, failures: Failures) -> str:
+    if not failures.count:
+        return f"{dataset.root} has none of the heads asked for"
+    return (
+        f"none of {failures.count} heads can be exported as {request.to}; the first: "
+        f"{failures.first[0]}"
+    )
 
 
 def _check(request: ExportRequest) -> None:
@@ -143,13 +159,16 @@ def _check(request: ExportRequest) -> None:
         raise InputError(f"--shard-size-mb {request.shard_size_mb:g}: give more than 0")
 
 
-def _looked_at(dataset: Dataset, wanted: Wanted, progress: Progress) -> Iterator[HeadRecord]:
+def _looked_at(dataset: Dataset, choice: HeadChoice, progress: Progress) -> Iterator[HeadRecord]:
     """The wanted heads of a dataset in its order."""
-    total = dataset.head_count()
-    for number, head in enumerate(dataset.heads(), 1):
-        if wanted(head):
-            yield head
-        progress("heads", number, total)
+    shards = [
+        path
+        for path in dataset.shard_paths()
+        if choice.shards is None or path.name in choice.shards
+    ]
+    for number, path in enumerate(shards, 1):
+        yield from filter(choice.wanted, dataset.heads_of(path))
+        progress("shards", number, len(shards))
 
 
 def _in_order(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from synth.errors import InputError
 from synth.export_head import HeadExport, Points, write_file
 
 CONVENTIONS = """\
@@ -59,13 +58,7 @@ def _tracked(points: Points) -> Points:
 
 def _pinhole(head: HeadExport, number: int) -> str:
     camera = head.cameras[number]
-    K = camera.K
-    if K[0, 1] or K[1, 0]:
-        raise InputError(
-            f"head {head.record.spec_id} in {head.record.shard}, view {camera.name!r}: its pixels "
-            "are skewed, which COLMAP's PINHOLE is not"
-        )
-    return f"{camera.width} {camera.height} {_numbers((K[0, 0], K[1, 1], K[0, 2], K[1, 2]))}"
+    return f"{camera.width} {camera.height} {_numbers(head.pinhole(number))}"
 
 
 def _images(

@@ -11,6 +11,7 @@ Its cameras are ours: OpenCV, +Z up, the face towards -Y, the same units.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,24 +37,25 @@ FaceLift's layout. `cam_XXX.png` are numbered from 0.
 
 
 def write_gslrm(head: HeadExport, folder: Path) -> None:
-    """The folder of one head for the reconstructor."""
+    """The folder of one head for the reconstructor.
+
+    Raises:
+        InputError: a camera with skewed pixels.
+    """
     frames = []
     for number, camera in enumerate(head.cameras):
         file_path = f"images/cam_{number:03d}.png"
         write_file(folder / file_path, head.picture(number))
-        frames.append(_frame(camera, file_path))
+        frames.append(_frame(camera, head.pinhole(number), file_path))
     cameras = {"id": head.record.spec_id, "frames": frames}
     write_file(folder / CAMERAS_NAME, json.dumps(cameras, indent=1))
 
 
-def _frame(camera: Camera, file_path: str) -> dict[str, Any]:
+def _frame(camera: Camera, pinhole: Sequence[float], file_path: str) -> dict[str, Any]:
     return {
         "w": camera.width,
         "h": camera.height,
-        "fx": camera.K[0, 0],
-        "fy": camera.K[1, 1],
-        "cx": camera.K[0, 2],
-        "cy": camera.K[1, 2],
+        **dict(zip(("fx", "fy", "cx", "cy"), pinhole)),
         "w2c": camera.cam_from_world.tolist(),
         "file_path": file_path,
         "blender_camera_name": camera.name,

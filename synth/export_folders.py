@@ -12,7 +12,7 @@ from synth import export_colmap, export_facelift, export_transforms
 from synth.config import sync_directory
 from synth.errors import HeadloomError
 from synth.export_frame import Exported, ExportRequest, write_lists
-from synth.export_head import HeadExport
+from synth.export_head import FetchedHead, HeadExport
 from synth.record import HeadRecord
 from synth.unfinished import remove_stale_temporaries, temporary_name
 
@@ -93,9 +93,10 @@ class FolderExporter:
         }
         try:
             if missing:
+                record = FetchedHead.of(record)
                 head = HeadExport.choose(record, self._request.views, self._request.background)
                 _write_folders(head, missing)
-            return Exported.of(heads, written=len(heads) if missing else 0)
+            return Exported.of([record], written=1 if missing else 0)
         except HeadloomError as error:
             return Exported(failures=(str(error),))
 

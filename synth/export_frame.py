@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,26 @@ REQUEST_NAME, HEADS_NAME, LICENCES_NAME, README_NAME = (
 SCHEMA = 1
 """Version of `export.json`."""
 _SHOWN_FAILURES = 10
+"""Of a million heads all may fail; the first few tell why."""
 
 _WORLD = """\
 Units are those of the scene (a head is 1.13 from chin to crown); the head is at the origin and
 looks along -Y, and +X is the subject's left."""
 _IMPORTED_WORLD = "The heads were imported: place, direction and units are those of their source."
 
-Wanted = Callable[[HeadRecord], bool]
-"""Whether a head is exported."""
+
+@dataclass(frozen=True)
+class HeadChoice:
+    """Which heads are exported; all by default.
+
+    Attributes:
+        wanted: whether a head is.
+        shards: names of the only shards that hold such heads; the others are not opened, which
+            matters where there are many. None means any.
+    """
+
+    wanted: Callable[[HeadRecord], bool] = lambda head: True
+    shards: Collection[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +120,34 @@ class Exported:
         return cls(lines, frozenset(refs), written, tuple(failures))
 
 
+@dataclass
+class Failures:
+    """Heads that an export or import had to leave out.
+
+    Attributes:
+        count: how many.
+        first: of the first few a sentence each.
+    """
+
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, reasons: Sequence[str]) -> None:
+        """Note further ones."""
+        self.count += len(reasons)
+        self.first += reasons[: _SHOWN_FAILURES - len(self.first)]
+
+    def lines(self, what: str) -> list[str]:
+        """For a person, `what` was done with the heads that did not fail."""
+        lines = [f"not {what}: {reason}" for reason in self.first]
+        more = self.count - len(self.first)
+        return [*lines, f"and {more} more"] if more else lines
+
+    def total(self, what: str) -> str:
+        """The end of a sentence on the heads that did not fail."""
+        return f"; {self.count} NOT {what}" if self.count else ""
+
+
 @dataclass(frozen=True)
 class ExportSummary:
     """What an export did; `str` prints it for a person.
@@ -115,38 +155,34 @@ class ExportSummary:
     Attributes:
         heads: how many are there now.
         written: how many of them this run wrote.
-        failures: one sentence for each head that the layout cannot hold.
+        failures: heads that the layout cannot hold.
     """
 
     out: Path
     to: str
     heads: int
     written: int
-    failures: tuple[str, ...]
+    failures: Failures
 
     def __str__(self) -> str:
-        lines = [f"not exported: {failure}" for failure in self.failures[:_SHOWN_FAILURES]]
-        if len(self.failures) > _SHOWN_FAILURES:
-            lines.append(f"and {len(self.failures) - _SHOWN_FAILURES} more")
-        there, lost = self.heads - self.written, len(self.failures)
+        there = self.heads - self.written
         known = f", {there} of them were there" if there else ""
-        failed = f"; {lost} NOT exported" if lost else ""
-        lines.append(f"{self.out}: {self.heads} heads as {self.to}{known}{failed}")
-        return "\n".join(lines)
+        total = f"{self.heads} heads as {self.to}{known}{self.failures.total('exported')}"
+        return "\n".join([*self.failures.lines("exported"), f"{self.out}: {total}"])
 
 
-def local_folder(where: str | Path) -> Path:
-    """A folder of this machine (NFS included), for files that other programs read and write.
+def local_path(where: str | Path) -> Path:
+    """A file or folder of this machine (NFS included), as programs need that know no stores.
 
     Raises:
         InputError: the URL of an object store.
     """
-    folder = place(where)
-    if not is_local(folder):
+    path = place(where)
+    if not is_local(path):
         raise InputError(
             f"{where} is on an object store; use a folder of this machine, and copy from or to it"
         )
-    return folder
+    return path
 
 
 def read_lines(root: Path) -> Iterator[HeadLine]:
@@ -165,8 +201,11 @@ def read_lines(root: Path) -> Iterator[HeadLine]:
                 raise RecordCorrupt(f"{path}, line {number}: not JSON: {error}") from error
 
 
-def record_request(dataset: Dataset, out: Path, request: ExportRequest) -> None:
+def record_request(dataset: Dataset, out: Path, request: ExportRequest) -> bool:
     """Note what is exported, or check that it is what was exported here before.
+
+    Returns:
+        Whether it is the first export here.
 
     Raises:
         DatasetMismatch: it is not; lists the differences.
@@ -182,7 +221,7 @@ def record_request(dataset: Dataset, out: Path, request: ExportRequest) -> None:
     except FileNotFoundError:
         with atomic_write(path) as file:
             file.write(json.dumps(given, indent=1).encode())
-        return
+        return True
     except ValueError as error:
         raise RecordCorrupt(f"{path}: not JSON: {error}; export into another --out") from error
     lines = [
@@ -194,6 +233,7 @@ def record_request(dataset: Dataset, out: Path, request: ExportRequest) -> None:
         raise DatasetMismatch(
             f"{out} holds another export:\n" + "\n".join(lines) + "\nExport into another --out"
         )
+    return False
 
 
 def write_lists(out: Path, folder: str, beginning: str) -> None:

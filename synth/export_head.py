@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from synth.errors import InputError
 from synth.landmarks import Visibility
 from synth.record import HeadRecord
 from synth.record_files import encode_png
+from synth.shardlayout import checked
+from synth.storage import is_local, read_range
 
 CANONICAL = "canonical"
 """A pattern of its own: the six views of the diffusion model, told by pose."""
@@ -35,6 +37,38 @@ class Points:
     positions: np.ndarray
     colours: np.ndarray
     seen: np.ndarray
+
+
+@dataclass(frozen=True)
+class FetchedHead(HeadRecord):
+    """A head all of whose files are in memory.
+
+    Attributes:
+        start: where `data` begins in the shard.
+        data: the files, which lie side by side.
+    """
+
+    start: int
+    data: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, head: HeadRecord) -> HeadRecord:
+        """The head itself if its shard is local; of an object store, in one request for all of its
+        files instead of two for each."""
+        if is_local(head.shard):
+            return head
+        start = min(member.offset for member in head.members.values())
+        stop = max(member.offset + member.size for member in head.members.values())
+        data = read_range(head.shard, start, stop)
+        return cls(head.shard, head.spec_id, head.index, head.members, start, data)
+
+    def read(self, suffix: str) -> bytes:
+        """As `HeadRecord.read`."""
+        if suffix not in self.members:
+            return super().read(suffix)  # says so
+        member = self.members[suffix]
+        offset = member.offset - self.start
+        return checked(self.data[offset : offset + member.size], member, self.shard)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +113,21 @@ class HeadExport:
     def cameras(self) -> tuple[Camera, ...]:
         """One a chosen view."""
         return tuple(self.record.cameras[view] for view in self.views)
+
+    def pinhole(self, number: int) -> tuple[float, float, float, float]:
+        """fx, fy, cx, cy of a chosen view in pixels, which is all that other formats know.
+
+        Raises:
+            InputError: its pixels are skewed.
+        """
+        camera = self.cameras[number]
+        K = camera.K
+        if K[0, 1] or K[1, 0]:
+            raise InputError(
+                f"head {self.record.spec_id} in {self.record.shard}, view {camera.name!r}: its "
+                "pixels are skewed, which no layout can say"
+            )
+        return tuple(map(float, (K[0, 0], K[1, 1], K[0, 2], K[1, 2])))
 
     def canonical(self) -> HeadExport:
         """The same head with the six views of the diffusion model, in its order.

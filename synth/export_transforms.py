@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from synth.camera import Camera
 from synth.errors import InputError
 from synth.export_head import HeadExport, Points, write_file
 from synth.record_files import encode_png
@@ -59,7 +58,7 @@ def write_nerfstudio(head: HeadExport, folder: Path) -> None:
     Raises:
         InputError: a camera with skewed pixels.
     """
-    lenses = [_lens(head, camera) for camera in head.cameras]
+    lenses = [_lens(head, number) for number in range(len(head.views))]
     shared = lenses[0] if all(lens == lenses[0] for lens in lenses) else {}
     frames = []
     for number, camera in enumerate(head.cameras):
@@ -88,22 +87,11 @@ def write_nerfstudio(head: HeadExport, folder: Path) -> None:
     write_file(folder / "transforms.json", json.dumps({**scene, "frames": frames}, indent=1))
 
 
-def _lens(head: HeadExport, camera: Camera) -> dict[str, Any]:
+def _lens(head: HeadExport, number: int) -> dict[str, Any]:
     """Intrinsics by nerfstudio's names."""
-    K = camera.K
-    if K[0, 1] or K[1, 0]:
-        raise InputError(
-            f"head {head.record.spec_id} in {head.record.shard}, view {camera.name!r}: its pixels "
-            "are skewed, which no pinhole of this format is"
-        )
-    return {
-        "fl_x": K[0, 0],
-        "fl_y": K[1, 1],
-        "cx": K[0, 2],
-        "cy": K[1, 2],
-        "w": camera.width,
-        "h": camera.height,
-    }
+    camera = head.cameras[number]
+    lens = dict(zip(("fl_x", "fl_y", "cx", "cy"), head.pinhole(number)))
+    return {**lens, "w": camera.width, "h": camera.height}
 
 
 def _ply(points: Points) -> str:
@@ -122,7 +110,8 @@ def write_nerf(head: HeadExport, folder: Path) -> None:
     """The folder of one head as a synthetic scene of NeRF.
 
     Raises:
-        InputError: views of several focal lengths, or a principal point beside the middle.
+        InputError: views of several focal lengths, a principal point beside the middle, or a
+            single view.
     """
     angle = _camera_angle_x(head)
     frames = []
@@ -131,6 +120,11 @@ def write_nerf(head: HeadExport, folder: Path) -> None:
         write_file(folder / f"{stem}.png", head.picture(number))
         matrix = camera.blender_world_from_cam().tolist()
         frames.append({"file_path": f"./{stem}", "transform_matrix": matrix})
+    if len(frames) < 2:
+        raise InputError(
+            f"head {head.record.spec_id} in {head.record.shard}: NeRF's layout holds views out for "
+            "validation, so it takes at least two"
+        )
     held_out = frames[_HELD_OUT_EVERY - 1 :: _HELD_OUT_EVERY] or frames[-1:]
     train = [frame for frame in frames if frame not in held_out]
     for name, chosen in (("train", train), ("val", held_out), ("test", held_out)):

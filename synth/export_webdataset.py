@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from synth.errors import HeadloomError, InputError, RecordCorrupt
+from synth.errors import HeadloomError, RecordCorrupt
 from synth.export_frame import Exported, ExportRequest
+from synth.export_head import FetchedHead
 from synth.record import HeadRecord, ShardWriter
 from synth.shardlayout import BLOCK, read_footer
 from synth.survey import shard_name
@@ -27,6 +28,9 @@ Tar shards below `shards/`; the key of a sample is the id of a head.
     shards = "shards/shard-{000000..000042}.tar"
     for head in webdataset.WebDataset(shards, shardshuffle=False).decode("rgba8"):
         head["__key__"], head["rgba_000.png"], head["cameras.json"]
+
+    # on several machines, each with its RANK and WORLD_SIZE, at least one shard for each:
+    webdataset.WebDataset(shards, shardshuffle=100, nodesplitter=webdataset.split_by_node)
 
 - `cameras.json`: per view `K` in pixels (the centre of the first pixel is (0.5, 0.5)) and
   `cam_from_world`, 4 x 4, row-major, to the OpenCV camera (x right, y down, z forward).
@@ -60,6 +64,7 @@ class ShardExporter:
         self._folder.mkdir(exist_ok=True)
         self._kinds, self._size = set(request.members), request.shard_size_mb * 1e6
         self._dataset_id = dataset_id
+        self._names: set[str] = set()
         remove_stale_temporaries(self._folder)
 
     def units(self, heads: Iterable[HeadRecord]) -> Iterator[Sequence[HeadRecord]]:
@@ -68,8 +73,9 @@ class ShardExporter:
         size = 0
         for head in heads:
             shard.append(head)
-            kept = (member for suffix, member in head.members.items() if self._keeps(suffix))
-            size += sum(BLOCK + member.size + (-member.size % BLOCK) for member in kept)
+            if not self._lacking(head):
+                kept = (member for suffix, member in head.members.items() if self._keeps(suffix))
+                size += sum(BLOCK + member.size + (-member.size % BLOCK) for member in kept)
             if size >= self._size:
                 yield shard
                 shard, size = [], 0
@@ -79,33 +85,41 @@ class ShardExporter:
     def export(self, number: int, heads: Sequence[HeadRecord]) -> Exported:
         """Write a shard, unless it is there with these heads."""
         path = self._folder / shard_name(number)
+        failures = [lack for head in heads if (lack := self._lacking(head))]
+        heads = [head for head in heads if not self._lacking(head)]
+        if not heads:  # no empty shard; only the last one can be
+            return Exported(failures=tuple(failures))
+        self._names.add(path.name)
         if _holds(path, heads):
-            return Exported.of(heads, written=0)
-        failures, copied = [], []
+            return Exported.of(heads, written=0, failures=failures)
+        copied = []
         with ShardWriter(path, dataset_id=self._dataset_id) as writer:
             for head in heads:
                 try:
-                    self._require_kinds(head)
-                    writer.copy_head(head, self._keeps)
+                    writer.copy_head(FetchedHead.of(head), self._keeps)
                     copied.append(head)
                 except HeadloomError as error:
                     failures.append(str(error))
         return Exported.of(copied, written=len(copied), failures=failures)
 
     def finish(self) -> None:
-        """Nothing is left to do."""
+        """Remove shards behind the last one: the dataset had more heads when they were written,
+        and some of these are in the other shards now."""
+        for path in self._folder.glob("shard-*.tar"):
+            if path.name not in self._names:
+                path.unlink()
 
     def _keeps(self, suffix: str) -> bool:
         return not self._kinds or kind_of(suffix) in self._kinds
 
-    def _require_kinds(self, head: HeadRecord) -> None:
+    def _lacking(self, head: HeadRecord) -> str:
+        """What a head does not have of what is asked for; nothing if it has all."""
         kinds = {kind_of(suffix) for suffix in head.members}
         missing = sorted(self._kinds - kinds)
-        if missing:
-            raise InputError(
-                f"head {head.spec_id} in {head.shard} has no {', '.join(missing)}; it has "
-                f"{', '.join(sorted(kinds))}"
-            )
+        if not missing:
+            return ""
+        has = ", ".join(sorted(kinds))
+        return f"head {head.spec_id} in {head.shard} has no {', '.join(missing)}; it has {has}"
 
 
 def _holds(path: Path, heads: Sequence[HeadRecord]) -> bool:

@@ -9,7 +9,7 @@ the next run.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,17 +23,18 @@ from synth.config import canonical_json, did_you_mean, digest
 from synth.dataset import Dataset
 from synth.dataset_report import Progress
 from synth.errors import HeadloomError, InputError
-from synth.export_frame import HEADS_NAME, local_folder, read_lines
+from synth.export_frame import HEADS_NAME, Failures, local_path, read_lines
 from synth.import_layouts import LAYOUTS, ImportLayout, SourceView
 from synth.imported import ImportConfig, ImportedIdentity, ImportedSpec
 from synth.lock import exclusive
 from synth.record import ShardWriter
 from synth.shardplan import ShardPlan
-from synth.splits import Split, split_of
+from synth.splits import SPLITS, Split, split_of
 from synth.unfinished import remove_stale_temporaries
 
-_SHOWN_FAILURES = 10
 UNKNOWN_LICENCE = "unknown"
+_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
+"""Pillow's names of what may be imported. The fourth channel of CMYK is no alpha."""
 
 
 @dataclass(frozen=True)
@@ -72,28 +73,25 @@ class ImportSummary:
 
     Attributes:
         heads: how many are in the dataset now.
-        failures: one sentence for each head that cannot be read.
+        failures: heads that cannot be read; their shards say why, too.
         distances: least and largest distance of this run's cameras from the origin, scene units;
             None if nothing was left to do.
     """
 
     out: Path
     heads: int
-    failures: tuple[str, ...]
+    failures: Failures
     distances: tuple[float, float] | None
 
     def __str__(self) -> str:
-        lines = [f"not imported: {failure}" for failure in self.failures[:_SHOWN_FAILURES]]
-        if len(self.failures) > _SHOWN_FAILURES:
-            lines.append(f"and {len(self.failures) - _SHOWN_FAILURES} more")
+        lines = self.failures.lines("imported")
         if self.distances is not None:
             low, high = self.distances
             lines.append(
                 f"cameras stand {low:.2f} to {high:.2f} units from the origin, where the models "
                 "expect the head; Headloom's own stand at 2.7"
             )
-        lost = f"; {len(self.failures)} NOT imported" if self.failures else ""
-        lines.append(f"{self.out}: {self.heads} heads imported{lost}")
+        lines.append(f"{self.out}: {self.heads} heads imported{self.failures.total('imported')}")
         return "\n".join(lines)
 
 
@@ -120,7 +118,7 @@ def import_dataset(
         InputError: no such layout, no heads, or a list that names a head that is not there.
         DatasetMismatch: `out` is another dataset, or what is imported has changed.
     """
-    source, out = local_folder(source), local_folder(out)
+    source, out = local_path(source), local_path(out)
     if options.layout not in LAYOUTS:
         hint = did_you_mean(options.layout, LAYOUTS)
         raise InputError(f"no layout {options.layout!r}{hint}; there are {', '.join(LAYOUTS)}")
@@ -142,9 +140,10 @@ def import_dataset(
         str(source),
         options.attribution,
     )
-    failures: list[str] = []
+    failures = Failures()
     distances: list[float] = []
     with exclusive(out):
+        remove_stale_temporaries(out)
         dataset = Dataset.create_imported(out, config, [row])
         remove_stale_temporaries(dataset.shard_directory)
         plan = dataset.plan(retry_failed=True)
@@ -153,56 +152,68 @@ def import_dataset(
         shards = _ShardImporter(dataset, layout, heads, row)
         with ThreadPoolExecutor(jobs, thread_name_prefix="import") as pool:
             for number, (failed, stands) in enumerate(pool.map(shards, plan), 1):
-                failures += failed
+                failures.add(failed)
                 distances += [min(stands), max(stands)] if stands else []
                 progress("shards", number, len(plan))
     there = dataset.head_count()
     span = (min(distances), max(distances)) if distances else None
-    return ImportSummary(out, there, tuple(failures), span)
+    return ImportSummary(out, there, failures, span)
 
 
 def find_heads(source: Path, layout: ImportLayout) -> list[SourceHead]:
-    """The heads below a folder with identities and splits, in the order of their names.
+    """The heads below a folder with identities and splits, in the order of `heads.jsonl`, else of
+    their names.
 
     Raises:
-        InputError: there are none, a list names one that is not there, or one identity is in two
-            splits.
+        InputError: there are none, a list names one that is not there or that another names, or one
+            identity is in two splits.
     """
     folders = layout.folders(source)
     if not folders:
         raise InputError(f"{source}: no folder below it holds {layout.marker}")
-    names = [folder.resolve().name for folder in folders]
-    if len(set(names)) < len(names):
-        names = [folder.relative_to(source).as_posix() for folder in folders]
+    by_name = {folder.absolute().name: folder for folder in folders}
+    if len(by_name) < len(folders):
+        by_name = {folder.relative_to(source).as_posix(): folder for folder in folders}
+    names = list(by_name)
     identities = {name: name for name in names}
     splits: Mapping[str, Split | None] = {}
     if (source / HEADS_NAME).is_file():
-        lines = list(read_lines(source))
-        identities.update({line.id: line.identity_id for line in lines})
-        splits = {line.id: line.split for line in lines}
+        lines = {line.id: line for line in read_lines(source)}
+        identities.update({name: line.identity_id for name, line in lines.items()})
+        splits = {name: line.split for name, line in lines.items()}
+        places = {name: place for place, name in enumerate(lines)}
+        names.sort(key=lambda name: places.get(name, len(places)))
     elif layout.lists:
-        splits = _listed(source, layout.lists)
+        splits = _listed(source, layout.lists, by_name)
     if missing := sorted(splits.keys() - set(names)):
         raise InputError(
             f"{source}: {len(missing)} listed heads are not there, the first is {missing[0]!r}"
         )
     heads = [
-        SourceHead(folder, name, identities[name], splits.get(name) or split_of(identities[name]))
-        for folder, name in zip(folders, names)
+        SourceHead(
+            by_name[name], name, identities[name], splits.get(name) or split_of(identities[name])
+        )
+        for name in names
     ]
     _require_one_split(source, heads)
     return heads
 
 
-def _listed(source: Path, beginning: str) -> dict[str, Split]:
-    """Splits by head of the lists of FaceLift's layout, as far as there are any."""
+def _listed(source: Path, beginning: str, names: Collection[str]) -> dict[str, Split]:
+    """Splits by head of the lists of FaceLift's layout, as far as there are any; what a line ends
+    with is the head's name."""
     splits: dict[str, Split] = {}
-    for split in ("train", "val", "test"):
+    for split in SPLITS:
         path = source / f"{beginning}_{split}.txt"
-        if path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                if line.strip():
-                    splits[Path(line.strip()).name] = split
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else ()
+        for parts in (Path(line.strip()).parts for line in lines if line.strip()):
+            ends = ["/".join(parts[-length:]) for length in range(1, len(parts) + 1)]
+            name = next((end for end in ends if end in names), ends[0])
+            if splits.setdefault(name, split) != split:
+                raise InputError(
+                    f"{path}: head {name!r} is in the list of {splits[name]}, too; a test would "
+                    "see people that training saw. Take it out of one of them"
+                )
     return splits
 
 
@@ -318,16 +329,20 @@ def _decode(view: SourceView, *, opaque: bool) -> np.ndarray:
 
 
 def _read_pixels(path: Path) -> np.ndarray:
-    """[H, W] or [H, W, C] uint8."""
+    """[H, W] grey or [H, W, C] uint8; a colour that stands for nothing becomes alpha."""
     try:
-        pixels = np.asarray(iio.imread(path, plugin="pillow"))
+        with iio.imopen(path, "r", plugin="pillow") as file:
+            told = file.metadata()
+            keyed = told["mode"] == "PA" or "transparency" in told
+            pixels = np.asarray(file.read(mode="RGBA" if keyed else None))
     except (OSError, ValueError, SyntaxError) as error:  # pillow: a broken PNG is a SyntaxError
         raise InputError(f"{path}: cannot be decoded: {error}") from error
-    if pixels.dtype == bool:
-        return pixels.astype(np.uint8) * 255
-    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
-        raise InputError(f"{path}: {pixels.dtype} {list(pixels.shape)}; pictures have 8 bits")
-    return pixels
+    if told["mode"] not in _MODES or pixels.ndim > 3:
+        raise InputError(
+            f"{path}: {told['mode']} {list(pixels.shape)}; one picture of 8 bits is expected, grey "
+            "or RGB, with or without alpha"
+        )
+    return pixels.astype(np.uint8) * 255 if pixels.dtype == bool else pixels
 
 
 def _content(cameras: Sequence[Camera], pictures: Sequence[np.ndarray]) -> str:

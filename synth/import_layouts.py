@@ -6,8 +6,11 @@ are decoded by `synth.import_heads`.
 
 from __future__ import annotations
 
+import fnmatch
+import itertools
 import json
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,7 +49,7 @@ class ImportLayout:
 
     Attributes:
         summary: for `--help`.
-        marker: a file that every head's folder holds.
+        marker: pattern of a file that every head's folder holds, whatever else it misses.
         read: the views of a head's folder.
         lists: beginning of the names of its lists of heads, one a split, if it has any.
         is_other: whether a folder with the marker belongs to another layout.
@@ -59,11 +62,20 @@ class ImportLayout:
     is_other: Callable[[Path], bool] = lambda folder: False
 
     def folders(self, root: Path) -> list[Path]:
-        """The folders of the heads in `root` and below it, sorted."""
-        found = (path.relative_to(root).parent for path in root.rglob(self.marker))
-        # what a running export has not put in place yet begins with a dot
-        whole = [root / p for p in found if not any(part[0] == "." for part in p.parts)]
-        return sorted(folder for folder in whole if not self.is_other(folder))
+        """The folders of the heads in `root` and below it, also behind links, sorted."""
+        found: list[Path] = []
+        seen: set[str] = set()
+        for folder, below, files in os.walk(root, followlinks=True):
+            real = os.path.realpath(folder)
+            if real in seen:  # links in a circle, or two to one folder
+                below.clear()
+                continue
+            seen.add(real)
+            # what a running export has not put in place yet begins with a dot
+            below[:] = sorted(name for name in below if name[0] != ".")
+            if fnmatch.filter(files, self.marker) and not self.is_other(Path(folder)):
+                found.append(Path(folder))
+        return sorted(found)
 
 
 def _read_gslrm(folder: Path) -> list[SourceView]:
@@ -125,10 +137,10 @@ LAYOUTS: dict[str, ImportLayout] = {
     ),
     "facelift-mvdiffusion": ImportLayout(
         "FaceLift's diffusion model: six views on its own rig",
-        "cam_005.png",
+        "cam_00[0-5].png",
         _read_mvdiffusion,
         LIST_NAMES["mvdiffusion"],
-        is_other=lambda folder: (folder.parent / CAMERAS_NAME).exists(),
+        is_other=lambda folder: any((at / CAMERAS_NAME).exists() for at in (folder, folder.parent)),
     ),
     "nerfstudio": ImportLayout(
         "transforms.json of nerfstudio and Instant-NGP", TRANSFORMS_NAME, _read_nerfstudio
@@ -146,19 +158,24 @@ def _scene(path: Path) -> Mapping[str, Any]:
     frames = scene.get("frames") if isinstance(scene, dict) else None
     if not isinstance(frames, list) or not frames:
         raise InputError(f"{path} lists no frames")
+    if not all(isinstance(frame, dict) for frame in frames):
+        raise InputError(f"{path}: a frame is not an object with keys")
     return scene
 
 
 def _named(views: Sequence[SourceView]) -> list[SourceView]:
     """The views under distinct names: the canonical ones by pose, the others as in the source."""
     known = {position: name for name, position in find_canonical(v.camera for v in views).items()}
-    named: dict[str, SourceView] = {}
+    taken = set(known.values())
+    named = []
     for number, view in enumerate(views):
         name = known.get(number, view.camera.name)
-        if not name or name in named or (number not in known and name in known.values()):
-            name = f"view_{number:03d}"
-        named[name] = replace(view, camera=replace(view.camera, name=name))
-    return list(named.values())
+        if number not in known and (not name or name in taken):
+            free = (f"view_{i:03d}" for i in itertools.count(number))
+            name = next(one for one in free if one not in taken)
+        taken.add(name)
+        named.append(replace(view, camera=replace(view.camera, name=name)))
+    return named
 
 
 def _matrix(frame: Mapping[str, Any], key: str, where: str) -> np.ndarray:

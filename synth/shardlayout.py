@@ -233,7 +233,7 @@ def read_member(path: Place, member: Member) -> bytes:
     Raises:
         RecordCorrupt: they do not match.
     """
-    return _checked(read_range(path, member.offset, member.offset + member.size), member, path)
+    return checked(read_range(path, member.offset, member.offset + member.size), member, path)
 
 
 def verify_member(path: Place, member: Member) -> None:
@@ -248,7 +248,7 @@ def verify_member(path: Place, member: Member) -> None:
 
 def check_entry(entry: bytes, member: Member, path: Place) -> bytes:
     """The bytes of a member from its entry in the tar: header, bytes and padding, all checked."""
-    data = _checked(entry[BLOCK : BLOCK + member.size], member, path)
+    data = checked(entry[BLOCK : BLOCK + member.size], member, path)
     padding = b"\0" * (-member.size % BLOCK)
     if (
         entry[:BLOCK] != tar_header(member.name, member.size)
@@ -258,7 +258,12 @@ def check_entry(entry: bytes, member: Member, path: Place) -> bytes:
     return data
 
 
-def _checked(data: bytes, member: Member, path: Place) -> bytes:
+def checked(data: bytes, member: Member, path: Place) -> bytes:
+    """The bytes of a member.
+
+    Raises:
+        RecordCorrupt: they do not match its digest.
+    """
     actual = hashlib.sha256(data).hexdigest()
     if actual != member.sha256:
         raise RecordCorrupt(

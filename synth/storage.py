@@ -128,7 +128,7 @@ def place(where: str | Place) -> Place:
     url = _URL.fullmatch(where) if isinstance(where, str) else None
     if url is None:
         if _WAS_URL.match(str(where)):
-            raise InputError(f"{where} looks like a URL that became a path; give it as text")
+            raise InputError(f"{where}: a URL has two slashes (and stays text, a Path drops one)")
         return Path(where)
     scheme, bucket, key, query = url.groups()
     return ObjectPath(f"{scheme}//{bucket}", key.rstrip("/"), query or "")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,6 +73,14 @@ class ShardRange:
     def of(self, shard: int) -> range:
         """The heads of a shard."""
         return range(shard * self.size, min((shard + 1) * self.size, self.heads))
+
+    def holding(self, indices: Sequence[range], names: Iterable[str]) -> set[str]:
+        """Those of the names of shards whose heads are among the indices."""
+
+        def overlap(heads: range) -> bool:
+            return any(heads.start < some.stop and some.start < heads.stop for some in indices)
+
+        return {name for name in names if overlap(self.of(shard_number(name)))}
 
 
 @dataclass

@@ -4,6 +4,7 @@ depth, segmentation and landmarks. Its pictures are noise, so that no two are eq
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -67,19 +68,22 @@ def landmarks(head: int, cameras: tuple[Camera, ...]) -> HeadLandmarks:
     )
 
 
-def make_dataset(root: Path, config: DatasetConfig = CONFIG, *, passes: bool = True) -> Dataset:
+def make_dataset(
+    root: Path, config: DatasetConfig = CONFIG, *, passes: bool = True, poor: Collection[int] = ()
+) -> Dataset:
     """Write the dataset. The views of each head are rotated by one, so that "front" is not first;
-    the spec keeps its order, as after an edit by hand."""
+    the spec keeps its order, as after an edit by hand. The `poor` heads have two views only, and
+    no passes."""
     dataset = Dataset.create(root, config)
     assets = set()
     for plan in dataset.plan():
         with ShardWriter(plan.path, dataset_id=dataset.dataset_id) as writer:
             for spec in plan.specs(config):
                 cameras = spec.resolved_cameras()
-                cameras = (*cameras[-1:], *cameras[:-1])
+                cameras = (*cameras[-1:], *cameras[:-1])[: 2 if spec.index in poor else None]
                 views = range(len(cameras))
                 extra = {}
-                if passes:
+                if passes and spec.index not in poor:
                     planes = [encode("depth", depth(spec.index, v), cameras[v]) for v in views]
                     marks = landmarks(spec.index, cameras).to_bytes()
                     extra = {"passes": {"depth": planes}, "files": {"landmarks.npz": marks}}

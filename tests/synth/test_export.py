@@ -17,7 +17,7 @@ from synth.color import over
 from synth.dataset import Dataset
 from synth.errors import DatasetMismatch, InputError, RecordError
 from synth.export import SUMMARIES, export_dataset
-from synth.export_frame import ExportRequest
+from synth.export_frame import ExportRequest, Failures, HeadChoice
 from synth.lock import exclusive
 from synth.unfinished import temporary_name
 
@@ -25,8 +25,8 @@ VIEWS = 10  # six canonical, two of a ring, two at random
 
 
 def run(dataset: Dataset, out: Path, to: str, **options):
-    wanted = options.pop("wanted", lambda head: True)
-    return export_dataset(dataset, out, ExportRequest(to, **options), wanted, jobs=2)
+    choice = options.pop("choice", HeadChoice())
+    return export_dataset(dataset, out, ExportRequest(to, **options), choice, jobs=2)
 
 
 @pytest.fixture(scope="module")
@@ -207,14 +207,37 @@ def test_a_head_without_canonical_views_is_refused_by_name(heads_module, tmp_pat
     dataset = heads_module.make_dataset(
         tmp_path / "heads", heads_module.without_canonical(), passes=False
     )
-    summary = run(dataset, tmp_path / "out", "facelift")
+    with pytest.raises(InputError, match="none of 3 heads can be exported") as caught:
+        run(dataset, tmp_path / "out", "facelift")
     first = next(iter(dataset.heads()))
-    assert summary.heads == 0 and len(summary.failures) == 3
-    assert f"head {first.spec_id}" in summary.failures[0]
-    assert "no canonical view front, front_right" in summary.failures[0]
+    assert f"the first: head {first.spec_id}" in str(caught.value)
+    assert "no canonical view front, front_right" in str(caught.value)
     assert list((tmp_path / "out" / "gslrm").iterdir()) == []  # all of a head or nothing
-    assert "3 NOT exported" in str(summary)
-    assert run(dataset, tmp_path / "alone", "facelift-gslrm").heads == 3
+    assert run(dataset, tmp_path / "out", "facelift-gslrm").heads == 3  # another request
+
+
+def test_a_head_that_does_not_fit_costs_no_other(heads_module, tmp_path):
+    dataset = heads_module.make_dataset(tmp_path / "heads", poor=(1,))
+    ids = [head.spec_id for head in dataset.heads()]
+    for _ in range(2):
+        summary = run(dataset, tmp_path / "out", "facelift")
+        assert (summary.heads, summary.failures.count) == (2, 1)
+        assert f"not exported: head {ids[1]}" in str(summary)
+        assert "2 heads as facelift" in str(summary) and "; 1 NOT exported" in str(summary)
+        for kind in ("gslrm", "mvdiffusion"):
+            names = sorted(path.name for path in (tmp_path / "out" / kind).iterdir())
+            assert names == sorted((ids[0], ids[2]))
+    assert "2 of them were there" in str(summary)
+
+
+def test_of_many_failures_the_first_are_told():
+    failures = Failures()
+    for number in range(0, 24, 2):
+        failures.add([f"head {number}", f"head {number + 1}"])
+    lines = failures.lines("exported")
+    assert lines[0] == "not exported: head 0" and lines[-1] == "and 14 more" and len(lines) == 11
+    assert failures.total("exported") == "; 24 NOT exported"
+    assert Failures().lines("exported") == [] and Failures().total("exported") == ""
 
 
 @pytest.mark.parametrize("change", ["radius", "fov", "mirror", "roll"])
@@ -340,8 +363,10 @@ def test_nerf_cameras_reproject(heads_dataset, exported, points, heads_module):
 
 
 def test_nerf_refuses_views_of_several_focal_lengths(heads_dataset, tmp_path):
-    summary = run(heads_dataset, tmp_path / "out", "nerf")
-    assert len(summary.failures) == 3 and "choose views that share them" in summary.failures[0]
+    with pytest.raises(InputError, match="choose views that share them"):
+        run(heads_dataset, tmp_path / "out", "nerf")
+    with pytest.raises(InputError, match="takes at least two"):
+        run(heads_dataset, tmp_path / "out", "nerf", views=("front",))
 
 
 # ----------------------------------------------------------------------------------------- colmap
@@ -401,6 +426,17 @@ def test_colmap_without_landmarks_is_empty_but_valid(heads_module, tmp_path):
         assert len(images) == 6 and cloud == {}
         assert all(image.points2d == [] for image in images.values())
         assert len((model / "cameras.txt").read_text().splitlines()) == 2  # shared
+
+
+@pytest.mark.parametrize("to", ["facelift-gslrm", "nerfstudio", "colmap", "nerf"])
+def test_skewed_pixels_are_refused(heads_dataset, tmp_path, monkeypatch, to):
+    skewed = canonical_six(24)[0].K.copy()
+    skewed[0, 1] = 0.1
+    cameras = tuple(dataclasses.replace(camera, K=skewed) for camera in canonical_six(24)[:2])
+    monkeypatch.setattr(export_head.HeadExport, "cameras", cameras)
+    message = "choose views that share" if to == "nerf" else "view 'front': its pixels are skewed"
+    with pytest.raises(InputError, match=message):
+        run(heads_dataset, tmp_path / "out", to, views=("front", "right"))
 
 
 def test_half_turns_have_a_quaternion():
@@ -466,12 +502,18 @@ def test_an_export_is_finished_and_extended_by_running_it_again(
 
 
 def test_what_a_killed_export_left_is_removed(heads_dataset, tmp_path):
-    folder = tmp_path / "out" / "heads"
-    *others, start, token, end = temporary_name("0123456789abcdef").split(".")
-    left = folder / ".".join([*others, str(int(start) - 1), token, end])  # of an earlier process
-    left.mkdir(parents=True)
-    assert run(heads_dataset, tmp_path / "out", "colmap").heads == 3
-    assert not left.exists()
+    out = tmp_path / "out"
+    (out / "heads").mkdir(parents=True)
+
+    def left(name: str) -> Path:  # by an earlier process
+        *others, start, token, end = temporary_name(name).split(".")
+        return Path(".".join([*others, str(int(start) - 1), token, end]))
+
+    folder, table = out / "heads" / left("0123456789abcdef"), out / left("heads.jsonl")
+    folder.mkdir()
+    table.touch()
+    assert run(heads_dataset, out, "colmap").heads == 3
+    assert not folder.exists() and not table.exists()
 
 
 def test_another_request_in_the_same_place_is_refused(heads_dataset, tmp_path):
@@ -488,17 +530,19 @@ def test_two_exports_into_one_place_are_refused(heads_dataset, tmp_path):
 
 
 def test_heads_are_chosen(heads_dataset, tmp_path):
-    summary = run(heads_dataset, tmp_path / "out", "colmap", wanted=lambda head: head.index == 1)
+    second = HeadChoice(lambda head: head.index == 1)
+    summary = run(heads_dataset, tmp_path / "out", "colmap", choice=second)
     (only,) = (tmp_path / "out" / "heads").iterdir()
     assert summary.heads == 1
     assert only.name == [head.spec_id for head in heads_dataset.heads()][1]
     with pytest.raises(InputError, match="none of the heads asked for"):
-        run(heads_dataset, tmp_path / "none", "colmap", wanted=lambda head: False)
+        run(heads_dataset, tmp_path / "none", "colmap", choice=HeadChoice(lambda head: False))
 
 
 def test_a_view_that_is_not_there_is_named(heads_dataset, tmp_path):
-    summary = run(heads_dataset, tmp_path / "out", "colmap", views=("ring0_*", "rnig*"))
-    assert "no view 'rnig*'" in summary.failures[0] and "ring0_001" in summary.failures[0]
+    with pytest.raises(InputError, match=r"no view 'rnig\*'; it has .*ring0_001"):
+        run(heads_dataset, tmp_path / "out", "colmap", views=("ring0_*", "rnig*"))
+    assert run(heads_dataset, tmp_path / "out", "colmap", views=("ring0_*",)).heads == 3
 
 
 def test_an_unknown_layout_is_told(heads_dataset, tmp_path):

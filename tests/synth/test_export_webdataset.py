@@ -68,10 +68,30 @@ def test_it_is_finished_by_running_it_again(heads_dataset, tmp_path):
 
 
 def test_a_head_without_a_file_is_named_and_costs_no_other(heads_module, tmp_path):
+    dataset = heads_module.make_dataset(tmp_path / "heads", poor=(1,))
+    first, poor, last = dataset.heads()
+    for written in (2, 0):
+        summary = run(dataset, tmp_path / "out", members=("rgba", "depth"), shard_size_mb=1e-6)
+        assert (summary.heads, summary.written, summary.failures.count) == (2, written, 1)
+        assert f"head {poor.spec_id}" in summary.failures.first[0]
+        assert "has no depth; it has cameras, meta, rgba, spec" in summary.failures.first[0]
+    shards = [ShardReader(path) for path in sorted((tmp_path / "out" / "shards").iterdir())]
+    assert [shard.footer.spec_ids for shard in shards] == [(first.spec_id,), (last.spec_id,)]
+    nothing = heads_module.make_dataset(tmp_path / "nothing", passes=False)
+    with pytest.raises(InputError, match=r"none of 3 heads .* has no depth"):
+        run(nothing, tmp_path / "none", members=("depth",))
+    assert list((tmp_path / "none" / "shards").iterdir()) == []
+
+
+def test_no_head_is_left_in_two_shards_when_the_dataset_shrinks(heads_module, tmp_path):
+    """A damaged shard was put aside; what follows moves up."""
     dataset = heads_module.make_dataset(tmp_path / "heads", passes=False)
-    summary = run(dataset, tmp_path / "out", members=("rgba", "depth"))
-    assert summary.heads == 0 and len(summary.failures) == 3
-    assert "has no depth; it has cameras, meta, rgba, spec" in summary.failures[0]
+    run(dataset, tmp_path / "out", shard_size_mb=1e-6)
+    dataset.quarantine(dataset.shard_paths()[0])
+    summary = run(dataset, tmp_path / "out", shard_size_mb=1e-6)
+    assert (summary.heads, summary.written) == (1, 1)
+    assert [path.name for path in (tmp_path / "out" / "shards").iterdir()] == ["shard-000000.tar"]
+    assert list(samples(tmp_path / "out")) == [head.spec_id for head in dataset.heads()]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +113,7 @@ def test_what_copies_cannot_do_is_refused_before_anything_is_written(
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_the_package_webdataset_reads_it(heads_dataset, tmp_path):
+def test_the_package_webdataset_reads_it(heads_dataset, tmp_path, monkeypatch):
     webdataset = pytest.importorskip("webdataset")
     run(heads_dataset, tmp_path / "out", members=("rgba", "cameras"), shard_size_mb=1e-6)
     shards = str(tmp_path / "out" / "shards" / "shard-{000000..000002}.tar")
@@ -101,8 +121,17 @@ def test_the_package_webdataset_reads_it(heads_dataset, tmp_path):
     found = {}
     for sample in webdataset.WebDataset(shards, shardshuffle=False).decode("rgba8"):
         found[sample["__key__"]] = sample
-    gc.collect()  # the package leaves its files to the garbage collector, which warns
     assert set(found) == set(before)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    nodes = []
+    for rank in "01":
+        monkeypatch.setenv("RANK", rank)
+        split = webdataset.WebDataset(
+            shards, shardshuffle=False, nodesplitter=webdataset.split_by_node
+        )
+        nodes.append([sample["__key__"] for sample in split])
+    assert nodes == [list(before)[::2], list(before)[1::2]]
+    gc.collect()  # the package leaves its files to the garbage collector, which warns
     for key, sample in found.items():
         assert (sample["rgba_003.png"] == before[key].rgba(3)).all()
         assert sample["cameras.json"] == json.loads(before[key].read("cameras.json"))
