@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from synth.dataset import Dataset
 from synth.errors import DatasetMismatch, InputError, RecordCorrupt
 from synth.record import HeadRecord
 from synth.spec import AssetRef
-from synth.splits import Split
+from synth.splits import SPLITS, Split
 from synth.storage import is_local, place
 
 REQUEST_NAME, HEADS_NAME, LICENCES_NAME, README_NAME = (
@@ -238,11 +239,13 @@ def record_request(dataset: Dataset, out: Path, request: ExportRequest) -> bool:
 
 def write_lists(out: Path, folder: str, beginning: str) -> None:
     """`BEGINNING_{train,val,test}.txt`: the folders of the heads of a split, relative to `out`."""
-    for split in ("train", "val", "test"):
-        with atomic_write(out / f"{beginning}_{split}.txt") as file:
-            for line in read_lines(out):
-                if line.split == split:
-                    file.write(f"{folder}/{line.id}\n".encode())
+    with ExitStack() as stack:
+        files = {
+            split: stack.enter_context(atomic_write(out / f"{beginning}_{split}.txt"))
+            for split in SPLITS
+        }
+        for line in read_lines(out):
+            files[line.split].write(f"{folder}/{line.id}\n".encode())
 
 
 def write_licences(dataset: Dataset, out: Path, assets: Iterable[AssetRef]) -> None:

@@ -35,7 +35,8 @@ One folder a head with `transforms.json`, for Instant-NGP and nerfstudio
 - `depth/`: uint16, 1/1000 scene unit a step (nerfstudio's default), along the camera's z axis, 0
   where there is nothing. Present if the heads were rendered with the pass.
 - Pictures keep their alpha, which both programs read. With `--background` they are RGB, and
-  `masks/` (white where there is anything of the head) are listed beside them.
+  `masks/` (white where there is anything of the head) are listed beside them: nerfstudio learns
+  nothing where they are black.
 - `points.ply`: landmarks as a first guess for splats. Present if the heads were rendered with them.
 - nerfstudio rotates, centres and scales cameras unless told
   `nerfstudio-data --orientation-method none --center-method none --auto-scale-poses False`.
