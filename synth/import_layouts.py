@@ -62,10 +62,14 @@ class ImportLayout:
     is_other: Callable[[Path], bool] = lambda folder: False
 
     def folders(self, root: Path) -> list[Path]:
-        """The folders of the heads in `root` and below it, also behind links, sorted."""
+        """The folders of the heads in `root` and below it, also behind links, sorted.
+
+        Raises:
+            OSError: a folder cannot be read; its heads would be missing without a word.
+        """
         found: list[Path] = []
         seen: set[str] = set()
-        for folder, below, files in os.walk(root, followlinks=True):
+        for folder, below, files in os.walk(root, onerror=_fail, followlinks=True):
             real = os.path.realpath(folder)
             if real in seen:  # links in a circle, or two to one folder
                 below.clear()
@@ -76,6 +80,10 @@ class ImportLayout:
             if fnmatch.filter(files, self.marker) and not self.is_other(Path(folder)):
                 found.append(Path(folder))
         return sorted(found)
+
+
+def _fail(error: OSError) -> None:
+    raise error
 
 
 def _read_gslrm(folder: Path) -> list[SourceView]:

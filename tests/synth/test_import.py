@@ -445,6 +445,8 @@ def test_sizes_that_differ_are_refused_by_name(tmp_path):
 
 
 def test_folders_without_heads_and_layouts_that_are_none_are_told(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        read(tmp_path / "nowhere", tmp_path / "out", "nerfstudio")
     with pytest.raises(InputError, match="no folder below it holds"):
         read(tmp_path, tmp_path / "out", "nerfstudio")
     with pytest.raises(InputError, match="did you mean 'nerfstudio'"):
