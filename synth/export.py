@@ -168,7 +168,7 @@ def _looked_at(dataset: Dataset, choice: HeadChoice, progress: Progress) -> Iter
     ]
     for number, path in enumerate(shards, 1):
         yield from filter(choice.wanted, dataset.heads_of(path))
-        progress("shards", number, len(shards))
+        progress("shards read", number, len(shards))
 
 
 def _in_order(

@@ -27,6 +27,7 @@ PAGES = (
     "docs/dataset_format.md",
     "CONTRIBUTING.md",
     "docs/operations.md",
+    "docs/storage.md",
 )
 
 
