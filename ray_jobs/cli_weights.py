@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ray_jobs import commands_weights as commands
-from ray_jobs.cli_flags import add_verb
+from ray_jobs.cli_flags import add_verb, local_path
 
 
 def add_weights(verbs) -> None:
@@ -28,11 +26,13 @@ def _add_import(verbs) -> None:
         "  headloom weights import --from facelift-gslrm ckpt.pt --out weights/facelift\n"
         "  headloom eval reconstructor --data heads --weights weights/facelift --out scores",
     )
-    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("file", type=local_path, metavar="FILE", help="the published one")
     parser.add_argument(
         "--from", dest="source", required=True, choices=("facelift-gslrm",), help="what it is"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--out", type=local_path, required=True, metavar="DIR", help="folder of the weights"
+    )
 
 
 def _add_export(verbs) -> None:
@@ -45,6 +45,8 @@ def _add_export(verbs) -> None:
         "configuration. Every command that takes a run takes such a folder.\n\n"
         "  headloom weights export runs/gslrm --out weights/gslrm --half",
     )
-    parser.add_argument("weights", type=Path, metavar="RUN", help="a run or a checkpoint")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("weights", type=local_path, metavar="RUN", help="a run or a checkpoint")
+    parser.add_argument(
+        "--out", type=local_path, required=True, metavar="DIR", help="folder of the weights"
+    )
     parser.add_argument("--half", action="store_true", help="float16: half the bytes")
