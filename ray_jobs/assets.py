@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -30,6 +29,7 @@ from synth.asset_probe import Probe, ProbeFacts, ProbeJob, ProbeView, probe
 from synth.asset_store import AssetRecord, AssetStore, StoredAsset
 from synth.camera import Camera, orbit
 from synth.errors import AssetError, HeadloomError, InputError
+from synth.unfinished import scratch_directory
 
 _MESHES = ("head", "hair", "garment")
 _PREVIEW_SIZE, _PREVIEW_SAMPLES = 256, 12
@@ -79,15 +79,15 @@ def _add_item(
 ) -> StoredAsset:
     licence = manifest.licence_of(item)
     files = _files_of(folder, item, licence)
-    with tempfile.TemporaryDirectory(prefix="asset-") as staging:
+    with scratch_directory("asset") as staging:
         # from here on only the copies are used: what was left behind would be missed
         for relative, path in files.items():
-            target = Path(staging) / relative
+            target = staging / relative
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
-        main = Path(staging) / item.file
+        main = staging / item.file
         layout = item.layout if item.kind == "skin" else ""
-        job = ProbeJob(item.kind, main, Path(staging), item.objects, layout)
+        job = ProbeJob(item.kind, main, staging, item.objects, layout)
         placed = _place(job, item) if item.kind in _MESHES else _Placed(probe(job).facts)
         custom = isinstance(licence, CustomLicence)
         record = AssetRecord(

@@ -12,10 +12,8 @@ from __future__ import annotations
 
 import os
 import platform
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 
 from ray_jobs.events import format_duration
@@ -26,6 +24,7 @@ from synth.errors import RenderError
 from synth.launch import WORKER_COMMAND, render_shard
 from synth.record import ShardReader
 from synth.sample import DatasetConfig, sample_head
+from synth.unfinished import scratch_directory
 
 MEASURED_HEADS = 3
 
@@ -127,10 +126,10 @@ def measure(
     """
     count = min(heads, config.heads)
     specs = [sample_head(config, number * config.heads // count) for number in range(count)]
-    with tempfile.TemporaryDirectory(prefix="headloom-estimate-") as scratch:
+    with scratch_directory("estimate") as scratch:
         result = render_shard(
             specs,
-            Path(scratch) / "shards" / "shard-000000.tar",
+            scratch / "shards" / "shard-000000.tar",
             threads=pool.threads,
             gpu_ids=(0,) if pool.gpus_each else (),
             device=pool.device,

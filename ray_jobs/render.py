@@ -27,7 +27,7 @@ from ray_jobs.render_options import RenderOptions, RenderSummary
 from synth import storage
 from synth.dataset import Dataset
 from synth.errors import RenderStopped
-from synth.launch import WORKER_COMMAND, Device
+from synth.launch import REJECTS_DIRECTORY, WORKER_COMMAND, Device
 from synth.lock import exclusive
 from synth.report import contact_sheet
 from synth.sample import DatasetConfig
@@ -147,7 +147,7 @@ def _keeping_accounts(dataset: Dataset, plans: Plan, log: RunLog) -> Iterator[Ac
 
 
 def _remove_stale_temporaries(dataset: Dataset) -> None:
-    for directory in (dataset.root, dataset.shard_directory):
+    for directory in (dataset.root, dataset.shard_directory, dataset.root / REJECTS_DIRECTORY):
         storage.clean(directory)
 
 

@@ -10,7 +10,6 @@ import base64
 import hashlib
 import re
 import tarfile
-import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from pathlib import Path
 from synth.asset_manifest import ItemEntry, Manifest
 from synth.config import did_you_mean, save_yaml
 from synth.errors import AssetError
+from synth.unfinished import scratch_directory
 
 MAX_BYTES = 400 * 1024**2
 _CHUNK = 1 << 20
@@ -120,8 +120,8 @@ def fetched(pack: Pack) -> Iterator[Path]:
     Raises:
         AssetError: it cannot be fetched, is not what was listed, or holds nothing usable.
     """
-    with tempfile.TemporaryDirectory(prefix="pack-") as directory:
-        tarball, folder = Path(directory) / "pack.tgz", Path(directory) / "files"
+    with scratch_directory("pack") as directory:
+        tarball, folder = directory / "pack.tgz", directory / "files"
         folder.mkdir()
         _download(pack, tarball)
         try:

@@ -39,7 +39,7 @@ REJECTS_DIRECTORY = "rejects"
 WORKER_COMMAND = (sys.executable, "-m", "synth.blender_scenes.worker")
 """Starts a worker; the job directory and the parent's pid are appended."""
 
-Device = Literal["CPU", "OPTIX", "CUDA", "HIP", "ONEAPI", "METAL"]
+Device = Literal["CPU", "OPTIX", "CUDA", "HIP", "ONEAPI"]
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,8 @@ def render_shard(
     Raises:
         RenderCrashed, RenderTimeout: worth a retry; `spec_id` is the head that may be the cause.
         OSError: the shard's storage cannot be read or written.
-        RenderError, SpecError, AssetError, DeviceError: the worker says that this cannot work.
+        RenderError, SpecError, AssetError, DeviceError: the worker says that this cannot work, or
+            it rendered other heads than it was asked for.
         DatasetMismatch, RecordCorrupt: another or a damaged shard is in the way.
     """
     out = place(out).absolute()
@@ -185,12 +186,19 @@ def render_shard(
             footer = read_footer(directory / out.name)
         except FileNotFoundError:
             raise worker_failure(directory, exit_code, out.name) from None
+        if footer.settled != wanted:
+            raise RenderError(
+                f"{out.name}: asked for heads {', '.join(wanted.values())}, the Blender process "
+                f"rendered {', '.join(footer.settled.values())}; was Headloom exchanged while it "
+                "runs? Start the run again"
+            )
+        result = _result(directory, out, footer, wall_s, job.node)
         now = _present(out, wanted)
         if now and now != before and now.settled == wanted:
             return ShardResult(out, now.spec_ids, now.absent)  # another was quicker
         _require_no_loss(out, now, footer)
         _put(directory, out)
-        return _result(directory, out, footer, wall_s, job.node)
+        return result
 
 
 def _present(out: Place, wanted: Mapping[int, str]) -> Footer | None:
@@ -242,7 +250,7 @@ def _result(directory: Path, out: Place, footer: Footer, wall_s: float, node: st
     try:
         data = json.loads((directory / RESULT_NAME).read_text())
     except (FileNotFoundError, ValueError) as error:
-        raise RecordCorrupt(f"{out} was committed, but {RESULT_NAME} is unreadable") from error
+        raise RecordCorrupt(f"{out.name}: {RESULT_NAME} of its process is unreadable") from error
     return ShardResult(
         path=out,
         spec_ids=footer.spec_ids,

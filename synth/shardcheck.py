@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from synth.errors import RecordError
 from synth.record import ShardReader
 from synth.sample import DatasetConfig, sample_head
 from synth.shardlayout import Footer
-from synth.storage import Place
+from synth.storage import Place, is_local
 
 _TASKS_PER_JOB = 64
 """Shards handed to the processes at a time."""
@@ -113,6 +114,10 @@ def _check(task: Task) -> Checked:
         return None, [Finding("missing", f"{path}: missing; run {context.maker} again", path)]
     except RecordError as error:
         return None, [Finding("damaged", str(error), path)]
+    except OSError as error:
+        if not (is_local(path) and error.errno == errno.EIO):
+            raise  # a store that does not answer says nothing of the shard; a broken disk does
+        return None, [Finding("damaged", f"{path}: {error.strerror}", path)]
     footer = reader.footer
     if wanted is None:
         message = f"{path}: not part of this dataset of {context.expected_heads} heads"

@@ -56,7 +56,7 @@ class Plan(Sequence[ShardPlan]):
         damaged: Collection[int] = (),
     ):
         self._directory, self._wanted, self._shards = directory, wanted, shards
-        self._reasons, self._damaged = reasons or {}, sorted(damaged)
+        self._reasons, self._damaged = reasons or {}, frozenset(damaged)
 
     def __len__(self) -> int:
         return len(self._shards)
@@ -86,7 +86,7 @@ class Plan(Sequence[ShardPlan]):
     @property
     def damaged(self) -> list[ShardPlan]:
         """The shards in whose place is a file that cannot be read."""
-        return [self._make(shard) for shard in self._damaged]
+        return [self._make(shard) for shard in sorted(self._damaged)]
 
     def _make(self, shard: int) -> ShardPlan:
         heads = self._wanted.of(shard)

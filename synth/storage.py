@@ -23,7 +23,6 @@ import errno
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -34,7 +33,7 @@ from typing import IO, TYPE_CHECKING, TypeVar
 
 from synth.config import atomic_write, sync_directory
 from synth.errors import InputError
-from synth.unfinished import remove_stale_temporaries, temporary_name
+from synth.unfinished import remove_stale_temporaries, scratch_directory, temporary_name
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -302,8 +301,8 @@ def local_copy(path: Place) -> Iterator[Path]:
     if is_local(path):
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="headloom-") as scratch:
-        copy = Path(scratch) / path.name
+    with scratch_directory("copy") as scratch:
+        copy = scratch / path.name
         download(path, copy)
         yield copy
 
@@ -396,8 +395,8 @@ def write(path: Place) -> Iterator[IO[bytes]]:
         with atomic_write(path) as file:
             yield file
         return
-    with tempfile.TemporaryDirectory(prefix="headloom-") as scratch:
-        copy = Path(scratch) / path.name
+    with scratch_directory("put") as scratch:
+        copy = scratch / path.name
         with copy.open("wb") as file:
             yield file
         put(copy, path)

@@ -14,7 +14,10 @@ import hashlib
 import os
 import shutil
 import socket
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 FOREIGN_TEMPORARY_AGE_S = 24 * 3600.0
@@ -45,9 +48,30 @@ def is_stale(path: Path) -> bool:
         return False
 
 
-def remove_stale_temporaries(directory: str | Path) -> list[Path]:
+@contextmanager
+def scratch_directory(what: str) -> Iterator[Path]:
+    """A directory on local disk, gone when the block ends; those that killed processes of Headloom
+    left are removed on the way.
+
+    Args:
+        what: it is for.
+
+    Raises:
+        OSError: none can be made.
+    """
+    parent = Path(tempfile.gettempdir())
+    remove_stale_temporaries(parent, ".headloom-*.tmp")
+    directory = parent / temporary_name(f"headloom-{what}")
+    directory.mkdir(mode=0o700)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def remove_stale_temporaries(directory: str | Path, pattern: str = ".*.tmp") -> list[Path]:
     """Delete what writers that are gone left in a directory; returns what was deleted."""
-    stale = [path for path in Path(directory).glob(".*.tmp") if is_stale(path)]
+    stale = [path for path in Path(directory).glob(pattern) if is_stale(path)]
     for path in stale:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from typing import Any
 import synth.errors
 from synth.config import atomic_write, canonical_json
 from synth.errors import HeadloomError, RenderCrashed, RenderError, RenderTimeout
-from synth.unfinished import is_stale, temporary_name
+from synth.unfinished import scratch_directory
 
 LOG_NAME, ERROR_NAME, PROGRESS_NAME = "worker.log", "error.json", "progress.json"
 
@@ -37,6 +36,9 @@ OUT_OF_MEMORY = re.compile(
 
 _LOG_TAIL_CHARACTERS = 4000
 _POLL_S = 0.5
+_LAST_GASP_S = 60.0
+"""A killed process that is still there after this time hangs in the kernel, in the driver of a GPU
+or on a mount that does not answer: it ends when that lets it, and must not hold up its parent."""
 _GPU_VARIABLES = (
     "CUDA_VISIBLE_DEVICES",  # CUDA, OptiX
     "HIP_VISIBLE_DEVICES",
@@ -80,8 +82,7 @@ def write_json(path: Path, value: Any) -> None:
 
 @contextmanager
 def job_directory(what: str) -> Iterator[Path]:
-    """A directory on local disk for one worker, gone when the block ends; those of killed parents
-    are removed on the way.
+    """A `scratch_directory` for one worker.
 
     Args:
         what: names the work in messages.
@@ -89,17 +90,10 @@ def job_directory(what: str) -> Iterator[Path]:
     Raises:
         RenderCrashed: none can be made.
     """
-    parent = Path(tempfile.gettempdir())
-    with trouble_of_this_machine(what):
-        for path in parent.glob(".headloom-render.*.tmp"):
-            if is_stale(path):
-                shutil.rmtree(path, ignore_errors=True)
-        directory = parent / temporary_name("headloom-render")
-        directory.mkdir(mode=0o700)
-    try:
+    with ExitStack() as stack:
+        with trouble_of_this_machine(what):
+            directory = stack.enter_context(scratch_directory("render"))
         yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager
@@ -145,7 +139,7 @@ def run_worker(
     what: str,
     on_progress: Callable[[Progress], None] = lambda _: None,
 ) -> int:
-    """Exit code of the worker, which has ended when this returns or raises.
+    """Exit code of the worker, which has ended (or was killed) when this returns or raises.
 
     Args:
         directory: its job directory, which also receives the log.
@@ -181,7 +175,8 @@ def run_worker(
     finally:
         if process.poll() is None:
             process.kill()
-            process.wait()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_LAST_GASP_S)
     raise _timeout(directory, timeout_s, what)
 
 

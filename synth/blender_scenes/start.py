@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -31,4 +32,5 @@ def import_blender(threads: int) -> None:
     finally:
         # Threads that read and write files were started meanwhile, and have inherited it.
         for task in Path("/proc/self/task").iterdir():
-            os.sched_setaffinity(int(task.name), allowed)
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                os.sched_setaffinity(int(task.name), allowed)

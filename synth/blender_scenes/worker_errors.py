@@ -113,7 +113,7 @@ def _limit_text() -> str:
     limit_bytes = resource.getrlimit(resource.RLIMIT_DATA)[0]
     if limit_bytes == resource.RLIM_INFINITY:
         return ""
-    return f" (this process may allocate {limit_bytes / 1e9:.2f} GB; reserve more for each)"
+    return f" (this process may allocate {limit_bytes / 1e9:.2f} GB; more by memory_gb of its pool)"
 
 
 def flush_output() -> None:

@@ -30,7 +30,7 @@ class Preferences:
     """`CyclesPreferences`: an enum of drivable kinds, and a list that is filled by a refresh."""
 
     found: list[Entry]
-    kinds: tuple[str, ...] = ("NONE", "CUDA", "OPTIX", "HIP", "METAL", "ONEAPI")
+    kinds: tuple[str, ...] = ("NONE", "CUDA", "OPTIX", "HIP", "ONEAPI")
     devices: list[Entry] = field(default_factory=list)
     _kind: str = "NONE"
 
@@ -54,15 +54,13 @@ class Preferences:
 def machine() -> list[Entry]:
     """Two NVIDIA GPUs (each is listed as CUDA and as OptiX), and one of every other maker."""
     gpus = [Entry(kind, f"L4 {n}", use=False) for n in (0, 1) for kind in ("CUDA", "OPTIX")]
-    return [*gpus, Entry("CPU", "EPYC"), Entry("HIP", "W7900"), Entry("ONEAPI", "Arc A770"),
-            Entry("METAL", "M3")]  # fmt: skip
+    return [*gpus, Entry("CPU", "EPYC"), Entry("HIP", "W7900"), Entry("ONEAPI", "Arc A770")]
 
 
 @pytest.mark.parametrize(
     ("device", "name"),
-    [("OPTIX", "L4 0, L4 1"), ("CUDA", "L4 0, L4 1"), ("HIP", "W7900"), ("ONEAPI", "Arc A770"),
-     ("METAL", "M3")],
-)  # fmt: skip
+    [("OPTIX", "L4 0, L4 1"), ("CUDA", "L4 0, L4 1"), ("HIP", "W7900"), ("ONEAPI", "Arc A770")],
+)
 def test_devices_of_the_kind_are_used_and_no_others(device, name):
     scene = SimpleNamespace(cycles=SimpleNamespace(device="CPU"))
     preferences = Preferences(machine())
@@ -73,7 +71,7 @@ def test_devices_of_the_kind_are_used_and_no_others(device, name):
 
 
 def test_every_device_of_the_command_line_is_tested_above():
-    assert set(get_args(Device)) == {"CPU", "OPTIX", "CUDA", "HIP", "ONEAPI", "METAL"}
+    assert set(get_args(Device)) == {"CPU", "OPTIX", "CUDA", "HIP", "ONEAPI"}
 
 
 def test_the_cpu_starts_no_driver():

@@ -169,15 +169,16 @@ def test_killed_driver(tmp_path, peace):
 
 
 def test_unfinished_files_of_a_killed_driver(farm):
-    """Both of its places are cleared by the next run."""
+    """All of its places are cleared by the next run."""
     Dataset.create(farm.out, CONFIG)
+    (farm.out / "rejects").mkdir()
     code = (
         "import pathlib, sys; from synth.unfinished import temporary_name\n"
         "for path in sys.argv[1:]:\n    pathlib.Path(path, temporary_name('dead')).touch()"
     )
-    places = [str(farm.out), str(farm.out / "shards")]
+    places = [str(farm.out), str(farm.out / "shards"), str(farm.out / "rejects")]
     subprocess.run([sys.executable, "-c", code, *places], check=True, timeout=60)
-    assert len(farm.unfinished()) == 2
+    assert len(farm.unfinished()) == 3
     farm.finish_in_peace()
 
 

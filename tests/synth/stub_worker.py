@@ -7,9 +7,10 @@ The behaviour lists heads by index: `{"sleep_s": 0.1, "crash": [3], "invalid": [
 first time only. Heads in `twin` look alike, those in `burnt` are white. `wait_for` names a file
 without which no head is finished, `allocate` fills the memory, and `assets` checks the user's
 assets of a head as its builders would. `exit_code` ends the process with that code whatever
-happened. `env` puts the environment into the meta data; `device_error_on` names a machine without
-the device; `mute` keeps `error.json` from the parent; `no_death_signal` leaves the worker without
-protection. Any other key is a token that makes the process easy to find.
+happened, `forget` leaves the last head out. `env` puts the environment into the meta data;
+`device_error_on` names a machine without the device; `mute` keeps `error.json` from the parent;
+`no_death_signal` leaves the worker without protection. Any other key is a token that makes the
+process easy to find.
 """
 
 from __future__ import annotations
@@ -98,6 +99,11 @@ if __name__ == "__main__":
         from synth.blender_scenes import worker_job
 
         worker_job.ERROR_NAME = "nowhere.json"
+    if behaviour.get("forget"):
+        from synth.blender_scenes import worker_job
+
+        render_shard = worker_job.render_shard
+        worker_job.render_shard = lambda specs, *rest: render_shard(specs[:-1], *rest)
     if behaviour.get("no_death_signal"):
         worker.die_with_parent = lambda parent_pid: None
     if "exit_code" in behaviour:

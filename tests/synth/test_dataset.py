@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -309,6 +310,26 @@ def test_verify_accepts_a_whole_dataset(full):
 def test_verify_names_a_missing_shard(full):
     full.expected()[1].path.unlink()
     assert "shard-000001.tar: missing" in problems(full)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
+def test_a_bad_sector_is_a_damaged_shard_and_no_end_of_verify(full, monkeypatch, number):
+    """Only that: a mount that lost its rights says nothing of the shards."""
+    broken = full.shard_paths()[1]
+
+    def read(handle, *_, pread=os.pread):
+        if Path(f"/proc/self/fd/{handle}").readlink() == broken.resolve():
+            raise OSError(number, os.strerror(number))
+        return pread(handle, *_)
+
+    monkeypatch.setattr(os, "pread", read)
+    if number == errno.EACCES:
+        with pytest.raises(PermissionError):
+            verify(full)
+        return
+    (finding,) = verify(full).findings
+    assert (finding.kind, finding.path) == ("damaged", broken)
+    assert str(finding) == f"{broken}: Input/output error"
 
 
 def test_verify_names_a_damaged_picture(full):

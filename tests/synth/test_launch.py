@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from synth import launch
+from synth import launch, worker_process
 from synth.errors import (
     AssetError,
     DatasetMismatch,
@@ -31,6 +31,8 @@ from synth.errors import (
 from synth.quality import QualityConfig
 from synth.record import ShardReader
 from synth.sample import DatasetConfig, ViewsConfig, sample_head
+from synth.unfinished import scratch_directory
+from synth.worker_process import job_directory
 
 STUB = Path(__file__).with_name("stub_worker.py")
 CONFIG = DatasetConfig(size=16, samples=1, views=ViewsConfig(random=0))
@@ -330,6 +332,26 @@ def test_trouble_of_the_storage_names_the_shard(out, monkeypatch):
         launch.render_shard(SPECS, out, command=stub())
 
 
+def test_a_worker_of_another_version_is_refused(out):
+    """Somebody exchanges the package while a run lasts: the same specs become other heads."""
+    with pytest.raises(RenderError, match=f"rendered {SPECS[0].spec_id}, {SPECS[1].spec_id}; was"):
+        launch.render_shard(SPECS, out, command=stub(forget=1))
+    assert list(out.parent.iterdir()) == []
+
+
+def test_a_process_that_does_not_die_holds_nobody_up(out, monkeypatch):
+    """It hangs in the kernel: a driver of a GPU, a dead mount."""
+    alive = []
+    monkeypatch.setattr(subprocess.Popen, "kill", lambda process: alive.append(process))
+    monkeypatch.setattr(worker_process, "_LAST_GASP_S", 0.1)
+    with pytest.raises(RenderTimeout, match="killed after 0 s"):
+        launch.render_shard(SPECS, out, command=("sh", "-c", "exec sleep 99"), timeout_s=0.1)
+    assert alive
+    for process in alive:
+        process.terminate()
+        process.wait()
+
+
 @pytest.mark.parametrize(("program", "code"), [("/bin/false", 1), ("/bin/true", 0)])
 def test_a_worker_that_leaves_no_shard_is_a_crash(out, program, code):
     with pytest.raises(RenderCrashed, match=f"without a result .exit code {code}"):
@@ -397,9 +419,15 @@ def kill_parent_and_look(tmp_path, behaviour) -> list[int]:
     return alive
 
 
-def test_a_killed_parent_takes_the_worker_with_it(tmp_path):
+def test_a_killed_parent_takes_the_worker_with_it(tmp_path, monkeypatch):
+    """What it left on the local disk goes when the next worker starts there."""
     assert kill_parent_and_look(tmp_path, {"hang": [0], "once": str(tmp_path)}) == []
     assert not (tmp_path / "s.tar").exists()
+    (left,) = tmp_path.glob(".headloom-render.*")
+    assert (left / "specs.jsonl").exists()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with scratch_directory("other") as directory, job_directory("next") as job:
+        assert set(tmp_path.glob(".headloom-*")) == {directory, job}
 
 
 def test_without_the_death_signal_it_would_live_on(tmp_path):
