@@ -25,6 +25,8 @@ from synth.errors import HeadloomError, RenderCrashed, RenderError, RenderTimeou
 from synth.unfinished import scratch_directory
 
 LOG_NAME, ERROR_NAME, PROGRESS_NAME = "worker.log", "error.json", "progress.json"
+CAPTURED_PREFIX = "captured-"
+"""Begins the name of the file in the job directory that holds what Blender prints in a render."""
 
 OUT_OF_MEMORY = re.compile(
     r"out of [\w ]*memory|not enough memory|bad_alloc|alloc returns null"
@@ -34,7 +36,7 @@ OUT_OF_MEMORY = re.compile(
 )
 """What Python, Blender, Cycles and drivers print when there is no more memory, of CPU or GPU."""
 
-_LOG_TAIL_CHARACTERS = 4000
+_LOG_TAIL_CHARACTERS, _CAPTURED_CHARACTERS = 4000, 1000
 _POLL_S = 0.5
 _LAST_GASP_S = 60.0
 """A killed process that is still there after this time hangs in the kernel, in the driver of a GPU
@@ -229,10 +231,15 @@ def _with_log(error: HeadloomError, directory: Path) -> HeadloomError:
 
 
 def _log_tail(directory: Path) -> str:
-    try:
-        with (directory / LOG_NAME).open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _LOG_TAIL_CHARACTERS))
-            return file.read().decode("utf-8", "replace").strip()
-    except FileNotFoundError:
-        return ""
+    """The end of the log, below what Blender printed last if it died in a render."""
+    ends = [_end_of(path, _CAPTURED_CHARACTERS) for path in directory.glob(f"{CAPTURED_PREFIX}*")]
+    if (directory / LOG_NAME).exists():
+        ends.append(_end_of(directory / LOG_NAME, _LOG_TAIL_CHARACTERS))
+    return "\n".join(ends)
+
+
+def _end_of(path: Path, length: int) -> str:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - length))
+        return file.read().decode("utf-8", "replace").strip()

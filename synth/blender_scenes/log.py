@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from synth.errors import AssetError, RenderCrashed, RenderError
-from synth.worker_process import OUT_OF_MEMORY
+from synth.worker_process import CAPTURED_PREFIX, OUT_OF_MEMORY
 
 _API = r"\b(CUDA|HIP|HIPRT|OptiX|oneAPI|SYCL|Metal)\b"
 _FAULT = r"(?i:fail|\berror\b|\bno\b)"
@@ -55,13 +55,14 @@ def captured_output() -> Iterator[CapturedOutput]:
     """Divert the file descriptors 1 and 2 while the block runs.
 
     Blender prints a line for every step of a render, and errors of Cycles only there. When the
-    block raises, what was printed goes to the real stderr, so that no message is lost.
+    block raises, what was printed goes to the real stderr, and when the process dies in it, to the
+    parent, so that no message is lost.
     """
     captured = CapturedOutput()
     sys.stdout.flush()
     sys.stderr.flush()
     saved = os.dup(1), os.dup(2)
-    with tempfile.TemporaryFile() as sink:
+    with tempfile.NamedTemporaryFile(prefix=CAPTURED_PREFIX) as sink:
         os.dup2(sink.fileno(), 1)
         os.dup2(sink.fileno(), 2)
         failed = True

@@ -100,6 +100,10 @@ class Farm:
         """Pids of the living worker processes, stub or Blender."""
         return processes_with(f"{self.temporary}/.headloom-render")
 
+    def status(self) -> dict:
+        """What `status.json` says."""
+        return json.loads((self.out / "status.json").read_text())
+
     def shards(self) -> dict[str, int]:
         """Time of modification (ns) by name of the shards that are in place."""
         return {p.name: p.stat().st_mtime_ns for p in (self.out / "shards").glob("shard-*.tar")}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.util
-import json
 import os
 import signal
 import subprocess
@@ -154,7 +153,7 @@ def test_killed_driver(tmp_path, peace):
                 farms.wait_for(lambda once=once: list(once.iterdir()))
                 driver.send_signal(how)
                 assert driver.wait(150) == {"SIGKILL": -9, "SIGTERM": 15, "SIGINT": 130}[how.name]
-                state = json.loads((farm.out / "status.json").read_text())["state"]
+                state = farm.status()["state"]
                 assert state == ("running" if how == signal.SIGKILL else "interrupted")
                 farms.wait_for(lambda: farms.reap(ours) or not farm.workers(), timeout_s=30.0)
             shards = farm.shards()
@@ -211,19 +210,25 @@ def memory_cgroup(limit_bytes: int):
         group.rmdir()
 
 
-@pytest.mark.parametrize("limit", ["address space", "cgroup"])
-def test_out_of_memory(farm, tmp_path, limit):
-    """An allocation that fails, and a kill by the kernel: both are a crash, and tried again."""
+def test_out_of_memory(farm, tmp_path):
+    """The kernel kills the process; its shard is tried again."""
     worker = farms.stub(allocate=[2], once=str(tmp_path / "once"))
-    if limit == "address space":
-        summary = farm.render(command=("prlimit", "--as=3000000000", *worker))
-    else:
-        with memory_cgroup(500_000_000) as group:
-            enter = f'echo $$ > {group}/cgroup.procs && exec "$@"'
-            summary = farm.render(command=("sh", "-c", enter, "sh", *worker))
-    assert (tmp_path / "once" / "allocate-2").exists()
+    with memory_cgroup(500_000_000) as group:
+        enter = f'echo $$ > {group}/cgroup.procs && exec "$@"'
+        summary = farm.render(command=("sh", "-c", enter, "sh", *worker))
     assert (summary.rendered, summary.failed) == (5, ())
+    assert farm.status()["shards"]["retried"] == 1
     farm.check()
+
+
+def test_a_head_that_wants_more_memory_than_its_pool_allows(farm):
+    """The limit of the pool arrives in the process; the head is tried twice, then left out."""
+    summary = farm.render(behaviour={"allocate": [2]})
+    (failure,) = summary.failed
+    assert (failure.index, failure.attempts, summary.rendered) == (2, 3, 4)
+    assert "out of memory (this process may allocate 4.00 GB" in failure.message
+    assert "MemoryError" in failure.log_tail
+    farm.finish_in_peace(retry_failed=True)
 
 
 @needs_root

@@ -56,7 +56,7 @@ def paint(spec, job):
     if applies("hang", spec.index):
         time.sleep(600)
     if applies("allocate", spec.index):
-        np.ones(3 * 2**30, np.uint8)
+        np.ones(5 * 2**30, np.uint8)
     while "wait_for" in behaviour and not Path(behaviour["wait_for"]).exists():
         time.sleep(0.02)
     for ref in spec.assets if "assets" in behaviour else ():

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -305,6 +306,13 @@ def test_rejected_heads_are_counted_and_kept_apart(out):
     assert not place.exists()
 
 
+def test_a_shard_never_tells_of_rejects_that_are_not_there(out, tmp_path):
+    (tmp_path / "rejects").write_bytes(b"in the way")
+    with pytest.raises(OSError, match="rejects"):
+        launch.render_shard(SPECS, out, command=stub(burnt=[1]), quality=QualityConfig())
+    assert not out.exists()
+
+
 def test_progress_is_told_while_the_worker_runs(out):
     told: list[int] = []
     launch.render_shard(SPECS, out, command=stub(sleep_s=0.9), on_head=told.append)
@@ -370,6 +378,7 @@ def test_the_worker_sees_its_threads_and_gpus_only(out, monkeypatch):
     environment = ShardReader(out).heads()[0].meta["environment"]
     assert environment["CUDA_VISIBLE_DEVICES"] == ""
     assert environment["OMP_NUM_THREADS"] == "3"
+    assert Path(environment["TMPDIR"]).name.startswith(".headloom-render.")  # goes with the job
     out.unlink()
     launch.render_shard(SPECS[:1], out, command=stub(env=1), gpu_ids=(2, "GPU-ab"))
     environment = ShardReader(out).heads()[0].meta["environment"]
@@ -428,6 +437,7 @@ def test_a_killed_parent_takes_the_worker_with_it(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with scratch_directory("other") as directory, job_directory("next") as job:
         assert set(tmp_path.glob(".headloom-*")) == {directory, job}
+        assert stat.S_IMODE(job.stat().st_mode) == 0o700  # others use /tmp, too
 
 
 def test_without_the_death_signal_it_would_live_on(tmp_path):

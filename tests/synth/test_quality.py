@@ -96,6 +96,13 @@ def test_the_later_of_two_heads_that_are_alike_is_rejected():
     assert [everything.judge(n, Quality(fingerprint="00" * 256)) for n in "ab"] == [None, None]
 
 
+def test_a_head_that_was_rejected_stands_in_nobodys_way():
+    control = QualityControl(QualityConfig())
+    same = fingerprint(head())
+    assert control.judge("a", Quality(burnt=0.9, fingerprint=same)).startswith("burnt")
+    assert control.judge("b", Quality(fingerprint=same)) is None
+
+
 def test_a_head_is_no_duplicate_of_itself():
     """Its first try may have failed after it was judged."""
     control = QualityControl(QualityConfig())
