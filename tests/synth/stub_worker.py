@@ -5,8 +5,8 @@
 The behaviour lists heads by index: `{"sleep_s": 0.1, "crash": [3], "invalid": [5], "hang": [7],
 "print": {"2": "text"}, "once": "directory"}`. With `once`, anything but `crash_always` happens the
 first time only. Heads in `twin` look alike, those in `burnt` are white. `wait_for` names a file
-without which no head is finished, `allocate` fills the memory, and `assets` checks the user's
-assets of a head as its builders would. `exit_code` ends the process with that code whatever
+without which no head is finished, `allocate` fills the memory, `abort` ends as a render in C++ does
+that gets none, and `assets` checks the user's assets of a head as its builders would. `exit_code` ends the process with that code whatever
 happened, `forget` leaves the last head out. `env` puts the environment into the meta data;
 `device_error_on` names a machine without the device; `mute` keeps `error.json` from the parent;
 `no_death_signal` leaves the worker without protection. Any other key is a token that makes the
@@ -42,6 +42,7 @@ def paint(spec, job):
     import numpy as np
 
     from synth.assets import check, is_users
+    from synth.blender_scenes.log import captured_output
     from synth.blender_scenes.worker_shard import RenderedHead
     from synth.errors import AssetError, DeviceError, RenderInvalid
 
@@ -75,7 +76,9 @@ def paint(spec, job):
     if str(spec.index) in behaviour.get("print", {}):
         os.write(2, (behaviour["print"][str(spec.index)] + "\n").encode())
     if applies("abort", spec.index):
-        os.kill(os.getpid(), signal.SIGABRT)
+        with captured_output():
+            os.write(2, b"terminate called after throwing an instance of 'std::bad_alloc'\n")
+            os.kill(os.getpid(), signal.SIGABRT)
     seed = 0 if applies("twin", spec.index) else int(spec.spec_id, 16)
     tiles = np.random.default_rng(seed).integers(90, 190, (8, 8, 3))
     tiles[:] = 255 if applies("burnt", spec.index) else tiles

@@ -236,10 +236,12 @@ def test_a_worker_that_cannot_say_why_it_failed_blames_no_head(out):
 
 
 def test_an_allocation_that_fails_in_c_is_called_by_its_name(out):
-    command = stub(print={"1": "terminate called after throwing 'std::bad_alloc'"}, abort=[1])
+    """It is said while what Blender prints is kept apart, and the process dies of it."""
     with pytest.raises(RenderCrashed, match=r"ended by signal 6, out of memory") as caught:
-        launch.render_shard(SPECS, out, command=command)
+        launch.render_shard(SPECS, out, command=stub(abort=[1]))
     assert caught.value.spec_id == SPECS[1].spec_id
+    assert "instance of 'std::bad_alloc'\n" in caught.value.log_tail
+    assert "stub_worker.py" in caught.value.log_tail  # and where, as ever
 
 
 def test_what_may_be_chance_is_tried_twice_and_a_bad_picture_once(out, tmp_path):
