@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import bpy
@@ -35,9 +36,12 @@ def render_channels(camera: Camera) -> dict[str, np.ndarray]:
 
     Raises:
         AssetError, RenderCrashed, RenderError: Cycles reported an error.
+        OSError: Blender wrote no whole file; it raises nothing when the disk is full.
     """
     rig.place_camera(camera)
     where = f"view {camera.name!r}: "
+    path = Path(bpy.context.scene.render.filepath)
+    path.unlink(missing_ok=True)  # whatever happens, it is not taken for this view's
     try:
         with captured_output() as output:
             bpy.ops.render.render(write_still=True)
@@ -46,6 +50,9 @@ def render_channels(camera: Camera) -> dict[str, np.ndarray]:
         raise_reported(f"{output.text}\n{error}", where)
         raise RenderError(f"{where}Cycles: {error}") from error
     raise_reported(output.text, where)
-    channels = read_exr(Path(bpy.context.scene.render.filepath))
+    try:
+        channels = read_exr(path)
+    except (FileNotFoundError, RenderError) as error:
+        raise OSError(errno.EIO, f"{where}Blender could not write the picture ({error})") from error
     prefix = f"{bpy.context.view_layer.name}."
     return {name.removeprefix(prefix): values for name, values in channels.items()}
