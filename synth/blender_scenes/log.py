@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -9,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from synth.errors import AssetError, RenderCrashed, RenderError
 from synth.worker_process import CAPTURED_PREFIX, OUT_OF_MEMORY
@@ -17,6 +19,14 @@ _API = r"\b(CUDA|HIP|HIPRT|OptiX|oneAPI|SYCL|Metal)\b"
 _FAULT = r"(?i:fail|\berror\b|\bno\b)"
 _REPORTS = (
     (OUT_OF_MEMORY, RenderCrashed),
+    (
+        re.compile(
+            r"no space left on device|quota exceeded|(OpenEXR-writePixels|IMB_exr_begin_write): "
+            r"|cannot save: ",
+            re.IGNORECASE,
+        ),
+        partial(OSError, errno.EIO),
+    ),
     (  # a device that fails takes every head with it; another try, or another machine, may do
         re.compile(
             rf"\bin {_API} queue\b|\bin (cu|hip|optix|ze)[A-Z]\w*\("
@@ -89,7 +99,8 @@ def raise_reported(text: str, where: str = "") -> None:
         where: begins the message.
 
     Raises:
-        RenderCrashed, AssetError, RenderError: what weighs most, in this order.
+        RenderCrashed, OSError, AssetError, RenderError: what weighs most, in this order; OSError
+            for a disk that is full or fails.
     """
     lines = text.splitlines()
     for pattern, kind in _REPORTS:

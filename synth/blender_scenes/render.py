@@ -14,6 +14,7 @@ Order of operations, and why (docs/decisions.md has the numbers):
 from __future__ import annotations
 
 import dataclasses
+import errno
 import tempfile
 import time
 from pathlib import Path
@@ -126,13 +127,20 @@ class Renderer:
 
         Returns:
             [size, size, 4] uint8, the spec's view transform applied to the straight colour.
+
+        Raises:
+            OSError: Blender could not write the picture.
         """
         straight = unpremultiply(np.where(linear[..., 3:] < _INVISIBLE, 0.0, linear))
         opaque = np.concatenate([straight[..., :3], np.ones_like(straight[..., :1])], axis=-1)
         # Blender's first row is the lowest.
         self._image.pixels.foreach_set(np.ascontiguousarray(opaque[::-1], np.float32).ravel())
-        self._image.save_render(str(self._png), scene=self._display_scene)
-        colour = imageio.imread(self._png)[..., :3]
+        self._png.unlink(missing_ok=True)
+        try:
+            self._image.save_render(str(self._png), scene=self._display_scene)
+            colour = imageio.imread(self._png)[..., :3]
+        except (RuntimeError, OSError) as error:
+            raise OSError(errno.EIO, f"Blender could not write a picture: {error}") from error
         alpha = rgba8_from_float(linear[..., 3:])
         return np.concatenate([np.where(alpha > 0, colour, 0), alpha], axis=-1).astype(np.uint8)
 

@@ -47,6 +47,11 @@ SCENE = [
     "Error: can't write single images with a movie format!",
     "Failed to create texture. Maximum GPU texture size reached",
 ]
+DISK = [
+    'OpenEXR-writePixels: ERROR: Failed to write pixel data to image file "/tmp/view.exr".',
+    "IMB_exr_begin_write: ERROR: Cannot open image file. No space left on device.",
+    "Render error (No space left on device) cannot save: '/tmp/view.exr'",
+]
 NOTHING = [
     "Fra:1 Mem:20M (Peak 21M) | Time:00:00.12 | Mem:1M, Peak:1M | Rendering 1 / 2 samples",
     "Saved: '/tmp/view.exr'",
@@ -58,10 +63,10 @@ NOTHING = [
 ]
 
 
-def kind_of(text: str) -> type[HeadloomError] | None:
+def kind_of(text: str) -> type[HeadloomError | OSError] | None:
     try:
         raise_reported(text)
-    except HeadloomError as error:
+    except (HeadloomError, OSError) as error:
         return type(error)
     return None
 
@@ -70,6 +75,7 @@ def kind_of(text: str) -> type[HeadloomError] | None:
     ("line", "kind"),
     [
         *((line, RenderCrashed) for line in (*MEMORY, *DEVICE)),
+        *((line, OSError) for line in DISK),
         *((line, AssetError) for line in ASSET),
         *((line, RenderError) for line in SCENE),
         *((line, None) for line in NOTHING),

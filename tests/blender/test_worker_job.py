@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import pytest
@@ -36,3 +37,10 @@ def test_an_error_that_cycles_only_prints_is_raised(run_scene):
     error = run_scene("printed_error_scene.py")
     assert error.startswith("RenderError: view "), error
     assert "SVM stack" in error
+
+
+def test_a_disk_that_fills_while_blender_writes_is_no_fault_of_the_head(run_scene):
+    """Blender prints at most, and what it leaves is half a file, or that of the view before."""
+    result = run_scene("full_disk_scene.py")
+    for error in result.values():
+        assert error.startswith(f"OSError {errno.EIO}: "), error
