@@ -6,11 +6,11 @@ The behaviour lists heads by index: `{"sleep_s": 0.1, "crash": [3], "invalid": [
 "print": {"2": "text"}, "once": "directory"}`. With `once`, anything but `crash_always` happens the
 first time only. Heads in `twin` look alike, those in `burnt` are white. `wait_for` names a file
 without which no head is finished, `allocate` fills the memory, `abort` ends as a render in C++ does
-that gets none, and `assets` checks the user's assets of a head as its builders would. `exit_code` ends the process with that code whatever
-happened, `forget` leaves the last head out. `env` puts the environment into the meta data;
-`device_error_on` names a machine without the device; `mute` keeps `error.json` from the parent;
-`no_death_signal` leaves the worker without protection. Any other key is a token that makes the
-process easy to find.
+that gets none, and `assets` checks the user's assets of a head as its builders would. `exit_code`
+ends the process with that code whatever happened, `forget` leaves the last head out. `env` puts the
+environment into the meta data; `device_error_on` names a machine without the device; `mute` keeps
+`error.json` from the parent; `no_death_signal` leaves the worker without protection. Any other key
+is a token that makes the process easy to find.
 """
 
 from __future__ import annotations
