@@ -126,8 +126,9 @@ def train(
     data, out = place(data).absolute(), Path(out).absolute()
     config = resolve_config(kind, config_source, overrides)
     check_workers(config.train, num_workers)
-    dataset = HeadDataset(data, config.train.split, config.image_size)
-    found = find_resume(make_task(kind, config), dataset, out)
+    task = make_task(kind, config)
+    dataset = HeadDataset(data, config.train.split, config.image_size, task.passes)
+    found = find_resume(task, dataset, out)
     resumed_from = found.state.step if found else None
     log_path = out / "metrics.jsonl"
     finished = resumed_from == config.train.steps
@@ -298,9 +299,10 @@ def _work(settings: dict[str, _Job]) -> None:
         world_size=context.get_world_size(),
         device=get_device() if job.use_gpu else torch.device("cpu"),
     )
-    dataset = HeadDataset(job.data, job.config.train.split, job.config.image_size)
+    task = make_task(job.kind, job.config)
+    dataset = HeadDataset(job.data, job.config.train.split, job.config.image_size, task.passes)
     run_loop(
-        make_task(job.kind, job.config),
+        task,
         dataset,
         job.run,
         held_out=_held_out(job),

@@ -249,7 +249,7 @@ class _Trainer:
         generator = torch.Generator(device)
         generator.manual_seed(derive_seed(self.config.seed, position, "train.noise"))
         with autocast(device, self.config.precision):
-            loss, metrics = self.task.loss(self._callable, batch.to(device), generator)
+            loss, metrics = self.task.loss(self._callable, batch.to(device), generator, self.step)
         (loss * share).backward()
         self._window.add({"loss": loss, **metrics}, share)
 

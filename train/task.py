@@ -126,10 +126,12 @@ class Task(Protocol):
 
     Attributes:
         name: "vae", "diffusion" or "gslrm"; stored in checkpoints as their kind.
+        passes: ground truth that `load_batch` wants of the dataset, see `HeadDataset`.
         config: the model's frozen configuration, a `TaskConfig`.
     """
 
     name: str
+    passes: tuple[str, ...]
     config: Any  # a TaskConfig; Any, since a Protocol's attribute is invariant
 
     def build_model(self) -> nn.Module:
@@ -150,7 +152,7 @@ class Task(Protocol):
         ...
 
     def loss(
-        self, model: nn.Module, batch: Batch, generator: torch.Generator
+        self, model: nn.Module, batch: Batch, generator: torch.Generator, step: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of one batch, averaged over it, and scalars worth logging (same keys always).
 
@@ -159,6 +161,7 @@ class Task(Protocol):
                 training: call it as `model(...)` only, never `model.part(...)`.
             batch: on the device of the model.
             generator: for noise and timesteps, on the device of the model.
+            step: optimiser steps before this one.
         """
         ...
 

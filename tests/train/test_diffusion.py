@@ -368,7 +368,7 @@ def test_loss_is_the_weighted_error_of_the_velocity(make_task):
     """Recover the noise from what the model was given, and compute the loss by hand."""
     task, model = make_task(), Perfect()
     batch = task.load_batch(Heads(), [0, 0, 0], np.random.default_rng(3))
-    loss, metrics = task.loss(model, batch, torch.Generator().manual_seed(11))
+    loss, metrics = task.loss(model, batch, torch.Generator().manual_seed(11), 0)
     seen = model.seen
     clean = task.autoencoder.encode(batch.views.flatten(0, 1)).unflatten(0, (3, 6))
     assert torch.allclose(seen.photo_latents, clean[:, 0], atol=1e-5)
@@ -383,7 +383,7 @@ def test_loss_is_the_weighted_error_of_the_velocity(make_task):
     by_hand = (weight * velocity.square().mean(dim=(1, 2, 3, 4))).mean()
     assert torch.allclose(loss, by_hand, rtol=1e-4)
     assert torch.allclose(metrics["velocity_mse"], velocity.square().mean(), rtol=1e-4)
-    perfect, _ = task.loss(Perfect(velocity), batch, torch.Generator().manual_seed(11))
+    perfect, _ = task.loss(Perfect(velocity), batch, torch.Generator().manual_seed(11), 0)
     assert perfect < 1e-8
 
 
@@ -393,7 +393,8 @@ def test_noise_comes_from_the_generator_alone(make_task):
     batch = task.load_batch(Heads(), [0], np.random.default_rng(0))
     before = torch.get_rng_state()
     losses = [
-        task.loss(model, batch, torch.Generator().manual_seed(seed))[0].item() for seed in (4, 4, 5)
+        task.loss(model, batch, torch.Generator().manual_seed(seed), 0)[0].item()
+        for seed in (4, 4, 5)
     ]
     assert losses[0] == losses[1] != losses[2]
     assert torch.equal(torch.get_rng_state(), before)
@@ -437,12 +438,12 @@ def test_overfits_one_head(make_task):
 
     def error() -> float:
         with torch.no_grad():
-            _, metrics = task.loss(model, many, torch.Generator().manual_seed(99))
+            _, metrics = task.loss(model, many, torch.Generator().manual_seed(99), 0)
         return float(metrics["velocity_mse"])
 
     before, generator = error(), torch.Generator().manual_seed(0)
     for _ in range(60):
-        loss, _ = task.loss(model, one, generator)
+        loss, _ = task.loss(model, one, generator, 0)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

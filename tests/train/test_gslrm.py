@@ -413,7 +413,7 @@ def test_learns_spheres_and_their_unseen_sides(spheres):
     losses = []
     for step in range(60):
         batch = task.load_batch(spheres, [step % 2], stream(0, step, "test"))
-        loss, metrics = task.loss(model, batch, torch.Generator())
+        loss, metrics = task.loss(model, batch, torch.Generator(), step)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

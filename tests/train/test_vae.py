@@ -219,7 +219,9 @@ def test_loss_matches_its_formula():
     config = {"l1_weight": 2.0, "mse_weight": 3.0, "edge_weight": 5.0, "kl_weight": 7.0}
     model, images = build().eval(), smooth_pictures(2)
     with torch.no_grad():
-        loss, _ = task(**config).loss(model, ImageBatch(images), torch.Generator().manual_seed(0))
+        loss, _ = task(**config).loss(
+            model, ImageBatch(images), torch.Generator().manual_seed(0), 0
+        )
         out = model(images, torch.Generator().manual_seed(0))
         d = out.images - images
         kl = model.vae.encode(images * 2 - 1).latent_dist.kl().sum() / images.numel()
@@ -236,7 +238,7 @@ def test_overfits_a_few_pictures():
     generator = torch.Generator().manual_seed(0)
     psnr_db = []
     for _ in range(80):
-        loss, metrics = vae.loss(model, ImageBatch(images), generator)
+        loss, metrics = vae.loss(model, ImageBatch(images), generator, 0)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

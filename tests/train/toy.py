@@ -108,6 +108,7 @@ class ToyTask:
     """Denoises one random view; draws from every generator that the loop hands out."""
 
     name = "toy"
+    passes = ()
 
     def __init__(self, config: ToyConfig):
         self.config = config
@@ -135,7 +136,7 @@ class ToyTask:
         self.loaded.append(tuple(indices))
         return ToyBatch(torch.stack(images), poison)
 
-    def loss(self, model: nn.Module, batch: ToyBatch, generator: torch.Generator):
+    def loss(self, model: nn.Module, batch: ToyBatch, generator: torch.Generator, step: int):
         noise = torch.randn(batch.images.shape, generator=generator)
         error = (model(batch.images + 0.3 * noise) - batch.images).square().mean()
         return error * (float("nan") if batch.poison else 1.0), {"mse": error}

@@ -38,6 +38,7 @@ class VaeTask:
     """Trains `Autoencoder` on single views over plain backgrounds."""
 
     name = "vae"
+    passes = ()
 
     def __init__(self, config: VaeConfig):
         self.config = config
@@ -61,7 +62,7 @@ class VaeTask:
         return ImageBatch(torch.cat(pictures))
 
     def loss(
-        self, model: nn.Module, batch: ImageBatch, generator: torch.Generator
+        self, model: nn.Module, batch: ImageBatch, generator: torch.Generator, step: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Distance in colour and contour, and the KL divergence of the latents."""
         config = self.config
@@ -130,6 +131,7 @@ class DiffusionTask:
     """
 
     name = "diffusion"
+    passes = ()
 
     def __init__(self, config: DiffusionConfig):
         if config.vae is None:
@@ -181,7 +183,7 @@ class DiffusionTask:
         return composite(item.rgba, background)
 
     def loss(
-        self, model: nn.Module, batch: MultiViewBatch, generator: torch.Generator
+        self, model: nn.Module, batch: MultiViewBatch, generator: torch.Generator, step: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Weighted squared error of the velocity; one timestep per head, noise of its own per view.
 

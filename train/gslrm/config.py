@@ -121,6 +121,71 @@ class ViewsConfig:
 
 
 @dataclass(frozen=True)
+class AugmentConfig:
+    """Input views that disagree a little, see `train.gslrm.augment`.
+
+    Attributes:
+        distortion_probability: share of heads whose input pictures are bent.
+        distortion_strength: by how much a strip of a picture grows or shrinks at most, in [0, 1).
+        distortion_cells: strips across a picture.
+        jitter_probability: share of heads whose input cameras are moved.
+        jitter_deg: by how much at most, around the origin, in degrees.
+    """
+
+    distortion_probability: float = 0.0
+    distortion_strength: float = 0.5
+    distortion_cells: int = 8
+    jitter_probability: float = 0.0
+    jitter_deg: float = 5.0
+
+    def __post_init__(self) -> None:
+        for name in ("distortion_probability", "jitter_probability"):
+            value = getattr(self, name)
+            _require(0 <= value <= 1, f"augment: {name} {value} is not in [0, 1]")
+        _require(
+            0 <= self.distortion_strength < 1,
+            f"augment: distortion_strength {self.distortion_strength} is not in [0, 1)",
+        )
+        _require(self.distortion_cells >= 1, "augment: distortion_cells must be at least 1")
+        _require(0 <= self.jitter_deg <= 45, f"augment: jitter_deg {self.jitter_deg} is not 0..45")
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """What the rendered targets are compared by; the squared error of colour has weight 1.
+
+    Attributes:
+        alpha_weight: of the mean squared error of alpha (GRM, arXiv 2403.14621).
+        depth_weight: of the distance between rendered and true depth, where there is a surface, in
+            scene units; the dataset must have the pass `depth`.
+        opacity_weight: of the mean opacity, so that Gaussians that nobody needs fade and can be
+            pruned (Long-LRM, arXiv 2410.12781).
+        perceptual_weight: of LPIPS with VGG-16.
+        perceptual_after: optimiser steps before it begins; from the start it keeps a reconstructor
+            from finding its depths.
+        perceptual_views: how many of a head's targets it looks at, drawn anew for every step; VGG
+            costs more than a small reconstructor. None is all.
+    """
+
+    alpha_weight: float = 0.2
+    depth_weight: float = 0.0
+    opacity_weight: float = 0.0
+    perceptual_weight: float = 0.0
+    perceptual_after: int = 0
+    perceptual_views: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("alpha_weight", "depth_weight", "opacity_weight", "perceptual_weight",
+                     "perceptual_after"):  # fmt: skip
+            value = getattr(self, name)
+            _require(value >= 0, f"loss: {name} must not be negative: {value}")
+        _require(
+            self.perceptual_views is None or self.perceptual_views >= 1,
+            f"loss: perceptual_views must be at least 1 or null: {self.perceptual_views}",
+        )
+
+
+@dataclass(frozen=True)
 class GslrmConfig:
     """Training of the reconstructor: `headloom train gslrm`.
 
@@ -129,7 +194,11 @@ class GslrmConfig:
         image_size: side in pixels of input and target pictures.
         views: choice of views.
         backgrounds: one of these is drawn for each head, for inputs and targets alike.
-        alpha_weight: weight of the mean squared error of alpha (GRM); the colour's is 1.
+        augment: input views that disagree a little.
+        loss: what the targets are compared by.
+        defer_rendering: render each target anew in the backward pass, one at a time, and keep none
+            of them in between (deferred back-propagation: Zhang et al. 2022, arXiv 2206.06360);
+            memory for time, the gradients are the same.
         train: optimiser and schedule.
     """
 
@@ -137,7 +206,9 @@ class GslrmConfig:
     image_size: int = 128
     views: ViewsConfig = field(default_factory=ViewsConfig)
     backgrounds: tuple[Background, ...] = ("white", "random")
-    alpha_weight: float = 0.2
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    defer_rendering: bool = False
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
@@ -147,4 +218,3 @@ class GslrmConfig:
             f"{self.model.patch_size}",
         )
         _require(len(self.backgrounds) > 0, "backgrounds must name at least one background")
-        _require(self.alpha_weight >= 0, f"alpha_weight must not be negative: {self.alpha_weight}")
