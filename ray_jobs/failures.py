@@ -47,7 +47,7 @@ def write_failures(root: Place, failures: Iterable[Failure]) -> None:
     """Replace the file; without failures there is none."""
     lines = [canonical_json(to_dict(failure)).encode() + b"\n" for failure in failures]
     if not lines:
-        (root / FAILURES_NAME).unlink(missing_ok=True)
+        storage.remove(root / FAILURES_NAME)
         return
     with storage.write(root / FAILURES_NAME) as file:
         file.writelines(lines)

@@ -27,7 +27,7 @@ from ray_jobs.render_options import RenderOptions, RenderSummary
 from synth import storage
 from synth.dataset import Dataset
 from synth.errors import RenderStopped
-from synth.launch import REJECTS_DIRECTORY, WORKER_COMMAND, Device
+from synth.launch import WORKER_COMMAND, Device
 from synth.lock import exclusive
 from synth.report import contact_sheet
 from synth.sample import DatasetConfig
@@ -85,7 +85,7 @@ def render_dataset(
     with exclusive(root):
         dataset = Dataset.create(root, config)
         options = RenderOptions(timeout_s, tuple(command), Expectation.of(dataset))
-        _remove_stale_temporaries(dataset)
+        dataset.clean()
         plans = dataset.plan(retry_failed=retry_failed, remember=True)
         log = RunLog(quiet=quiet, log_format=log_format)
         with _keeping_accounts(dataset, plans, log) as accounts:
@@ -143,12 +143,7 @@ def _keeping_accounts(dataset: Dataset, plans: Plan, log: RunLog) -> Iterator[Ac
         raise
     finally:
         log.close()
-        _remove_stale_temporaries(dataset)  # of workers that were killed
-
-
-def _remove_stale_temporaries(dataset: Dataset) -> None:
-    for directory in (dataset.root, dataset.shard_directory, dataset.root / REJECTS_DIRECTORY):
-        storage.clean(directory)
+        dataset.clean()  # of workers that were killed
 
 
 def _run_started(dataset: Dataset, plans: Plan, connected: ClusterInfo, fleet: Fleet) -> RunStarted:

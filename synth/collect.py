@@ -35,7 +35,7 @@ from synth.record import ShardReader, ShardWriter
 from synth.shardlayout import Footer, HeadEntry, read_footer
 from synth.storage import Place, is_local, local_copy, place
 from synth.survey import shard_name
-from synth.unfinished import remove_stale_temporaries, temporary_name
+from synth.unfinished import remove_stale_temporaries
 
 Keep = Callable[[Place, Footer], Iterable[HeadEntry]]
 """Which heads of a shard are taken."""
@@ -314,17 +314,9 @@ def _write(piece: Piece, path: Path, copy: bool) -> None:
 
 
 def _copy(source: Place, path: Path) -> None:
-    temporary = path.parent / temporary_name(path.name)
-    try:
-        with (
-            local_copy(source) as local,
-            local.open("rb") as read_from,
-            temporary.open("xb") as file,
-        ):
-            shutil.copyfileobj(read_from, file, 4 << 20)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)  # noqa: PTH105 - the house rule names os.replace
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with (
+        local_copy(source) as local,
+        local.open("rb") as read_from,
+        atomic_write(path) as file,
+    ):
+        shutil.copyfileobj(read_from, file, 4 << 20)

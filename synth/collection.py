@@ -14,21 +14,23 @@ of the sources, as they hash the identity alone.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from synth.config import digest, from_dict
+from synth.config import canonical_json, from_dict
 from synth.dataset import Dataset
 from synth.errors import DatasetMismatch, RecordCorrupt
 from synth.imported import ImportConfig
 from synth.record import HeadRecord, ShardReader
 from synth.sample import DatasetConfig
-from synth.shardlayout import HeadEntry, read_footer
+from synth.shardlayout import HeadEntry, read_footers
 from synth.spec import AssetRef
 from synth.storage import Place, read
+from synth.survey import list_shards
 
 MANIFEST_NAME = "shards.jsonl"
 KEY = "collection"
@@ -105,7 +107,7 @@ class CollectedShard:
         return json.dumps(data)
 
     @classmethod
-    def from_json(cls, line: str) -> CollectedShard:
+    def from_json(cls, line: bytes) -> CollectedShard:
         """The inverse of `to_json`."""
         data = json.loads(line)
         heads = tuple(HeadEntry(spec_id, index) for spec_id, index in data["heads"])
@@ -113,8 +115,29 @@ class CollectedShard:
 
 
 def collection_id(shards: Iterable[CollectedShard]) -> str:
-    """Id of a collection: of its heads in their order, wherever they were taken from."""
-    return digest([[shard.dataset_id, *shard.heads] for shard in shards])[:16]
+    """Id of a collection: of its heads in their order, wherever they were taken from.
+
+    The digest of `[[dataset id, head, ...], ...]`, of which never more than a shard is in memory.
+    """
+    sha = hashlib.sha256(b"[")
+    for number, shard in enumerate(shards):
+        text = canonical_json([shard.dataset_id, *shard.heads])
+        sha.update(f"{',' if number else ''}{text}".encode())
+    sha.update(b"]")
+    return sha.hexdigest()[:16]
+
+
+class Manifest(Sequence[CollectedShard]):
+    """The lines of `shards.jsonl`, each read when it is asked for."""
+
+    def __init__(self, lines: Sequence[bytes]):
+        self._lines = lines
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __getitem__(self, shard: int) -> CollectedShard:
+        return CollectedShard.from_json(self._lines[shard])
 
 
 class Collection(Dataset):
@@ -165,24 +188,24 @@ class Collection(Dataset):
     def check_sampler(self) -> None:
         """Nothing: no head is drawn again."""
 
-    def manifest(self) -> tuple[CollectedShard, ...]:
-        """What every shard must hold.
+    def manifest(self) -> Manifest:
+        """What every shard must hold, by its number.
 
         Raises:
             RecordCorrupt: `shards.jsonl` is missing or not the one that the collection's id names.
         """
         path = self.root / MANIFEST_NAME
         try:
-            lines = read(path).decode().splitlines()
-            shards = tuple(CollectedShard.from_json(line) for line in lines)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            manifest = Manifest(read(path).splitlines())
+            found = collection_id(manifest)
+        except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
             raise RecordCorrupt(f"{path}: cannot be read: {error!r}") from error
-        if collection_id(shards) != self.dataset_id:
+        if found != self.dataset_id:
             raise RecordCorrupt(
-                f"{path} describes the collection {collection_id(shards)}, and dataset.yaml says "
+                f"{path} describes the collection {found}, and dataset.yaml says "
                 f"{self.dataset_id}; make it again into another --out"
             )
-        return shards
+        return manifest
 
     def heads_of(self, shard: Place) -> Iterator[HeadRecord]:
         """The heads of one of `shard_paths`, numbered within the collection.
@@ -226,7 +249,12 @@ class Collection(Dataset):
 
     def head_count(self) -> int:
         """How many heads are there, read from the ends of the shards."""
-        return sum(len(read_footer(path).heads) for path in self.shard_paths())
+        heads = 0
+        for _, footer in read_footers(self.shard_directory, list_shards(self.root)):
+            if isinstance(footer, RecordCorrupt):
+                raise footer
+            heads += len(footer.heads)
+        return heads
 
     def save(self) -> None:
         """Write `dataset.yaml`."""

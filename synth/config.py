@@ -274,11 +274,26 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)  # noqa: PTH105 - the house rule names os.replace
-        sync_directory(path.parent)
+        rename_into_place(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def rename_into_place(finished: Path, path: Path) -> None:
+    """Let a file that is flushed to its disk replace `path` in one step that outlasts a power cut.
+
+    Raises:
+        OSError: `path` stays as it was.
+    """
+    inode = finished.stat().st_ino
+    try:
+        os.replace(finished, path)  # noqa: PTH105 - the house rule names os.replace
+    except FileNotFoundError:
+        # on NFS the answer may be lost, and the client, asking again, is told that it is not there
+        if not (path.exists() and path.stat().st_ino == inode):
+            raise
+    sync_directory(path.parent)
 
 
 def sync_directory(directory: str | Path) -> None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -32,7 +33,8 @@ from synth.sample import DatasetConfig, sample_head
 from synth.shardplan import Plan, ShardPlan, every_shard, missing_shards
 from synth.spec import AssetRef
 from synth.storage import Place, place
-from synth.survey import SHARDS, ShardRange, Survey, list_shards, survey, write_known
+from synth.survey import REJECTS, SHARDS, ShardRange, Survey, list_shards, survey, write_known
+from synth.unfinished import remove_stale_temporaries
 
 if TYPE_CHECKING:
     from synth.collection import Source
@@ -380,6 +382,14 @@ class Dataset:
         target = self.root / "quarantine" / f"{path.name}.{time.time_ns()}"
         storage.move(path, target)
         return target
+
+    def clean(self) -> list[Path]:
+        """Remove what writers that are gone left unfinished; returns what it was. An object store
+        shows nothing unfinished."""
+        if not storage.is_local(self.root):
+            return []
+        directories = (self.root, self.shard_directory, self.root / REJECTS)
+        return [path for where in directories for path in remove_stale_temporaries(where)]
 
     def _range(self, heads: int | None = None) -> ShardRange:
         return ShardRange(self.dataset_id, heads or self.config.heads, self.config.heads_per_shard)

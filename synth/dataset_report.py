@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import re
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from synth.collection import Collection
 from synth.config import to_dict
 from synth.dataset import Dataset
 from synth.errors import AssetError, DatasetMismatch
 from synth.rng import stream
-from synth.shardcheck import Context, Finding, Task, Wanted, check_all, seen_before
+from synth.shardcheck import Context, Finding, Task, Wanted, check_all
 from synth.shardlayout import read_footer
 from synth.splits import SPLITS
 from synth.storage import Place, exists, list_files, read
-from synth.survey import SHARD_PATTERN, shard_name
+from synth.survey import REJECTS, SHARD_PATTERN, shard_name, shard_number
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage, the steps done and the steps in all."""
@@ -43,6 +45,7 @@ class VerifyReport:
         absent: heads that their shards do without, by kind ("failed", "rejected").
         findings: what is wrong; empty means everything holds.
         notes: remarkable, but harmless.
+        rejects: rejected heads whose pictures are kept beside the shards.
     """
 
     root: Place
@@ -52,6 +55,7 @@ class VerifyReport:
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
     absent: dict[str, int] = field(default_factory=dict)
+    rejects: int = 0
 
     @property
     def ok(self) -> bool:
@@ -74,6 +78,8 @@ class VerifyReport:
             verdict = f"{len(self.problems)} problem{'s' if len(self.problems) > 1 else ''}"
         count = f"{self.heads} of {self.expected_heads} heads{_absent_text(self.absent)} in "
         count += f"{self.shards} shards"
+        if self.rejects:
+            count += f", {self.rejects} rejected ones in {REJECTS}/"
         return "\n".join([*lines, f"{self.root}: {count}; {verdict}"])
 
 
@@ -159,38 +165,28 @@ def verify(
     """Check that every expected head is there exactly once and that every digest holds.
 
     Args:
-        dataset: an unfinished one is told so in the problems.
+        dataset: an unfinished one is told so in the problems. Its memory does not grow with the
+            number of its heads.
         progress: told after each shard.
         jobs: processes that check shards, each one at a time.
         sample: share of the shards whose bytes are read, chosen anew by every call; of the others
             the index is read.
     """
     findings: list[Finding] = []
-    seen: dict[str, dict[int, Place]] = defaultdict(dict)
     absent: Counter[str] = Counter()
-    heads = shards = 0
-    wanted = _wanted(dataset, findings)
-    paths = sorted({*wanted, *dataset.shard_paths()})
-    context = Context(
-        frozenset(source.dataset_id for source in dataset.sources),
-        dataset.dataset_id,
-        dataset.expected_heads,
-        dataset.maker,
-    )
-    chosen = stream(time.time_ns(), 0, "verify.sample")
-    tasks = (
-        Task(context, path, wanted.get(path), sample >= 1 or chosen.random() < sample)
-        for path in paths
-    )
-    for number, (path, (footer, found)) in enumerate(zip(paths, check_all(tasks, jobs)), 1):
-        if footer is not None:
-            found = [*seen_before(path, footer, seen[footer.dataset_id]), *found]
-        findings += found
-        if footer is not None and wanted.get(path) is not None:
-            heads += len(footer.heads)
-            absent.update(head.kind for head in footer.absent)
-        shards += not found
-        progress("shards", number, len(paths))
+    heads = shards = rejects = 0
+    count, wanted_at = _wanted(dataset, findings)
+    listed = _listed(dataset.shard_directory)
+    findings += _missing(dataset, np.setdiff1d(np.arange(count), listed))
+    for number, checked in enumerate(
+        check_all(_tasks(dataset, listed, count, wanted_at, sample), jobs), 1
+    ):
+        findings += checked.findings
+        heads += checked.heads
+        absent.update(checked.absent)
+        rejects += checked.rejects
+        shards += not checked.findings
+        progress("shards", number, len(listed))
     unfinished = sorted(file.name for file in list_files(dataset.shard_directory, r"\..*\.tmp"))
     notes = [f"unfinished: {', '.join(unfinished)}"] if unfinished else []
     if sample < 1:
@@ -203,14 +199,63 @@ def verify(
         tuple(findings),
         tuple(notes),
         dict(absent),
+        rejects,
     )
 
 
-def _wanted(dataset: Dataset, findings: list[Finding]) -> dict[Place, Wanted]:
-    """What every shard must hold; why that cannot be told exactly is added to the findings."""
+def _tasks(
+    dataset: Dataset,
+    listed: np.ndarray,  # [N] numbers of the shards that are there
+    count: int,
+    wanted_at: Callable[[int], Wanted],
+    sample: float,
+) -> Iterator[Task]:
+    """Every shard that is there, made when it is asked for: there may be a million."""
+    context = Context(
+        frozenset(source.dataset_id for source in dataset.sources),
+        dataset.dataset_id,
+        dataset.expected_heads,
+        dataset.maker,
+    )
+    rejects = dataset.root / REJECTS
+    with_rejects = np.isin(listed, _listed(rejects))
+    chosen = stream(time.time_ns(), 0, "verify.sample")
+    for shard, has_rejects in zip(listed, with_rejects):
+        name = shard_name(int(shard))
+        yield Task(
+            context,
+            dataset.shard_directory / name,
+            wanted_at(int(shard)) if shard < count else None,
+            sample >= 1 or chosen.random() < sample,
+            rejects / name if has_rejects else None,
+        )
+
+
+def _listed(directory: Place) -> np.ndarray:
+    """[N] int64: the numbers of the shards in a directory, rising."""
+    numbers = [shard_number(file.name) for file in list_files(directory, SHARD_PATTERN)]
+    return np.sort(np.array(numbers, np.int64))
+
+
+def _missing(dataset: Dataset, numbers: np.ndarray) -> Iterator[Finding]:
+    """One finding for every run of shards that are not there."""
+    for run in np.split(numbers, np.flatnonzero(np.diff(numbers) != 1) + 1):
+        if len(run) == 0:
+            continue
+        first, last = (dataset.shard_directory / shard_name(int(n)) for n in (run[0], run[-1]))
+        if len(run) == 1:
+            message, path = f"{first}: missing", first
+        else:
+            message, path = f"{first} ... {last.name}: {len(run)} shards are missing", None
+        yield Finding("missing", f"{message}; run {dataset.maker} again", path)
+
+
+def _wanted(dataset: Dataset, findings: list[Finding]) -> tuple[int, Callable[[int], Wanted]]:
+    """How many shards there must be, and what each must hold by its number; why that cannot be told
+    exactly is added to the findings."""
     if isinstance(dataset, Collection):
-        directory = dataset.shard_directory
-        return {directory / s.shard: Wanted.of_collection(s) for s in dataset.manifest()}
+        manifest = dataset.manifest()
+        return len(manifest), lambda shard: Wanted.of_collection(manifest[shard])
     config = None if dataset.is_imported else dataset.config
     try:
         dataset.check_sampler()
@@ -221,10 +266,13 @@ def _wanted(dataset: Dataset, findings: list[Finding]) -> dict[Place, Wanted]:
         config = None
         message = f"{dataset.root}: its specs cannot be drawn again: {error}"
         findings.append(Finding("dataset", message))
-    return {
-        plan.path: Wanted(range(plan.start, plan.stop), config=config)
-        for plan in dataset.expected()
-    }
+    plan = dataset.expected()
+
+    def wanted_at(shard: int) -> Wanted:
+        at = plan[shard]
+        return Wanted(range(at.start, at.stop), config=config)
+
+    return len(plan), wanted_at
 
 
 def _absent_text(absent: Mapping[str, int]) -> str:

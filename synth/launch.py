@@ -23,6 +23,7 @@ from synth.quality import QualityConfig
 from synth.shardlayout import AbsentHead, Footer, read_footer
 from synth.spec import HeadSpec
 from synth.storage import Place, place
+from synth.survey import REJECTS
 from synth.worker_process import (
     job_directory,
     run_worker,
@@ -34,8 +35,6 @@ from synth.worker_process import (
 
 JOB_NAME, SPECS_NAME, RESULT_NAME = "job.json", "specs.jsonl", "result.json"
 REJECTS_NAME = "rejects.tar"
-REJECTS_DIRECTORY = "rejects"
-"""Beside the directory of the shards: rejected heads, in shards of the same names."""
 WORKER_COMMAND = (sys.executable, "-m", "synth.blender_scenes.worker")
 """Starts a worker; the job directory and the parent's pid are appended."""
 
@@ -229,7 +228,7 @@ def _require_no_loss(out: Place, before: Footer | None, after: Footer) -> None:
 
 def _put(directory: Path, out: Place) -> None:
     """Put the rejected heads in their place, or remove those of an earlier try; then the shard."""
-    rejects = out.parent.parent / REJECTS_DIRECTORY / out.name
+    rejects = out.parent.parent / REJECTS / out.name
     if (directory / REJECTS_NAME).exists():
         storage.make_directory(rejects.parent)
         storage.put(directory / REJECTS_NAME, rejects)

@@ -32,7 +32,7 @@ import imageio.v3 as iio
 import numpy as np
 
 from synth.camera import Camera
-from synth.config import canonical_json, sync_directory
+from synth.config import canonical_json, rename_into_place
 from synth.errors import RecordCorrupt, RecordError
 from synth.ground_truth import PASSES, decode
 from synth.imported import ImportedSpec, is_imported
@@ -48,6 +48,7 @@ from synth.shardlayout import (
     AbsentKind,
     HeadEntry,
     Member,
+    Person,
     footer_bytes,
     read_index,
     read_member,
@@ -55,7 +56,7 @@ from synth.shardlayout import (
     verify_member,
 )
 from synth.spec import HeadSpec, spec_id_of
-from synth.splits import Split, split_of
+from synth.splits import Split
 from synth.storage import Place, is_local, local_copy, place
 from synth.unfinished import temporary_name
 
@@ -79,6 +80,7 @@ class ShardWriter:
         self._dataset_id = dataset_id
         self._members: list[Member] = []
         self._heads: list[HeadEntry] = []
+        self._people: list[Person] = []
         self._absent: list[AbsentHead] = []
         self.temporary = self.path.parent / temporary_name(self.path.name)
         self._file: IO[bytes] | None = self.temporary.open("xb")
@@ -125,6 +127,8 @@ class ShardWriter:
         for name, data in members.items():  # only now: a head that cannot be encoded leaves nothing
             self._append(f"{key}.{name}", data)
         self._heads.append(HeadEntry(key, spec.index))
+        split = spec.split if isinstance(spec, ImportedSpec) else None
+        self._people.append(Person.of(spec.identity.identity_id, split))
 
     def copy_head(
         self, head: HeadRecord, keep: Callable[[str], bool] = lambda suffix: True
@@ -144,6 +148,7 @@ class ShardWriter:
         for suffix, data in files.items():
             self._append(f"{head.spec_id}.{suffix}", data)
         self._heads.append(HeadEntry(head.spec_id, head.index))
+        self._people.append(head.person)
 
     def add_absent(self, spec: HeadSpec, kind: AbsentKind, reason: str) -> None:
         """Note in the footer that the shard does without a head.
@@ -164,15 +169,14 @@ class ShardWriter:
         file = self._open_file()
         index = canonical_json(self._members).encode()
         self._append(MEMBERS_NAME, index)
-        footer = footer_bytes(self._dataset_id, self._heads, index, self._absent)
+        footer = footer_bytes(self._dataset_id, self._heads, index, self._absent, self._people)
         self._append(FOOTER_NAME, footer)
         file.write(END_OF_ARCHIVE)
         file.flush()
         os.fsync(file.fileno())
         file.close()
         self._file = None
-        os.replace(self.temporary, self.path)  # noqa: PTH105 - the house rule names os.replace
-        sync_directory(self.path.parent)
+        rename_into_place(self.temporary, self.path)
 
     def abort(self) -> None:
         """Remove everything written so far."""
@@ -230,6 +234,7 @@ class HeadRecord:
     spec_id: str
     index: int
     members: dict[str, Member] = field(repr=False)
+    listed_person: Person | None = None  # as the footer says; None in a shard of before it did
 
     @cached_property
     def spec(self) -> HeadSpec:
@@ -258,29 +263,28 @@ class HeadRecord:
 
     @property
     def identity_id(self) -> str:
-        """Identity of the head.
-
-        Raises:
-            RecordCorrupt: the spec names none.
-        """
-        return self._identity_and_split[0]
+        """Identity of the head."""
+        return self.person.identity_id
 
     @property
     def split(self) -> Split:
         """The split of an imported head as it came, of any other by hash of its identity."""
-        return self._identity_and_split[1]
+        return self.person.split
 
     @cached_property
-    def _identity_and_split(self) -> tuple[str, Split]:
-        """Read together, and kept without the rest of the spec, which is large."""
+    def person(self) -> Person:
+        """Whose head it is: from the footer, of an older shard from the spec."""
+        return self.listed_person or self._person_of_spec()
+
+    def _person_of_spec(self) -> Person:
+        data = self.spec_data
         try:
-            data = self.spec_data
-            identity_id = str(data["identity"]["identity_id"])
-        except (ValueError, KeyError, TypeError) as error:
+            split = data["split"] if is_imported(data) else None
+            return Person.of(str(data["identity"]["identity_id"]), split)
+        except (KeyError, TypeError) as error:
             raise RecordCorrupt(
                 f"{self.shard}: {self.spec_id}.spec.json names no identity ({error!r})"
             ) from error
-        return identity_id, data["split"] if is_imported(data) else split_of(identity_id)
 
     @cached_property
     def cameras(self) -> tuple[Camera, ...]:
@@ -392,9 +396,10 @@ class ShardReader:
             groups.setdefault(key, {})[suffix] = member
         if tuple(groups) != self.footer.spec_ids:
             raise RecordCorrupt(f"{self.path}: the members do not match the listed heads")
+        people = self.footer.people or (None,) * len(groups)
         return [
-            HeadRecord(self.path, head.spec_id, head.index, groups[head.spec_id])
-            for head in self.footer.heads
+            HeadRecord(self.path, head.spec_id, head.index, groups[head.spec_id], person)
+            for head, person in zip(self.footer.heads, people, strict=True)
         ]
 
     def verify(self) -> None:
@@ -429,6 +434,8 @@ def _verify_head(head: HeadRecord) -> None:
     kind = ImportedSpec if is_imported(head.spec_data) else HeadSpec
     if (index := kind.from_json_dict(head.spec_data).index) != head.index:
         raise RecordCorrupt(f"{where}: listed as index {head.index}, spec says {index}")
+    if (person := head._person_of_spec()) != head.person:
+        raise RecordCorrupt(f"{where}: listed as of {head.person}, spec says {person}")
     count = head.meta["view_count"]
     if not count == head.view_count == len(head.cameras) == len(head.meta["pixel_sha256"]):
         raise RecordCorrupt(f"{where}: {head.view_count} pictures, {len(head.cameras)} cameras")

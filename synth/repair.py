@@ -17,12 +17,14 @@ from synth.dataset_report import Finding, Progress, VerifyReport, verify
 from synth.errors import RecordError
 from synth.lock import exclusive
 from synth.shardlayout import read_footer
-from synth.storage import Place, is_local, place
+from synth.storage import Place, place
 from synth.survey import SHARDS, list_shards
-from synth.unfinished import remove_stale_temporaries
 
 _PUT_ASIDE = ("damaged", "foreign")
 """Findings after which a shard cannot stay where it is."""
+_TO_MAKE = ("missing", "unfinished")
+"""Findings after which there is a shard to be made."""
+_BEYOND_REPAIR = ("unreadable", "dataset")
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,8 @@ class RepairSummary:
 
     @property
     def beyond_repair(self) -> tuple[Finding, ...]:
-        """What no shard is at fault for."""
-        return tuple(found for found in self.report.findings if found.kind == "dataset")
+        """What putting a shard aside does not mend."""
+        return tuple(found for found in self.report.findings if found.kind in _BEYOND_REPAIR)
 
     @property
     def ok(self) -> bool:
@@ -102,10 +104,9 @@ def _mend(dataset: Dataset, report: VerifyReport, *, dry_run: bool) -> RepairSum
         if found.kind in _PUT_ASIDE and found.path is not None:
             whys.setdefault(found.path, found)
     moved = [(found, None if dry_run else dataset.quarantine(path)) for path, found in whys.items()]
-    stale = []
-    if not dry_run and is_local(dataset.root):  # an object store shows nothing unfinished
-        stale = remove_stale_temporaries(dataset.shard_directory)
-    to_make = any(found.kind != "dataset" for found in report.findings)
+    stale = () if dry_run else dataset.clean()
+    to_make = any(found.kind in _TO_MAKE for found in report.findings)
+    to_make |= any(path.parent == dataset.shard_directory for path in whys)  # not only rejects
     remedy = f"run the `{dataset.maker}` that made it again" if to_make else ""
     return RepairSummary(report, tuple(moved), tuple(stale), remedy)
 

@@ -45,7 +45,8 @@ class ShardCache:
         copy = self.directory / f"{hashlib.sha256(word.encode()).hexdigest()[:16]}-{path.name}"
         with suppress(FileNotFoundError):
             os.utime(copy)  # used now
-            return copy
+            if copy.stat().st_size == file.size:  # a power cut may have left less
+                return copy
         self.directory.mkdir(parents=True, exist_ok=True)
         remove_stale_temporaries(self.directory)
         self._make_room(file.size)

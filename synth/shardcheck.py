@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from typing import Literal
 
 from synth.collection import CollectedShard
-from synth.errors import RecordError
+from synth.errors import RecordError, SchemaMismatch
 from synth.record import ShardReader
 from synth.sample import DatasetConfig, sample_head
 from synth.shardlayout import Footer
@@ -20,7 +20,7 @@ from synth.storage import Place, is_local
 _TASKS_PER_JOB = 64
 """Shards handed to the processes at a time."""
 
-FindingKind = Literal["missing", "unfinished", "damaged", "foreign", "dataset"]
+FindingKind = Literal["missing", "unfinished", "damaged", "foreign", "unreadable", "dataset"]
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,12 @@ class Finding:
     """Something that is wrong with a dataset; `str` says it in one sentence.
 
     Attributes:
-        kind: "missing", "unfinished": a shard is to be rendered; "damaged": its bytes are wrong;
-            "foreign": it is whole, and holds what does not belong there (other heads, heads that
-            are elsewhere too, heads of another dataset); "dataset": no shard is at fault.
+        kind: "missing", "unfinished": shards are to be rendered; "damaged": the bytes of one are
+            wrong; "foreign": it is whole, and holds what does not belong there (other heads, heads
+            of another dataset); "unreadable": its disk or this version cannot tell; "dataset": no
+            shard is at fault.
         message: what, where and what to do.
-        path: the shard, or None.
+        path: the shard; None for several, or none.
     """
 
     kind: FindingKind
@@ -81,16 +82,35 @@ class Context:
 
 @dataclass(frozen=True)
 class Task:
-    """A shard to check: every byte of it, or its index only."""
+    """A shard to check: every byte of it, or its index only.
+
+    Attributes:
+        wanted: what it must hold; None: it is not part of the dataset.
+        rejects: where the rejected heads of its range lie, or None.
+    """
 
     context: Context
     path: Place
     wanted: Wanted | None
     every_byte: bool
+    rejects: Place | None = None
 
 
-Checked = tuple[Footer | None, list[Finding]]
-"""The footer of a shard that can be read, and what is wrong with it."""
+@dataclass(frozen=True)
+class Checked:
+    """What was found of a shard.
+
+    Attributes:
+        findings: what is wrong.
+        heads: how many are there; 0 in a shard that is not part of the dataset.
+        absent: the kind of each head that it does without.
+        rejects: rejected heads that are kept beside it.
+    """
+
+    findings: tuple[Finding, ...]
+    heads: int = 0
+    absent: tuple[str, ...] = ()
+    rejects: int = 0
 
 
 def check_all(tasks: Iterator[Task], jobs: int) -> Iterator[Checked]:
@@ -105,45 +125,74 @@ def check_all(tasks: Iterator[Task], jobs: int) -> Iterator[Checked]:
 
 
 def _check(task: Task) -> Checked:
-    path, wanted, context = task.path, task.wanted, task.context
+    path, wanted = task.path, task.wanted
+    footer, findings = _read(path, task)
+    if footer is None:
+        return Checked(findings)
+    if wanted is None:
+        message = f"{path}: not part of this dataset of {task.context.expected_heads} heads"
+        return Checked((Finding("foreign", message, path),))
+    rejects, of_rejects = _check_rejects(task, footer)
+    return Checked(
+        _check_heads(footer, task) + of_rejects,
+        len(footer.heads),
+        tuple(head.kind for head in footer.absent),
+        rejects,
+    )
+
+
+def _read(path: Place, task: Task) -> tuple[Footer | None, tuple[Finding, ...]]:
+    """The footer of a shard whose bytes are right, or what is wrong."""
     try:
         reader = ShardReader(path)
         if task.every_byte:
             reader.verify()
+        return reader.footer, ()
     except FileNotFoundError:
-        return None, [Finding("missing", f"{path}: missing; run {context.maker} again", path)]
+        message = f"{path}: missing; run {task.context.maker} again"
+        return None, (Finding("missing", message, path),)
+    except SchemaMismatch as error:
+        return None, (Finding("unreadable", str(error), path),)
     except RecordError as error:
-        return None, [Finding("damaged", str(error), path)]
+        return None, (Finding("damaged", str(error), path),)
     except OSError as error:
-        if not (is_local(path) and error.errno == errno.EIO):
-            raise  # a store that does not answer says nothing of the shard; a broken disk does
-        return None, [Finding("damaged", f"{path}: {error.strerror}", path)]
-    footer = reader.footer
-    if wanted is None:
-        message = f"{path}: not part of this dataset of {context.expected_heads} heads"
-        return footer, [Finding("foreign", message, path)]
+        if not is_local(path):  # asked several times already: the store is in trouble, not a shard
+            raise
+        if error.errno == errno.EIO:  # the disk is broken there
+            return None, (Finding("damaged", f"{path}: {error.strerror}", path),)
+        message = f"{path}: {error.strerror}; if that stays so, move it away and render it again"
+        return None, (Finding("unreadable", message, path),)
+
+
+def _check_heads(footer: Footer, task: Task) -> tuple[Finding, ...]:
+    """Whether a shard holds what it must."""
+    path, wanted, context = task.path, task.wanted, task.context
     if footer.dataset_id not in context.dataset_ids:
         message = f"{path}: rendered for dataset {footer.dataset_id}, not for {context.dataset_id}"
-        return footer, [Finding("foreign", message, path)]
+        return (Finding("foreign", message, path),)
     if not task.every_byte:
         wanted = replace(wanted, config=None)
     settled = footer.settled
     expected = wanted.heads(settled)
     if settled == expected:
-        return footer, []
+        return ()
     kind = "unfinished" if settled.items() < expected.items() else "foreign"
     message = (
         f"{path}: holds heads {', '.join(settled.values())}, "
         f"expected {', '.join(expected.values())}"
     )
-    return footer, [Finding(kind, message, path)]
+    return (Finding(kind, message, path),)
 
 
-def seen_before(path: Place, footer: Footer, seen: dict[int, Place]) -> list[Finding]:
-    """Heads of a shard that are in another one too; `seen` collects them."""
-    first = [(index, seen.setdefault(index, path)) for index in footer.settled]
-    return [
-        Finding("foreign", f"{path}: head {index} is also in {other}", path)
-        for index, other in first
-        if other != path
-    ]
+def _check_rejects(task: Task, footer: Footer) -> tuple[int, tuple[Finding, ...]]:
+    """How many rejected heads are kept, and what is wrong with them; they may all be missing."""
+    if task.rejects is None:
+        return 0, ()
+    rejects, findings = _read(task.rejects, task)
+    if rejects is None:
+        return 0, tuple(found for found in findings if found.kind != "missing")
+    absent = {head.index: head.spec_id for head in footer.absent}
+    if rejects.dataset_id == footer.dataset_id and rejects.settled.items() <= absent.items():
+        return len(rejects.heads), ()
+    message = f"{task.rejects}: holds heads that {task.path} does not do without"
+    return 0, (Finding("foreign", message, task.rejects),)

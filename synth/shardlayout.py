@@ -9,14 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
 from synth.config import canonical_json, digest, to_dict
 from synth.errors import RecordCorrupt, SchemaMismatch
-from synth.storage import Place, read_end, read_range
+from synth.splits import Split, split_of
+from synth.storage import Place, read_end, read_ends, read_range
 
 SCHEMA = 1
 """Version of the shard layout."""
@@ -33,6 +34,8 @@ _SIZE_FIELD = 124
 """Where a tar header says, in 11 octal digits, how many bytes follow it."""
 _END_BYTES, _LONG_END_BYTES = 64 * 1024, 16 * 1024 * 1024
 """The first holds the footer of a thousand heads, and of a small shard the index too."""
+_SHORT_END_BYTES = 8 * 1024
+"""Holds the footer of a hundred heads, which is read of a hundred thousand shards."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,19 @@ class HeadEntry:
 
     spec_id: str
     index: int
+
+
+@dataclass(frozen=True)
+class Person:
+    """Whose head it is, and the split that all heads of that identity are in."""
+
+    identity_id: str
+    split: Split
+
+    @classmethod
+    def of(cls, identity_id: str, split: Split | None) -> Person:
+        """The split of an imported head as it came, of any other by hash of its identity."""
+        return cls(identity_id, split or split_of(identity_id))
 
 
 @dataclass(frozen=True)
@@ -80,6 +96,8 @@ class Footer:
         members_size: bytes of `__headloom__/members.json`.
         members_sha256: its SHA-256.
         absent: the heads of its range that are not in the file, in the order they were tried.
+        people: of each of `heads` whose it is; empty in a shard that was written before footers
+            said so.
     """
 
     dataset_id: str
@@ -87,6 +105,7 @@ class Footer:
     members_size: int
     members_sha256: str
     absent: tuple[AbsentHead, ...] = ()
+    people: tuple[Person, ...] = ()
 
     @property
     def spec_ids(self) -> tuple[str, ...]:
@@ -122,6 +141,7 @@ def footer_bytes(
     heads: Sequence[HeadEntry],
     members: bytes,
     absent: Sequence[AbsentHead] = (),
+    people: Sequence[Person] = (),
 ) -> bytes:
     """The text of the closing member; `members` is the text of `__headloom__/members.json`."""
     body = {
@@ -129,6 +149,7 @@ def footer_bytes(
         "dataset_id": dataset_id,
         "heads": [[head.spec_id, head.index] for head in heads],
         "absent": to_dict(absent),
+        "people": [[person.identity_id, person.split] for person in people],
         "members_size": len(members),
         "members_sha256": hashlib.sha256(members).hexdigest(),
     }
@@ -144,6 +165,28 @@ def read_footer(path: Place) -> Footer:
     """
     end, size = _read_end(path)
     return footer_at_end(end, size, path)[0]
+
+
+def read_footers(
+    directory: Place, names: Sequence[str]
+) -> Iterator[tuple[str, Footer | RecordCorrupt]]:
+    """`read_footer` of many shards, several at a time, in their order; one that has been removed is
+    left out, and in place of a damaged one is what is wrong with it.
+
+    Raises:
+        SchemaMismatch: one was written by an incompatible version.
+    """
+    for name, end, size in read_ends(directory, names, _SHORT_END_BYTES):
+        path = directory / name
+        try:
+            try:
+                yield name, footer_at_end(end, size, path)[0]
+            except RecordCorrupt:  # or it is longer than what was read, or was replaced meanwhile
+                yield name, read_footer(path)
+        except FileNotFoundError:
+            continue
+        except RecordCorrupt as error:
+            yield name, error
 
 
 def read_index(path: Place) -> tuple[Footer, tuple[Member, ...]]:
@@ -224,7 +267,10 @@ def _parse_footer(body: bytes, path: Place) -> Footer:
         )
     heads = tuple(HeadEntry(spec_id, index) for spec_id, index in data["heads"])
     absent = tuple(AbsentHead(**head) for head in data.get("absent", ()))  # older shards have none
-    return Footer(data["dataset_id"], heads, data["members_size"], data["members_sha256"], absent)
+    people = tuple(Person(*person) for person in data.get("people", ()))  # nor these
+    return Footer(
+        data["dataset_id"], heads, data["members_size"], data["members_sha256"], absent, people
+    )
 
 
 def read_member(path: Place, member: Member) -> bytes:

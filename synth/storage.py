@@ -31,11 +31,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeVar
 
-from synth.config import atomic_write, sync_directory
+from synth.config import atomic_write, rename_into_place
 from synth.errors import InputError
-from synth.unfinished import remove_stale_temporaries, scratch_directory, temporary_name
+from synth.unfinished import scratch_directory
 
 if TYPE_CHECKING:
+    from pyarrow import NativeFile
     from pyarrow.fs import FileSystem
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]+:)//([^/?]*)/*([^?]*)(\?.*)?", re.IGNORECASE)
@@ -43,6 +44,11 @@ _WAS_URL = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 _THREADS = 16
 """Opening a file on NFS or an object store is waiting for a server: several at a time."""
 _BATCH = 64
+_S3_SILENCE_S, _S3_CONNECT_S, _S3_ATTEMPTS = 30.0, 10.0, 8
+"""Of S3, how long a connection may be silent or take to be made, and how often a request is tried,
+with growing pauses of up to 20 s: a store that refuses is given up after about a minute, one that
+is silent after about five. Arrow's URLs give up after 6 s and 100 s, and take a store for silent
+that needs more than 3 s to answer, which a busy one does after the last byte of a shard."""
 
 T = TypeVar("T")
 
@@ -110,9 +116,20 @@ def _connect(root: str, query: str) -> tuple[FileSystem, str]:
     if root.startswith("s3:"):  # a small file is one put, not an upload of one part
         query = f"{query or '?'}{'&' if query else ''}allow_delayed_open=true"
     try:
-        return FileSystem.from_uri(root + query)
+        client, base = FileSystem.from_uri(root + query)
     except (ImportError, OSError, ValueError) as error:
         raise InputError(f"{root}: {error}; see docs/storage.md") from error
+    return _patient(client) if client.type_name == "s3" else client, base
+
+
+def _patient(client: FileSystem) -> FileSystem:
+    """A client of S3 that differs in its patience alone, which a URL has no words for."""
+    from pyarrow.fs import AwsStandardS3RetryStrategy
+
+    make, (options,) = client.__reduce__()
+    options["request_timeout"], options["connect_timeout"] = _S3_SILENCE_S, _S3_CONNECT_S
+    options["retry_strategy"] = AwsStandardS3RetryStrategy(max_attempts=_S3_ATTEMPTS)
+    return make(options)
 
 
 def place(where: str | Place) -> Place:
@@ -160,21 +177,7 @@ def exists(path: Place) -> bool:
     """Whether a file is there; a store that does not answer raises instead of saying no."""
     if is_local(path):
         return path.exists()
-    return _info(path).is_file
-
-
-def modified_ns(path: Place) -> int | None:
-    """When a file was written, in nanoseconds since 1970; None if it is not there."""
-    if not is_local(path):
-        return _info(path).mtime_ns
-    try:
-        return path.stat().st_mtime_ns
-    except FileNotFoundError:
-        return None
-
-
-def _info(path: ObjectPath):
-    return path.filesystem.get_file_info(path.location)
+    return path.filesystem.get_file_info(path.location).is_file
 
 
 def list_files(directory: Place, pattern: str) -> Iterator[StoredFile]:
@@ -219,14 +222,14 @@ def read(path: Place) -> bytes:
     """A whole small file."""
     if is_local(path):
         return _again_if_stale(path.read_bytes)
-    with open_file(path) as file:
+    with _open(path) as file:
         return file.read()
 
 
 def read_range(path: Place, start: int, stop: int) -> bytes:
     """The bytes [start, stop) of a file; fewer if it is shorter."""
     if not is_local(path):
-        with open_file(path) as file:
+        with _open(path) as file:
             return file.read_at(stop - start, start)
 
     def look() -> bytes:
@@ -241,7 +244,7 @@ def read_end(path: Place, length: int) -> tuple[bytes, int]:
     """The last `length` bytes of a file (all of a shorter one), and its size."""
     if is_local(path):
         return _again_if_stale(lambda: _end_of_file(str(path), length))
-    with open_file(path) as file:
+    with _open(path) as file:
         size = file.size()
         start = max(0, size - length)
         return file.read_at(size - start, start), size
@@ -290,9 +293,8 @@ def _again_if_stale(look: Callable[[], T]) -> T:
         return look()
 
 
-def open_file(path: Place) -> IO[bytes]:
-    """Open a file for reading here and there."""
-    return path.open("rb") if is_local(path) else path.filesystem.open_input_file(path.location)
+def _open(path: ObjectPath) -> NativeFile:
+    return path.filesystem.open_input_file(path.location)
 
 
 @contextmanager
@@ -338,13 +340,13 @@ def put(source: Path, target: Place) -> None:
         return
     try:
         try:
-            _rename(source, target)
+            rename_into_place(source, target)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            _copy_and_rename(source, target)
+            with source.open("rb") as read_from, atomic_write(target) as written:
+                shutil.copyfileobj(read_from, written, 4 << 20)
             source.unlink()
-        sync_directory(target.parent)
     except OSError as error:
         if error.filename is not None:
             raise
@@ -363,30 +365,6 @@ def _upload(source: Path, target: ObjectPath) -> None:
         stream.close()
 
 
-def _rename(source: Path, target: Path) -> None:
-    """Rename; on NFS the answer may be lost, and the client, asking again, is told ENOENT."""
-    inode = source.stat().st_ino
-    try:
-        os.replace(source, target)  # noqa: PTH105 - the house rule names os.replace
-    except FileNotFoundError:
-        if not (target.exists() and target.stat().st_ino == inode):
-            raise
-
-
-def _copy_and_rename(source: Path, target: Path) -> None:
-    """To another file system: the copy has a temporary name until it is complete and flushed."""
-    temporary = target.parent / temporary_name(target.name)
-    try:
-        with source.open("rb") as read_from, temporary.open("xb") as written:
-            shutil.copyfileobj(read_from, written, 4 << 20)
-            written.flush()
-            os.fsync(written.fileno())
-        _rename(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
 @contextmanager
 def write(path: Place) -> Iterator[IO[bytes]]:
     """Open a file for writing that appears, or replaces `path`, in one step when the block ends;
@@ -400,29 +378,6 @@ def write(path: Place) -> Iterator[IO[bytes]]:
         with copy.open("wb") as file:
             yield file
         put(copy, path)
-
-
-def clean(directory: Place) -> None:
-    """Remove what killed writers left; an object store shows nothing unfinished."""
-    if is_local(directory):
-        remove_stale_temporaries(directory)
-
-
-def append(path: Place, data: bytes) -> None:
-    """Add to the end of a file, on the disk when this returns.
-
-    Object stores cannot append: there the file is read and put again, so it should stay small and
-    have one writer.
-    """
-    if is_local(path):
-        with path.open("ab") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        return
-    before = read(path) if exists(path) else b""
-    with write(path) as file:
-        file.write(before + data)
 
 
 def move(source: Place, target: Place) -> None:

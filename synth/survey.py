@@ -21,17 +21,17 @@ import numpy as np
 from synth import storage
 from synth.config import canonical_json
 from synth.errors import DatasetMismatch, RecordCorrupt
-from synth.shardlayout import Footer, footer_at_end, read_footer
+from synth.shardlayout import Footer, read_footers
 from synth.storage import Place
 
 KNOWN_NAME = "known_shards.bin"
 SHARDS = "shards"
 """Directory of the shards, below the dataset."""
-SHARD_PATTERN = r"shard-(\d{6,})\.tar"
+REJECTS = "rejects"
+"""Beside it: rejected heads, in shards of the same names."""
+SHARD_PATTERN = r"shard-(\d{6}|[1-9]\d{6,})\.tar"
 
 _SCHEMA = 1
-_END_BYTES = 8 * 1024
-"""Holds the footer of dozens of heads; of a shard with more, the end is read again."""
 _YOUNG_NS = 2_000_000_000
 """Stores keep times to the second: a file that young may yet be written again at the same time, so
 it is looked at once more."""
@@ -136,18 +136,13 @@ def survey(root: Place, wanted: ShardRange) -> Survey:
     unknown = np.flatnonzero(~settled)
     position = {files[i].name: i for i in unknown}
     found = Survey(rows, opened=len(unknown))
-    ends = storage.read_ends(directory, [files[i].name for i in unknown], _END_BYTES)
-    for name, end, size in ends:
-        i, path = position[name], directory / name
+    for name, footer in read_footers(directory, [files[i].name for i in unknown]):
+        i = position[name]
         shard = numbers[i]
-        try:
-            footer = _footer(end, size, path)
-        except FileNotFoundError:  # removed since
+        if isinstance(footer, RecordCorrupt):
+            found.damaged[shard] = str(footer)
             continue
-        except RecordCorrupt as error:
-            found.damaged[shard] = str(error)
-            continue
-        indices = _own_indices(path, footer, wanted, shard)
+        indices = _own_indices(directory / name, footer, wanted, shard)
         start = wanted.of(shard).start
         if indices == tuple(range(start, start + len(indices))):
             failed = len(footer.failed)
@@ -158,14 +153,6 @@ def survey(root: Place, wanted: ShardRange) -> Survey:
             found.gaps[shard] = indices
     found.rows = rows[settled]
     return found
-
-
-def _footer(end: bytes, size: int, path: Place) -> Footer:
-    try:
-        return footer_at_end(end, size, path)[0]
-    except RecordCorrupt:
-        # It may be longer than what was read, or the file was replaced since it was listed.
-        return read_footer(path)
 
 
 def _own_indices(path: Place, footer: Footer, wanted: ShardRange, shard: int) -> tuple[int, ...]:

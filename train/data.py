@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -21,14 +20,13 @@ from synth.ground_truth import AVERAGED_PASSES, check_passes
 from synth.record import HeadRecord, ShardReader
 from synth.resample import area_average
 from synth.shardcache import ShardCache
+from synth.shardlayout import read_footers
 from synth.storage import Place, is_local, list_files, place
 
 Split = Literal["train", "val", "test", "all"]
 
 _SHARDS_IN_MEMORY = 256
 """Member tables kept per process; one takes about 10 KB a head."""
-_OPENING_THREADS = 16
-"""Reading the index of a shard of an object store is waiting."""
 _CACHE = ShardCache()
 
 
@@ -91,8 +89,9 @@ class _Entry:
 class HeadDataset:
     """Map-style dataset over the shards of a rendered dataset; safe for threads and workers.
 
-    Opening reads the index of every shard and the identity of every head, no picture. The order is
-    that of the shards' names and of the heads within them.
+    Opening reads the footer of every shard, which says whose its heads are (of one that was written
+    before footers did, the spec of each head), no picture. The order is that of the shards' names
+    and of the heads within them.
 
     Args:
         root: dataset directory or URL (holds `shards/*.tar`).
@@ -131,10 +130,7 @@ class HeadDataset:
             )
         self._tables: OrderedDict[int, list[HeadRecord]] = OrderedDict()
         self._lock = threading.Lock()
-        with ThreadPoolExecutor(1 if is_local(self.root) else _OPENING_THREADS) as pool:
-            every = [
-                e for found in pool.map(self._entries, range(len(self._shards))) for e in found
-            ]
+        every = list(self._entries())
         self._heads = [e for e in every if split == "all" or e.split == split]
         if not self._heads:
             raise InputError(
@@ -142,11 +138,17 @@ class HeadDataset:
                 "render more identities, or train on all of them with --set train.split=all"
             )
 
-    def _entries(self, shard: int) -> list[_Entry]:
-        return [
-            _Entry(shard, i, record.spec_id, record.identity_id, record.split)
-            for i, record in enumerate(ShardReader(self._shards[shard]).heads())
-        ]
+    def _entries(self) -> Iterator[_Entry]:
+        number = {file.name: i for i, file in enumerate(self._files)}
+        for name, footer in read_footers(self.root / "shards", list(number)):
+            if isinstance(footer, RecordCorrupt):
+                raise footer
+            shard = number[name]
+            people = footer.people
+            if len(people) < len(footer.heads):
+                people = [record.person for record in ShardReader(self._shards[shard]).heads()]
+            for i, (head, person) in enumerate(zip(footer.heads, people, strict=True)):
+                yield _Entry(shard, i, head.spec_id, person.identity_id, person.split)
 
     def __len__(self) -> int:
         return len(self._heads)

@@ -15,7 +15,8 @@ from ray_jobs.collecting import copy_selection, merge, split_by_identity, split_
 from ray_jobs.index import INDEX_NAME, write_index
 from ray_jobs.sampling import ready_index, select
 from synth import collect
-from synth.collection import Collection
+from synth.collection import Collection, collection_id
+from synth.config import digest
 from synth.dataset import Dataset
 from synth.dataset_report import describe, verify
 from synth.errors import ConfigError, DatasetMismatch, InputError, RecordCorrupt
@@ -253,6 +254,13 @@ def test_damage_is_found_put_aside_and_taken_from_the_source_again(both, heads, 
     assert done.ok and "headloom dataset merge" in done.remedy and len(done.moved) == 2
     merge([heads, other], both.root)
     assert verify(both).ok
+
+
+def test_the_id_of_a_collection_is_the_digest_of_all_its_heads(both):
+    shards = list(both.manifest())
+    whole = digest([[shard.dataset_id, *shard.heads] for shard in shards])
+    assert collection_id(shards) == whole[:16] == both.dataset_id
+    assert collection_id([]) == digest([])[:16]
 
 
 def test_a_changed_manifest_is_found(both):

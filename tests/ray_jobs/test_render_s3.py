@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from ray_jobs.cluster import connect
+from ray_jobs.events import Failure
+from ray_jobs.failures import load_failures, write_failures
 from ray_jobs.render import render_dataset
 from synth import storage
 from synth.dataset import Dataset
@@ -43,6 +45,15 @@ def server(tmp_path):
     spec.loader.exec_module(module)
     with module.serve(tmp_path / "s3") as running:
         yield running
+
+
+def test_a_list_of_failures_that_has_become_empty_goes(server):
+    root = storage.place(server.url("heads"))
+    failure = Failure("shard-000000.tar", 0, 1, "RenderInvalid", "black")
+    write_failures(root, [failure])
+    assert load_failures(root) == [failure]
+    write_failures(root, [])
+    assert load_failures(root) == []
 
 
 @pytest.mark.ray

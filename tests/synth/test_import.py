@@ -21,6 +21,7 @@ from synth.import_heads import ImportOptions, find_heads, import_dataset
 from synth.import_layouts import LAYOUTS
 from synth.record import ShardReader
 from synth.sample import DatasetConfig
+from synth.shardlayout import read_footer
 from synth.splits import split_of
 
 
@@ -145,6 +146,8 @@ def test_lists_decide_the_splits_where_there_are_any(facelift, tmp_path):
         (facelift / f"data_gslrm_{split}.txt").write_text(text)
     _, dataset = read(facelift, tmp_path / "back", "facelift-gslrm")
     assert [head.split for head in dataset.heads()] == ["train", "val", "val"]
+    footers = map(read_footer, dataset.shard_paths())
+    assert [p.split for footer in footers for p in footer.people] == ["train", "val", "val"]
     assert describe(dataset).splits == {"train": 1, "val": 2, "test": 0}
     (facelift / "data_gslrm_val.txt").write_text("gslrm/nobody\n")
     with pytest.raises(InputError, match="1 listed heads are not there, the first is 'nobody'"):

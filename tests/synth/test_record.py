@@ -26,8 +26,9 @@ from synth.ground_truth import DEPTH_STEP, encode, pixel_centres
 from synth.landmarks import DENSE_COUNT, SPARSE_NAMES, HeadLandmarks, Landmarks
 from synth.record import ShardReader, ShardWriter
 from synth.sample import DatasetConfig, ViewsConfig, sample_head
-from synth.shardlayout import FOOTER_NAME, MEMBERS_NAME, read_footer, tar_header
+from synth.shardlayout import FOOTER_NAME, MEMBERS_NAME, Person, read_footer, tar_header
 from synth.spec import HeadSpec, spec_id_of
+from synth.splits import split_of
 
 SIZE = 12
 CONFIG = DatasetConfig(size=SIZE, samples=1, views=ViewsConfig(random=0))
@@ -271,6 +272,41 @@ def test_the_footer_lists_the_heads(shard):
     assert footer.dataset_id == "0123"
     assert footer.indices == (0, 1)
     assert footer.spec_ids == tuple(sample_head(CONFIG, i).spec_id for i in (0, 1))
+
+
+def test_the_footer_says_whose_the_heads_are(tmp_path, monkeypatch):
+    """Who needs no more than that, needs no look at the specs: a request each on object stores."""
+    path = write_shard(tmp_path / "s.tar")
+    monkeypatch.setattr(record, "read_member", None)
+    specs = [sample_head(CONFIG, index) for index in (0, 1)]
+    for head, spec in zip(ShardReader(path).heads(), specs, strict=True):
+        identity = spec.identity.identity_id
+        assert (head.identity_id, head.split) == (identity, split_of(identity))
+    monkeypatch.undo()
+    with ShardWriter(tmp_path / "copy.tar") as writer:
+        writer.copy_head(ShardReader(path).heads()[1])
+    (person,) = read_footer(tmp_path / "copy.tar").people
+    assert person == Person.of(specs[1].identity.identity_id, None)
+
+
+def test_an_older_footer_does_not_say_whose_the_heads_are(tmp_path):
+    with ShardWriter(tmp_path / "s.tar") as writer:
+        spec = sample_head(CONFIG, 0)
+        writer.add_head(spec, spec.resolved_cameras(), pictures(0))
+        writer._people.clear()
+    ShardReader(tmp_path / "s.tar").verify()
+    (head,) = ShardReader(tmp_path / "s.tar").heads()
+    assert head.listed_person is None
+    assert head.person == Person.of(spec.identity.identity_id, None)
+
+
+def test_a_footer_that_names_another_person_is_found(tmp_path):
+    with ShardWriter(tmp_path / "s.tar") as writer:
+        spec = sample_head(CONFIG, 0)
+        writer.add_head(spec, spec.resolved_cameras(), pictures(0))
+        writer._people[0] = Person("somebody", "test")
+    with pytest.raises(RecordCorrupt, match=r"listed as of .*somebody"):
+        ShardReader(tmp_path / "s.tar").verify()
 
 
 def test_the_footer_says_which_heads_are_absent_and_why(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import json
@@ -148,6 +149,9 @@ def test_training_reads_from_a_store_through_a_bounded_cache(full, tmp_path):
         copies = list(cache.directory.iterdir())
         assert sum(copy.stat().st_size for copy in copies) <= cache.max_bytes
     assert len(copies) == 2
+    for copy in copies:  # as a power cut may leave them
+        copy.write_bytes(copy.read_bytes()[:-1000])
+    assert np.array_equal(data[3].rgba[2].permute(1, 2, 0).numpy(), record.rgba(2))
 
 
 class Cut:
@@ -186,6 +190,72 @@ class Cut:
             pass
         for end in (source, target):
             end.close()
+
+
+class Slow:
+    """A store that says nothing for some time after a request, then that all is well."""
+
+    def __init__(self, answers_after_s: float):
+        self._answers_after_s = answers_after_s
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._clients: list[socket.socket] = []
+
+    @property
+    def requests(self) -> int:
+        return len(self._clients)
+
+    def __enter__(self) -> ObjectPath:
+        threading.Thread(target=self._accept, daemon=True).start()
+        port = self._listener.getsockname()[1]
+        return place(
+            f"s3://bucket/x?endpoint_override=127.0.0.1:{port}&scheme=http&region=us-east-1"
+        )
+
+    def __exit__(self, *_) -> None:
+        for end in (self._listener, *self._clients):
+            end.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self._clients.append(client)
+            timer = threading.Timer(self._answers_after_s, self._answer, [client])
+            timer.daemon = True
+            timer.start()
+
+    def _answer(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            client.recv(65536)
+            client.sendall(b"HTTP/1.1 200 OK\r\nETag: x\r\nContent-Length: 0\r\n\r\n")
+
+
+@pytest.fixture
+def credentials(monkeypatch):
+    for name, value in load("s3_server").CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_a_store_that_falls_silent_is_given_up(credentials, monkeypatch):
+    monkeypatch.setattr(storage, "_S3_SILENCE_S", 1.0)
+    monkeypatch.setattr(storage, "_S3_ATTEMPTS", 2)
+    store = Slow(answers_after_s=60.0)
+    with store as path, pytest.raises(OSError, match="Operation too slow"):
+        storage.read(path)
+    assert store.requests == 2
+
+
+def test_a_store_may_take_its_time(credentials, tmp_path):
+    """Arrow's clients that come from a URL send everything again after three seconds."""
+    source = tmp_path / "shard.tar"
+    source.write_bytes(b"pixels")
+    store = Slow(answers_after_s=3.6)
+    with store as path:
+        storage.put(source, path)
+    assert store.requests == 1
+    assert not source.exists()
 
 
 def test_a_second_writer_is_refused_while_the_first_lives(root, monkeypatch):

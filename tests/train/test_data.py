@@ -14,6 +14,7 @@ from synth.camera import CANONICAL_VIEWS
 from synth.errors import InputError, RecordCorrupt, RecordError
 from synth.ground_truth import encode
 from synth.record import ShardWriter
+from synth.shardlayout import read_footer
 from synth.splits import split_of
 from train import data as data_module
 from train.data import HeadDataset, resize_pass, resize_rgba
@@ -180,6 +181,34 @@ def test_a_pass_that_is_not_there_is_named(with_passes):
         HeadDataset(root, "all", passes=("dept",))
     with pytest.raises(RecordError, match="has no pass 'albedo', it has coverage, depth"):
         HeadDataset(root, "all", passes=("albedo",)).load(0)
+
+
+def test_opening_reads_footers_alone(sphere_dataset, monkeypatch):
+    before = HeadDataset(sphere_dataset, "all")
+    monkeypatch.setattr(data_module, "ShardReader", None)
+    assert HeadDataset(sphere_dataset, "all").dataset_id == before.dataset_id
+
+
+def test_footers_that_do_not_say_whose_the_heads_are(toy_module, tmp_path, monkeypatch):
+    """Shards of a mixed age, as of a dataset that an older version began."""
+    root = toy_module.make_dataset(tmp_path, heads=6, size=2, heads_per_shard=3)
+    now = HeadDataset(root, "all")
+    monkeypatch.setattr(ShardWriter, "_people", property(lambda _: [], lambda *_: None), False)
+    toy_module.make_dataset(tmp_path, heads=3, size=2, heads_per_shard=3)
+    assert read_footer(root / "shards" / "shard-000000.tar").people == ()
+    then = HeadDataset(root, "all")
+    assert then.dataset_id == now.dataset_id
+    for index in range(6):
+        old, new = then.info(index), now.info(index)
+        assert (old.identity_id, old.split) == (new.identity_id, new.split)
+
+
+def test_a_damaged_footer_is_named(sphere_dataset, tmp_path):
+    root = shutil.copytree(sphere_dataset, tmp_path / "copy")
+    shard = root / "shards" / "shard-000001.tar"
+    shard.write_bytes(shard.read_bytes()[:-2000])
+    with pytest.raises(RecordCorrupt, match=r"shard-000001\.tar: .*render again"):
+        HeadDataset(root, "all")
 
 
 def test_what_is_missing_is_named(sphere_dataset, tmp_path):
