@@ -109,7 +109,8 @@ def exclusive(root: str | Place) -> Iterator[None]:
     me = Holder.here()
     if storage.is_local(root):
         root.mkdir(parents=True, exist_ok=True)
-        with (root / LOCK_NAME).open("a+b") as file:
+        (root / LOCK_NAME).touch()
+        with (root / LOCK_NAME).open("r+b") as file:
             _lock_file(file, root)
 
             def say(data: bytes) -> None:
@@ -190,9 +191,10 @@ def _read(file: IO[bytes]) -> Holder | None:
 
 
 def _replace(file: IO[bytes], data: bytes) -> None:
-    """In place, as the kernel's lock is that of the open file."""
-    file.truncate(0)
+    """In place, as the kernel's lock is that of the open file, and never empty in between."""
+    file.seek(0)
     file.write(data)
+    file.truncate()
     file.flush()
     os.fsync(file.fileno())
 
