@@ -22,6 +22,7 @@ from synth.resample import area_average
 from synth.shardcache import ShardCache
 from synth.shardlayout import read_footers
 from synth.storage import Place, is_local, list_files, place
+from synth.survey import SHARD_PATTERN, SHARDS
 
 Split = Literal["train", "val", "test", "all"]
 
@@ -94,7 +95,7 @@ class HeadDataset:
     and of the heads within them.
 
     Args:
-        root: dataset directory or URL (holds `shards/*.tar`).
+        root: dataset directory or URL (holds `shards/shard-*.tar`).
         split: which heads, by `HeadRecord.split`.
         size: side in pixels that square pictures are reduced to (area average); None keeps them.
         passes: ground truth to load with the pictures. What lies at pixel centres is reduced by
@@ -120,12 +121,12 @@ class HeadDataset:
             check_passes("passes", self.passes)
         except ValueError as error:
             raise InputError(str(error)) from error
-        listed = list_files(self.root / "shards", r".*\.tar")
+        listed = list_files(self.root / SHARDS, SHARD_PATTERN)
         self._files = sorted(listed, key=lambda file: file.name)
-        self._shards = [self.root / "shards" / file.name for file in self._files]
+        self._shards = [self.root / SHARDS / file.name for file in self._files]
         if not self._shards:
             raise InputError(
-                f"{self.root} is not a dataset: no {self.root / 'shards'}/*.tar; "
+                f"{self.root} is not a dataset: no {self.root / SHARDS}/shard-*.tar; "
                 f"make one with `headloom render --out {self.root}`"
             )
         self._tables: OrderedDict[int, list[HeadRecord]] = OrderedDict()
@@ -140,7 +141,7 @@ class HeadDataset:
 
     def _entries(self) -> Iterator[_Entry]:
         number = {file.name: i for i, file in enumerate(self._files)}
-        for name, footer in read_footers(self.root / "shards", list(number)):
+        for name, footer in read_footers(self.root / SHARDS, list(number)):
             if isinstance(footer, RecordCorrupt):
                 raise footer
             shard = number[name]

@@ -285,6 +285,14 @@ def test_a_full_disk_leaves_the_old_header(full):
     assert [p.name for p in full.root.iterdir() if p.name.endswith(".tmp")] == []
 
 
+def test_only_names_of_shards_are_shards(full):
+    path = full.expected()[1].path
+    for name in ("shard-0000001.tar", "shard-00001.tar", "shard-000001.tar.1", "shard-1000000.tar"):
+        path.with_name(name).write_bytes(path.read_bytes())
+    names = [path.name for path in full.shard_paths()]
+    assert names == [plan.path.name for plan in full.expected()] + ["shard-1000000.tar"]
+
+
 def test_a_foreign_shard_is_never_overwritten(full):
     plan = full.expected()[0]
     write(plan.path, full, (0, 1), dataset_id="elsewhere")

@@ -119,8 +119,9 @@ def test_a_damaged_object_is_found_put_aside_and_rendered_again(full, server):
     assert kept == {first.path.name, second.path.name}
 
 
-def test_a_put_that_fails_half_way_changes_nothing(root, server, tmp_path):
+def test_a_put_that_fails_half_way_changes_nothing(root, server, tmp_path, monkeypatch):
     """The connection ends after some megabytes of a shard that should replace another."""
+    monkeypatch.setattr(storage, "_S3_ATTEMPTS", 2)
     target = root / "big.bin"
     overwrite(target, b"old")
     source = tmp_path / "big.bin"
@@ -311,7 +312,8 @@ def test_two_writers_of_one_shard_leave_one_whole_shard(root):
     ShardReader(plan.path).verify()
 
 
-def test_a_store_that_does_not_answer_is_no_empty_store(tmp_path):
+def test_a_store_that_refuses_is_no_empty_store(credentials, monkeypatch):
+    monkeypatch.setattr(storage, "_S3_ATTEMPTS", 2)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     query = f"?endpoint_override=127.0.0.1:{port}&scheme=http&region=us-east-1"

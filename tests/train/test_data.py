@@ -87,6 +87,15 @@ def test_the_order_is_that_of_shards_and_heads(sphere_dataset, toy_module):
     assert [data.info(i).shard for i in range(4)] == 3 * ["shard-000000.tar"] + ["shard-000001.tar"]
 
 
+def test_what_is_no_shard_is_not_trained_on(sphere_dataset, tmp_path):
+    """What `dataset verify` does not check would be read twice."""
+    root = shutil.copytree(sphere_dataset, tmp_path / "copy")
+    shard = root / "shards" / "shard-000001.tar"
+    for name in ("shard-000001 (copy).tar", "shard-0000001.tar"):
+        shutil.copy(shard, shard.with_name(name))
+    assert len(HeadDataset(root, "all")) == len(HeadDataset(sphere_dataset, "all"))
+
+
 def test_splits_divide_the_identities(tmp_path, toy_module):
     root = toy_module.make_dataset(tmp_path, heads=60, size=2, heads_per_shard=60)
     parts = {name: HeadDataset(root, name) for name in ("train", "val", "test")}
