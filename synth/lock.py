@@ -110,7 +110,8 @@ def exclusive(root: str | Place) -> Iterator[None]:
     if storage.is_local(root):
         root.mkdir(parents=True, exist_ok=True)
         (root / LOCK_NAME).touch()
-        with (root / LOCK_NAME).open("r+b") as file:
+        # unbuffered: what a server that forgot the lock refuses must not be written when it closes
+        with (root / LOCK_NAME).open("r+b", buffering=0) as file:
             _lock_file(file, root)
 
             def say(data: bytes) -> None:
@@ -195,7 +196,6 @@ def _replace(file: IO[bytes], data: bytes) -> None:
     file.seek(0)
     file.write(data)
     file.truncate()
-    file.flush()
     os.fsync(file.fileno())
 
 

@@ -7,6 +7,8 @@ import errno
 import fcntl
 import json
 import os
+import resource
+import signal
 import subprocess
 import sys
 import time
@@ -71,6 +73,36 @@ def test_a_file_system_without_locks_leaves_the_signs_of_life(tmp_path, monkeypa
         exclusive(tmp_path),
     ):
         pass
+    with exclusive(tmp_path):
+        pass
+
+
+def test_a_sign_of_life_that_cannot_be_written_ends_no_run(tmp_path, monkeypatch):
+    """As when an NFS server has forgotten the lock: every write to the file is refused."""
+    monkeypatch.setattr(lock, "HEARTBEAT_S", 0.01)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    refused = []
+    replace = lock._replace
+
+    def watch(file, data):
+        try:
+            replace(file, data)
+        except OSError:
+            refused.append(data)
+            raise
+
+    monkeypatch.setattr(lock, "_replace", watch)
+    try:
+        with exclusive(tmp_path):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, limit[1]))
+            deadline = time.monotonic() + 20
+            while len(refused) < 2 and time.monotonic() < deadline:
+                time.sleep(0.01)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert len(refused) >= 2  # and it went on trying
     with exclusive(tmp_path):
         pass
 
