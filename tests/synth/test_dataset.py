@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import yaml
 
-from synth import storage
+from synth import shardlayout, storage
 from synth.dataset import Dataset, dataset_id
 from synth.dataset_report import describe, verify
 from synth.errors import DatasetMismatch, RecordCorrupt, RecordError, SchemaMismatch
@@ -190,17 +190,17 @@ def counted(monkeypatch):
     """Counts the listings and the shards whose ends were read."""
     counts = Counter()
 
-    def counting(name, amount):
-        original = getattr(storage, name)
+    def counting(module, name, amount):
+        original = getattr(module, name)
 
         def call(*arguments):
             counts[name] += amount(*arguments)
             return original(*arguments)
 
-        monkeypatch.setattr(storage, name, call)
+        monkeypatch.setattr(module, name, call)
 
-    counting("list_files", lambda *_: 1)
-    counting("read_ends", lambda directory, names, length: len(names))
+    counting(storage, "list_files", lambda *_: 1)
+    counting(shardlayout, "read_ends", lambda directory, names, length: len(names))
     return counts
 
 

@@ -47,6 +47,12 @@ def server(tmp_path_factory):
         yield running
 
 
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch):
+    """rclone answers with a 500 when Arrow, having deleted, makes an object for the directory."""
+    monkeypatch.setattr(storage, "_S3_ATTEMPTS", 2)
+
+
 @pytest.fixture
 def root(server, request) -> ObjectPath:
     return place(server.url(f"tests/{request.node.name}"))
@@ -119,9 +125,8 @@ def test_a_damaged_object_is_found_put_aside_and_rendered_again(full, server):
     assert kept == {first.path.name, second.path.name}
 
 
-def test_a_put_that_fails_half_way_changes_nothing(root, server, tmp_path, monkeypatch):
+def test_a_put_that_fails_half_way_changes_nothing(root, server, tmp_path):
     """The connection ends after some megabytes of a shard that should replace another."""
-    monkeypatch.setattr(storage, "_S3_ATTEMPTS", 2)
     target = root / "big.bin"
     overwrite(target, b"old")
     source = tmp_path / "big.bin"
@@ -241,7 +246,6 @@ def credentials(monkeypatch):
 
 def test_a_store_that_falls_silent_is_given_up(credentials, monkeypatch):
     monkeypatch.setattr(storage, "_S3_SILENCE_S", 1.0)
-    monkeypatch.setattr(storage, "_S3_ATTEMPTS", 2)
     store = Slow(answers_after_s=60.0)
     with store as path, pytest.raises(OSError, match="Operation too slow"):
         storage.read(path)
@@ -312,8 +316,7 @@ def test_two_writers_of_one_shard_leave_one_whole_shard(root):
     ShardReader(plan.path).verify()
 
 
-def test_a_store_that_refuses_is_no_empty_store(credentials, monkeypatch):
-    monkeypatch.setattr(storage, "_S3_ATTEMPTS", 2)
+def test_a_store_that_refuses_is_no_empty_store(credentials):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     query = f"?endpoint_override=127.0.0.1:{port}&scheme=http&region=us-east-1"
