@@ -247,6 +247,24 @@ def digest(obj: Any) -> str:
     return hashlib.sha256(canonical_json(obj).encode()).hexdigest()
 
 
+def differences(old: Any, new: Any, leave_out: Sequence[str] = ()) -> list[str]:
+    """A line for every value that differs, by dotted name."""
+    before, after = dict(_flatten(old)), dict(_flatten(new))
+    return [
+        f"  {key}: {before.get(key)!r} in the dataset, {after.get(key)!r} given"
+        for key in sorted(before.keys() | after.keys())
+        if key not in leave_out and before.get(key) != after.get(key)
+    ]
+
+
+def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _flatten(item, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, value
+
+
 def yaml_text(obj: Any) -> str:
     """A dataclass (or plain data) as YAML."""
     return yaml.safe_dump(to_dict(obj), sort_keys=False, allow_unicode=True, width=100)

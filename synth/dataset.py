@@ -25,7 +25,7 @@ import yaml
 
 from synth import storage
 from synth.assets import LicenceRow, describe
-from synth.config import digest, from_dict, to_dict, yaml_text
+from synth.config import differences, digest, from_dict, to_dict, yaml_text
 from synth.errors import DatasetMismatch, RecordCorrupt, RecordError, SchemaMismatch
 from synth.imported import ImportConfig
 from synth.record import HeadRecord, ShardReader
@@ -123,7 +123,7 @@ class Dataset:
         there = cls.open(root)
         if not there.is_imported:
             raise DatasetMismatch(f"{root} holds rendered heads; choose another --out")
-        lines = _differences(there._import_terms(), dataset._import_terms())
+        lines = differences(there._import_terms(), dataset._import_terms())
         if lines:
             raise DatasetMismatch(
                 f"{root} is another import, or what is imported has changed (heads_sha256 is of "
@@ -308,7 +308,7 @@ class Dataset:
             raise DatasetMismatch(
                 f"{self.root} holds imported heads, which cannot be rendered; choose another --out"
             )
-        lines = _differences(to_dict(self.config), to_dict(config), leave_out=_MAY_CHANGE)
+        lines = differences(to_dict(self.config), to_dict(config), leave_out=_MAY_CHANGE)
         if lines:
             raise DatasetMismatch(
                 f"{self.root} was made with another configuration (id {self.dataset_id}, given "
@@ -424,24 +424,6 @@ class Dataset:
     def shard_paths(self) -> list[Place]:
         """The files of all shards that are in place, in order."""
         return [self.shard_directory / name for name in list_shards(self.root)]
-
-
-def _differences(old: Any, new: Any, leave_out: Sequence[str] = ()) -> list[str]:
-    """A line for every value that differs, by dotted name."""
-    before, after = dict(_flatten(old)), dict(_flatten(new))
-    return [
-        f"  {key}: {before.get(key)!r} in the dataset, {after.get(key)!r} given"
-        for key in sorted(before.keys() | after.keys())
-        if key not in leave_out and before.get(key) != after.get(key)
-    ]
-
-
-def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict) and value:
-        for key, item in value.items():
-            yield from _flatten(item, f"{prefix}.{key}" if prefix else str(key))
-    else:
-        yield prefix, value
 
 
 def _versions() -> dict[str, str]:

@@ -10,6 +10,7 @@ import os
 import runpy
 import subprocess
 import sys
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
