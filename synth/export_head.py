@@ -60,7 +60,9 @@ class FetchedHead(HeadRecord):
         start = min(member.offset for member in head.members.values())
         stop = max(member.offset + member.size for member in head.members.values())
         data = read_range(head.shard, start, stop)
-        return cls(head.shard, head.spec_id, head.index, head.members, start, data)
+        return cls(
+            head.shard, head.spec_id, head.index, head.members, head.listed_person, start, data
+        )
 
     def read(self, suffix: str) -> bytes:
         """As `HeadRecord.read`."""

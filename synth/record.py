@@ -234,7 +234,7 @@ class HeadRecord:
     spec_id: str
     index: int
     members: dict[str, Member] = field(repr=False)
-    listed_person: Person | None = None  # as the footer says; None in a shard of before it did
+    listed_person: Person | None  # as the footer says; None in a shard of before it did
 
     @cached_property
     def spec(self) -> HeadSpec:
