@@ -30,8 +30,8 @@ class Finding:
     Attributes:
         kind: "missing", "unfinished": shards are to be rendered; "damaged": the bytes of one are
             wrong; "foreign": it is whole, and holds what does not belong there (other heads, heads
-            of another dataset); "unreadable": its disk or this version cannot tell; "dataset": no
-            shard is at fault.
+            of another dataset); "unreadable": a later version wrote it; "dataset": no shard is at
+            fault.
         message: what, where and what to do.
         path: the shard; None for several, or none.
     """
@@ -156,12 +156,9 @@ def _read(path: Place, task: Task) -> tuple[Footer | None, tuple[Finding, ...]]:
     except RecordError as error:
         return None, (Finding("damaged", str(error), path),)
     except OSError as error:
-        if not is_local(path):  # asked several times already: the store is in trouble, not a shard
-            raise
-        if error.errno == errno.EIO:  # the disk is broken there
-            return None, (Finding("damaged", f"{path}: {error.strerror}", path),)
-        message = f"{path}: {error.strerror}; if that stays so, move it away and render it again"
-        return None, (Finding("unreadable", message, path),)
+        if not (is_local(path) and error.errno == errno.EIO):
+            raise  # a store that does not answer says nothing of the shard; a broken disk does
+        return None, (Finding("damaged", f"{path}: {error.strerror}", path),)
 
 
 def _check_heads(footer: Footer, task: Task) -> tuple[Finding, ...]:
