@@ -1,6 +1,8 @@
-"""How well the reconstructor rebuilds rendered heads from their six canonical views.
+"""How well the reconstructor rebuilds heads from six of their pictures.
 
-Inputs are the true renders, so the numbers speak of the reconstructor alone. A result folder holds
+Inputs are true pictures, so the numbers speak of the reconstructor alone: the six canonical views,
+or those that stand nearest to them (data of others), or six at random (the cameras people have).
+All other views are scored. A result folder holds
 
     <spec_id>/compare.png   the other views: truth above reconstruction
     <spec_id>/head.ply      the Gaussians
@@ -13,10 +15,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from infer import preview
@@ -25,12 +28,13 @@ from infer.config import TurntableConfig
 from infer.ply import write_ply
 from infer.predictor import Progress, load_reconstructor, no_progress
 from infer.weights import tensors_digest
-from synth.camera import CANONICAL_VIEWS
+from synth.camera import CANONICAL_VIEWS, orbit_position
 from synth.color import rgba8_from_float
 from synth.config import atomic_write
 from synth.errors import InputError
+from synth.rng import stream
 from train import losses
-from train.data import HeadDataset, HeadItem, Split
+from train.data import HeadDataset, HeadInfo, HeadItem, Split
 from train.device import resolve_device
 from train.gaussians import Gaussians
 from train.gslrm.model import GSLRM
@@ -38,7 +42,10 @@ from train.perceptual import Lpips
 from train.rasterize import render
 from train.transforms import alpha, composite
 
-SCHEMA = 1
+SCHEMA = 2
+Inputs = Literal["canonical", "random"]
+"""Which six views the reconstructor is shown."""
+INPUT_VIEWS = len(CANONICAL_VIEWS)
 _COMPARED_VIEWS = 8
 _SPIN = TurntableConfig(frames=36, size_px=160, spin_frames=36, spin_size_px=160)
 
@@ -64,10 +71,11 @@ class ViewScores:
 
 @dataclass(frozen=True)
 class HeadScores:
-    """The scores of one head, and the split that its identity belongs to."""
+    """The scores of one head, the split that its identity belongs to, and its input views."""
 
     spec_id: str
     split: str
+    inputs: tuple[str, ...]
     views: tuple[ViewScores, ...]
 
 
@@ -100,24 +108,26 @@ def evaluate_reconstructor(
     out: str | Path,
     *,
     split: Split = "test",
+    inputs: Inputs = "canonical",
     max_heads: int | None = None,
     device: str = "auto",
     progress: Progress = no_progress,
 ) -> EvalSummary:
-    """Rebuild heads of a dataset from their six canonical views and score all other views.
+    """Rebuild heads of a dataset from six views each and score all other views.
 
     Args:
         data: dataset directory.
         weights: run, checkpoint or export of a reconstructor.
         out: folder of the results.
         split: which identities; "test" was held out of every training on split "train".
+        inputs: "canonical": the canonical six or the six nearest to them; "random": six drawn by
+            the id of the head.
         max_heads: stop after so many.
         device: "auto", "cpu", "cuda" or "cuda:N".
         progress: told of every head.
 
     Raises:
-        InputError: no dataset, an empty split, or no view beside the canonical six.
-        RecordError: a head lacks one of the canonical views.
+        InputError: no dataset, an empty split, or a head with fewer than seven views.
         CheckpointError: the weights cannot be used, or those of LPIPS are not installed.
     """
     out = Path(out)
@@ -130,11 +140,44 @@ def evaluate_reconstructor(
     heads = []
     for index in range(count):
         progress("heads", index, count)
-        heads.append(_evaluate_head(model, lpips, dataset, index, target, out))
+        shown = _input_views(dataset.info(index), inputs)
+        heads.append(_evaluate_head(model, lpips, dataset, index, shown, target, out))
     summary = EvalSummary(out / METRICS, tuple(heads))
     source = {"path": str(weights), "digest": tensors_digest(model.state_dict())}
-    _write_metrics(summary, dataset, source)
+    _write_metrics(summary, dataset, inputs, source)
     return summary
+
+
+def _input_views(head: HeadInfo, inputs: Inputs) -> tuple[int, ...]:
+    count = len(head.view_names)
+    if count <= INPUT_VIEWS:
+        raise InputError(
+            f"head {head.spec_id} in {head.shard} has {count} views: six are shown to the "
+            "reconstructor, and none is left to score; render with views.random above 0"
+        )
+    if inputs == "canonical":
+        return nearest_to_canonical(head.cam_from_world.double().numpy())
+    rng = stream(0, int(head.spec_id, 16), "eval.inputs")
+    return tuple(int(view) for view in rng.choice(count, INPUT_VIEWS, replace=False))
+
+
+def nearest_to_canonical(cam_from_world: np.ndarray) -> tuple[int, ...]:
+    """The six cameras that stand nearest to the canonical six, one for each of them.
+
+    Args:
+        cam_from_world: [V, 4, 4] OpenCV cameras, V at least 6.
+
+    Returns:
+        Positions in the order of `CANONICAL_VIEWS`, with the least sum of the angles between the
+        directions in which the cameras stand, seen from the origin: the canonical six themselves
+        where they are among the cameras.
+    """
+    rotation, translation = cam_from_world[:, :3, :3], cam_from_world[:, :3, 3]
+    stand = -np.einsum("vji,vj->vi", rotation, translation)
+    stand = stand / np.linalg.norm(stand, axis=1, keepdims=True)
+    wanted = np.stack([orbit_position(azimuth, 0.0, 1.0) for _, azimuth in CANONICAL_VIEWS])
+    _, chosen = linear_sum_assignment(np.arccos(np.clip(wanted @ stand.T, -1.0, 1.0)))
+    return tuple(int(position) for position in chosen)
 
 
 def _evaluate_head(
@@ -142,17 +185,12 @@ def _evaluate_head(
     lpips: Lpips,
     dataset: HeadDataset,
     index: int,
+    inputs: tuple[int, ...],
     device: torch.device,
     out: Path,
 ) -> HeadScores:
-    inputs = dataset.views_named(index, [name for name, _ in CANONICAL_VIEWS])
-    names = dataset.info(index).view_names
-    others = [view for view in range(len(names)) if view not in inputs]
-    if not others:
-        raise InputError(
-            f"{dataset.root}: head {dataset.info(index).spec_id} has no view beside the canonical "
-            "six to score; render with views.random above 0"
-        )
+    head = dataset.info(index)
+    others = [view for view in range(len(head.view_names)) if view not in inputs]
     shown, unseen = dataset.load(index, inputs), dataset.load(index, others)
     with torch.inference_mode():
         gaussians = _reconstruct(model, shown, device)
@@ -176,7 +214,7 @@ def _evaluate_head(
         ViewScores(name, **{key: round(float(values[i]), 5) for key, values in scores.items()})
         for i, name in enumerate(unseen.view_names)
     )
-    return HeadScores(unseen.spec_id, dataset.info(index).split, views)
+    return HeadScores(head.spec_id, head.split, shown.view_names, views)
 
 
 def _reconstruct(model: GSLRM, shown: HeadItem, device: torch.device) -> Gaussians:
@@ -199,14 +237,16 @@ def _pictures(images: Tensor) -> list[np.ndarray]:
     return list(rgba8_from_float(images.permute(0, 2, 3, 1).numpy()))
 
 
-def _write_metrics(summary: EvalSummary, dataset: HeadDataset, weights: dict[str, Any]) -> None:
+def _write_metrics(
+    summary: EvalSummary, dataset: HeadDataset, inputs: Inputs, weights: dict[str, Any]
+) -> None:
     record = {
         "schema": SCHEMA,
         "kind": "reconstructor",
         "dataset": {"path": str(dataset.root), "split": dataset.split, "id": dataset.dataset_id},
         "size": dataset.size,
         "weights": weights,
-        "inputs": [name for name, _ in CANONICAL_VIEWS],
+        "inputs": inputs,
         "background": "white",
         "mean": summary.mean,
         "heads": [asdict(head) for head in summary.heads],

@@ -244,7 +244,7 @@ def _add_eval(verbs) -> None:
         "eval",
         commands.evaluate,
         "score a model on a dataset",
-        "  reconstructor   rebuild heads from their six canonical renders, score all other views\n"
+        "  reconstructor   rebuild heads from six of their pictures, score all other views\n"
         "                  (PSNR, SSIM, LPIPS, alpha IoU); metrics.json, pictures and splats\n\n"
         "  headloom eval reconstructor --data heads --weights runs/gslrm --out scores",
     )
@@ -263,6 +263,13 @@ def _add_eval(verbs) -> None:
         choices=("train", "val", "test", "all"),
         default="test",
         help="which identities (default: test, which training on train never saw)",
+    )
+    parser.add_argument(
+        "--inputs",
+        choices=("canonical", "random"),
+        default="canonical",
+        help="the six views it is shown: the canonical six or those nearest to them (default), "
+        "or six at random",
     )
     parser.add_argument("--max-heads", type=positive, metavar="N", help="stop after so many heads")
     add_quiet(parser)

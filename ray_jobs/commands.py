@@ -219,6 +219,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
             arguments.weights,
             arguments.out,
             split=arguments.split,
+            inputs=arguments.inputs,
             max_heads=arguments.max_heads,
             progress=bar.update,
         )

@@ -31,7 +31,7 @@ SURFACE = {
     " --workers kind",
     "lift": "--address --config --diffusion --dry-run --fallback-weights --gslrm --out --overwrite"
     " --quiet --seed --set --vae --verbose inputs",
-    "eval": "--data --max-heads --out --quiet --split --verbose --weights model",
+    "eval": "--data --inputs --max-heads --out --quiet --split --verbose --weights model",
     "weights export": "--half --out --verbose weights",
     "weights import": "--from --out --verbose file",
     "assets": "--accept-licence --replace --store --verbose action target",
