@@ -3,7 +3,8 @@
 #
 #     sbatch deploy/slurm.sh /shared/heads --heads 100000
 #
-# Out of time or preempted, it is queued again and renders what is missing.
+# Before its time is over, or when it is preempted, the job is queued again, and renders what is
+# missing. It ends by itself when every head is there; `scancel` ends it for good.
 #SBATCH --job-name=headloom
 #SBATCH --nodes=8
 #SBATCH --ntasks-per-node=1
@@ -11,39 +12,62 @@
 #SBATCH --mem=64G
 #SBATCH --time=24:00:00
 #SBATCH --requeue
-#SBATCH --signal=B:TERM@120
+#SBATCH --open-mode=append
+#SBATCH --signal=B:USR1@120
 set -euo pipefail
 
 OUT=${1:?usage: sbatch deploy/slurm.sh OUT [flags of headloom render]}
 shift
-VENV=${VENV:-$SLURM_SUBMIT_DIR/.venv}     # on the shared disk, made by `make setup`
-source "$VENV/bin/activate"
+source "${VENV:-$SLURM_SUBMIT_DIR/.venv}/bin/activate"     # on the shared disk, by `make setup`
 
-head_node=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-head_ip=$(srun --nodes=1 --ntasks=1 --nodelist="$head_node" hostname -I | awk '{print $1}')
+# A driver that was killed with its node holds the dataset for another minute.
+if (( ${SLURM_RESTART_COUNT:-0} > 0 )); then sleep 60; fi
+
 export RAY_AUTH_MODE=token                # other users of these machines must not join
-export RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
-port=$((20000 + SLURM_JOB_ID % 20000))    # several jobs may share a machine
-temporary=/tmp/ray-$SLURM_JOB_ID          # on each node's own disk, a short path
+RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
+export RAY_AUTH_TOKEN
+export scratch=/tmp/ray-$SLURM_JOB_ID     # on each node's own disk, a short path
+rm -rf "$scratch"
 
-ray_start() {  # --block: SLURM ends with the step what the step started
-    srun --nodes="$1" --ntasks="$1" "${@:2}" --disable-usage-stats --block &
-}
-ray_start 1 --nodelist="$head_node" ray start --head --node-ip-address="$head_ip" --port="$port" \
-    --num-cpus="$SLURM_CPUS_PER_TASK" --temp-dir="$temporary" --dashboard-host=0.0.0.0
+# Several jobs may share a machine: no fixed ports, and no more memory than SLURM gave.
+export flags="--num-cpus=$SLURM_CPUS_PER_TASK --memory=$((SLURM_MEM_PER_NODE * 900000))
+    --object-store-memory=1000000000 --dashboard-agent-listen-port=0 --disable-usage-stats --block"
+client_port=$((20000 + SLURM_JOB_ID % 10000))
+
+# This script runs on the first node.
+head_ip=$(hostname -I | awk '{print $1}')
+ray start --head --node-ip-address="$head_ip" --port=0 --temp-dir="$scratch" \
+    --ray-client-server-port="$client_port" $flags &
+head=$!
+until [[ -s $scratch/ray_current_cluster ]]; do
+    kill -0 "$head"                       # it may have failed
+    sleep 1
+done
+export address=$(< "$scratch/ray_current_cluster")
+
 others=$((SLURM_JOB_NUM_NODES - 1))
 if (( others > 0 )); then
-    ray_start "$others" --exclude="$head_node" ray start --address="$head_ip:$port" \
-        --num-cpus="$SLURM_CPUS_PER_TASK"
+    # a node that was cut off for a while comes back
+    srun --nodes="$others" --ntasks="$others" --exclude="$SLURMD_NODENAME" \
+        --cpus-per-task="$SLURM_CPUS_PER_TASK" bash -c '
+            trap "kill \$!; wait; rm -rf $scratch; exit" TERM
+            while :; do ray start --address="$address" $flags & wait; sleep 10; done' &
 fi
-for _ in $(seq 60); do
-    ray status --address="$head_ip:$port" >/dev/null 2>&1 && break
-    sleep 2
-done
 
-# --overlap: the driver is a step beside those that hold the CPUs
+headloom render --address "$address" --out "$OUT" "$@" &
+driver=$!
+requeue=
+trap 'requeue=yes; kill -TERM $driver' USR1     # the time is nearly over
+trap 'kill -TERM $driver' TERM                  # preempted, or cancelled
 status=0
-srun --overlap --nodes=1 --ntasks=1 --nodelist="$head_node" \
-    headloom render --address "$head_ip:$port" --out "$OUT" "$@" || status=$?
+wait $driver || status=$?
+while kill -0 $driver 2>/dev/null; do           # a signal ended the wait, not the driver
+    status=0
+    wait $driver || status=$?
+done
+trap '' TERM
 kill $(jobs -p) 2>/dev/null || true
+wait
+rm -rf "$scratch"
+if [[ $requeue ]]; then scontrol requeue "$SLURM_JOB_ID"; fi
 exit "$status"

@@ -14,7 +14,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 Status = Literal["ok", "warning", "failed"]
@@ -70,6 +71,7 @@ def run_checks(*, quick: bool = False) -> list[Check]:
     checks += [_torch_device(), _job_server()]
     if not quick and libraries.status == "ok":  # without them the probes say less, less clearly
         checks += [_probe(*row) for row in _PROBES]
+        checks += [_gpus(_probe("GPUs for rendering", _GPU_PROBE, "render"))]
     return checks
 
 
@@ -181,14 +183,17 @@ def _job_server() -> Check:
 
 
 _BLENDER_PROBE = """
-import bpy
-scene = bpy.context.scene
-scene.render.engine = "CYCLES"
+import bpy, os
+bpy.context.scene.render.engine = "CYCLES"
+print("Blender", bpy.app.version_string, "with Cycles", flush=True)
+os._exit(0)
+"""
+_GPU_PROBE = """
+import bpy, os
 preferences = bpy.context.preferences.addons["cycles"].preferences
-preferences.refresh_devices()
+preferences.refresh_devices()  # loads every driver there is
 gpus = [f"{d.type} {d.name}" for d in preferences.devices if d.type != "CPU"]
-print("Blender", bpy.app.version_string, "with Cycles on", ", ".join(["CPU", *gpus]), flush=True)
-import os
+print(", ".join(gpus) or "none, rendering on the CPU", flush=True)
 os._exit(0)
 """
 _FACE_PROBE = """
@@ -213,6 +218,25 @@ _PROBES: tuple[tuple[str, str, Stage], ...] = (
     ("Face models", _FACE_PROBE, "lift"),
     ("Video encoder", _VIDEO_PROBE, "lift"),
 )
+
+
+def _gpus(found: Check, pci: Path = Path("/sys/bus/pci/devices")) -> Check:
+    """What Cycles found, against the NVIDIA GPUs on the bus; none is needed."""
+    if found.status == "failed":
+        remedy = "its driver takes Blender down: mend or remove it; --device CPU is not affected"
+        return replace(found, status="warning", remedy=remedy)
+    on_bus = any(
+        (device / "vendor").read_text().strip() == "0x10de"
+        and (device / "class").read_text().startswith("0x03")  # a display controller
+        for device in pci.glob("*")
+    )
+    if on_bus and "OPTIX" not in found.detail:
+        remedy = (
+            "there is an NVIDIA GPU without OptiX: nvidia-smi tells whether its driver works; a "
+            "container needs NVIDIA's toolkit, with graphics among NVIDIA_DRIVER_CAPABILITIES"
+        )
+        return replace(found, status="warning", remedy=remedy)
+    return found
 
 
 def _probe(

@@ -14,7 +14,7 @@ from typing import Any
 
 from ray_jobs.cluster import NODE_ID_LABEL, ClusterInfo, Node, alive_nodes
 from ray_jobs.node_check import Expectation, start_probe
-from ray_jobs.pools import ClusterConfig, WorkerPool
+from ray_jobs.pools import ClusterConfig, WorkerPool, matches_labels
 from synth.errors import ConfigError
 
 REFRESH_S = 5.0
@@ -34,7 +34,7 @@ class Lane:
         pool: what its workers are.
         memory_bytes: reserved for each task: the pool's at first, later what was measured.
         running: tasks that Ray has, placed or not.
-        largest_bytes: memory of the largest machine that it uses.
+        largest_bytes: memory of the largest machine that could hold one.
         capacity: how many the machines hold at once.
         unfit: machines that this pool does not use, by node id.
     """
@@ -162,24 +162,34 @@ class Fleet:
         lane.memory_bytes = min(memory_bytes, lane.largest_bytes or memory_bytes)
         self._count()
 
+    def is_stranded(self, lane: Lane, options: dict) -> bool:
+        """Whether a task that was submitted with these options fits no machine any more, although
+        one submitted now would: the machines that it could use are gone, one that it had to avoid
+        is well again."""
+        needed = options.get("fallback_strategy", [options])[-1]["label_selector"]
+        return lane.capacity > 0 and not any(
+            lane.pool.fits_in(node, options["memory"]) and matches_labels(node, needed)
+            for node in self.nodes
+        )
+
     # ------------------------------------------------------------------------------- watching
 
-    def refresh(self) -> None:
-        """Look at the machines, if the last look is old.
+    def refresh(self) -> bool:
+        """Look at the machines, if the last look is old; tells whether it did.
 
         Raises:
             ConfigError: nothing could run for `patience_s`.
         """
         now = self._clock()
         if self._refreshed is not None and now - self._refreshed < REFRESH_S:
-            return
+            return False
         self._look()
         self._take_probes(0.0)
         self._count()
         busy = [lane for lane in self.lanes if lane.running] or self.lanes
         if any(lane.capacity for lane in busy) or self._config.autoscaling:
             self._stuck_since = None
-            return
+            return True
         if self._stuck_since is None:
             self._stuck_since = now
             if self._patience_s:
@@ -193,11 +203,13 @@ class Fleet:
                 f"{waited}no machine of the cluster could render: {self._offers()}. What is "
                 "rendered is safe; run the same command again when that is mended"
             )
+        return True
 
     def _look(self) -> None:
         """Find new machines and start to check them."""
         now = self._refreshed = self._clock()
         self.nodes = tuple(self._alive())
+        self._forget_all_but({node.node_id for node in self.nodes})
         for node in self.nodes:
             again = self._reconsider.get(node.node_id)
             if node.node_id in self._known and (again is None or again > now):
@@ -209,6 +221,15 @@ class Fleet:
                 lane.unfit.discard(node.node_id)
             if self._expectation is not None:
                 self._probes[start_probe(node.node_id, self._expectation)] = node
+
+    def _forget_all_but(self, alive: set[str]) -> None:
+        """A machine that returns has a new id; each old one would lengthen every selector."""
+        self._known &= alive
+        for lane in self.lanes:
+            lane.unfit &= alive
+        for of_nodes in (self.unfit, self._reconsider):
+            for node_id in of_nodes.keys() - alive:
+                del of_nodes[node_id]
 
     def _take_probes(self, timeout_s: float) -> None:
         """Read the checks that have ended; a machine that fails is used by no pool."""
@@ -238,7 +259,8 @@ class Fleet:
             usable = [node for node in self.nodes if node.node_id not in lane.unfit]
             fitting = [lane.pool.fits_in(node, lane.memory_bytes) for node in usable]
             before, lane.capacity = lane.capacity, sum(fitting)
-            lane.largest_bytes = int(max((n.memory_bytes for n in usable), default=0))
+            able = [node.memory_bytes for node in usable if lane.pool.fits_in(node, 1)]
+            lane.largest_bytes = int(max(able, default=0))
             if before and not lane.capacity:
                 self._notify(f"no machine is left for {lane.pool}")
 

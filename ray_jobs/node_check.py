@@ -73,19 +73,15 @@ def version_differences(wanted: Iterable[tuple[str, str]]) -> str:
     )
 
 
-_unmet = functools.cache(Expectation.unmet)  # once in each worker process of Ray
-
-
+@functools.cache  # once in each worker process of Ray; an error is not kept: a mount may come back
 def require_fit(expectation: Expectation) -> None:
     """Check the machine that a task has started on.
 
     Raises:
         NodeUnfit: it cannot take part.
     """
-    if reason := _unmet(expectation):
-        import ray
-
-        raise NodeUnfit(reason, ray.get_runtime_context().get_node_id())
+    if reason := expectation.unmet():
+        raise NodeUnfit(reason)
 
 
 def start_probe(node_id: str, expectation: Expectation) -> Any:

@@ -5,6 +5,7 @@ A pool is one kind of worker; a run may have several, and each takes a shard whe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,12 +74,16 @@ class WorkerPool:
 
     def fits_in(self, node: Node, memory_bytes: int | None = None) -> int:
         """How many of these processes a machine holds, at `memory_bytes` each or the pool's."""
-        if not all(label_matches(node.labels.get(key), want) for key, want in self.labels.items()):
+        if not matches_labels(node, self.labels):
             return 0
         by_cpus = int(node.cpus // self.threads)
         by_memory = int(node.memory_bytes // (memory_bytes or self.memory_bytes))
-        by_gpus = int(node.gpus / self.gpus_each) if self.gpus_each else by_cpus
-        return min(by_cpus, by_memory, by_gpus)
+        return min(by_cpus, by_memory, self._by_gpus(node.gpus) if self.gpus_each else by_cpus)
+
+    def _by_gpus(self, gpus: float) -> int:
+        if self.gpus_each >= 1:
+            return int(gpus // self.gpus_each)
+        return int(gpus) * int(1 / self.gpus_each + 1e-9)  # none has parts of two
 
     def __str__(self) -> str:
         parts = [f"{self.threads} CPUs", f"{self.memory_gb:g} GB"]
@@ -130,6 +135,11 @@ class ClusterConfig:
         if any(pool.workers is None for pool in self.pools):
             return None
         return sum(pool.workers * pool.threads for pool in self.pools if pool.workers)
+
+
+def matches_labels(node: Node, selectors: Mapping[str, str]) -> bool:
+    """Whether a machine's labels fulfil Ray's selectors, by label."""
+    return all(label_matches(node.labels.get(key), want) for key, want in selectors.items())
 
 
 def label_matches(value: str | None, want: str) -> bool:

@@ -7,6 +7,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any
 
 from ray_jobs.accounts import Accounts
@@ -19,6 +20,15 @@ from ray_jobs.window import Finished, Window
 from synth.dataset import Dataset, ShardPlan
 
 TICK_S = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Attempt:
+    """A task that Ray has: of which pool, with which options, and its future."""
+
+    lane: Lane
+    options: dict[str, Any]
+    future: Future
 
 
 class Driver:
@@ -50,7 +60,7 @@ class Driver:
         self._planned_all = False
         self._waiting: list[tuple[float, int, Work]] = []  # heap: when, order, what
         self._order = itertools.count()
-        self._running: dict[str, tuple[Work, Lane]] = {}  # by shard
+        self._running: dict[str, _Attempt] = {}  # by shard
         self._tasks: dict[str, dict[str, Any]] = {}
         self._heads_seen = 0
         self._breaker = Breaker()
@@ -94,15 +104,19 @@ class Driver:
         return Work(plan)
 
     def _submit(self, work: Work) -> Future:
-        shard, lane = work.plan.path.name, self._fleet.take()
-        self._running[shard] = work, lane
+        lane = self._fleet.take()
         options = lane.ray_options(work.avoid, work.more_memory)
         # not named after the shard: Ray keeps metrics for every name of a task, for ever
         task = self._task.options(name="render shard", **options)
-        return task.remote(self._context, lane.pool, work.plan, work.skip).future()
+        future = task.remote(self._context, lane.pool, work.plan, work.skip).future()
+        self._running[work.plan.path.name] = _Attempt(lane, options, future)
+        return future
 
     def _tick(self) -> None:
-        self._fleet.refresh()
+        if self._fleet.refresh():
+            for attempt in self._running.values():
+                if self._fleet.is_stranded(attempt.lane, attempt.options):
+                    _cancel(attempt.future)
         self._tasks = self._watch.look(self._running)
         heads = sum(task["heads_done"] for task in self._tasks.values())
         if heads > self._heads_seen:
@@ -111,8 +125,8 @@ class Driver:
         self._accounts.tick(self._tasks.values(), len(self._running))
 
     def _settle(self, finished: Finished[Work]) -> None:
-        shard = finished.item.plan.path.name
-        work, lane = self._running.pop(shard)
+        work, shard = finished.item, finished.item.plan.path.name
+        lane = self._running.pop(shard).lane
         self._fleet.release(lane)
         report = finished.value if finished.error is None else self._lost(shard, finished.error)
         if report.result is None:
@@ -136,7 +150,8 @@ class Driver:
             due = time.monotonic() + verdict.delay_s
             heapq.heappush(self._waiting, (due, next(self._order), work))
         if error.kind == "unfit":
-            self._fleet.exclude(lane, node_id, error.message)
+            if node_id:
+                self._fleet.exclude(lane, node_id, error.message)
             return
         machines = len(self._fleet.nodes)
         self._breaker.attempt_failed(error, node_id, self._fleet.limit(), machines)
@@ -150,8 +165,10 @@ class Driver:
 
 
 def _system_error(error: Exception) -> TaskError:
-    from ray.exceptions import OutOfMemoryError, RayTaskError
+    from ray.exceptions import OutOfMemoryError, RayTaskError, TaskCancelledError
 
+    if isinstance(error, TaskCancelledError):
+        return TaskError("unfit", type(error).__name__, "no machine that it could use is left")
     if isinstance(error, RayTaskError):
         cause = getattr(error, "cause", error)
         message = str(cause) or repr(cause)

@@ -13,6 +13,7 @@ retries them without end).
     its worker or machine lost, out of memory     the shard, apart 5       it is given up
     a permanent error (no such asset, device)     the shard        1       it is given up
     a machine that cannot take part               nothing          -       another machine
+    the same, and nobody knows which machine      the shard, apart 5       it is given up
 
 A skipped head is noted as failed and its shard-mates are rendered. The run as a whole stops
 (`RenderStopped`) when the same trouble hits everything: `MIN_STREAK` attempts in a row, and at
@@ -108,7 +109,7 @@ def judge(work: Work, error: TaskError, node_id: str) -> Verdict:
         error: of the attempt.
         node_id: where it ran, "" if nobody knows.
     """
-    if error.kind == "unfit":
+    if error.kind == "unfit" and node_id:
         return Verdict(delay_s=0.0)
     work.attempts += 1
     work.avoid = (node_id,) if node_id else ()
@@ -118,7 +119,7 @@ def judge(work: Work, error: TaskError, node_id: str) -> Verdict:
         return _judge_head(work, error)
     if error.kind == "permanent":
         return Verdict(delay_s=None)
-    group = "lost" if error.kind == "lost" else "shard"
+    group = "lost" if error.kind in ("lost", "unfit") else "shard"
     work.counts[group] += 1
     if work.counts[group] >= (MAX_LOST if group == "lost" else MAX_SHARD_ATTEMPTS):
         return Verdict(delay_s=None)

@@ -82,17 +82,10 @@ def submit(
         digest = hashlib.sha256(json.dumps(carried_words).encode())
         for path in sorted(directory.iterdir()):
             digest.update(path.read_bytes())
-        prefix = f"headloom-{words[0]}-{digest.hexdigest()[:10]}"
-        earlier = [
-            job for job in client.list_jobs() if (job.submission_id or "").startswith(prefix)
-        ]
-        running = [job.submission_id for job in earlier if str(job.status) not in _ENDED]
-        if running:
-            job_id, found = running[0], True
-        else:
+        job_id, found = _job_of(client, f"headloom-{words[0]}-{digest.hexdigest()[:10]}")
+        if not found:
             versions = json.dumps(dict(installed_versions()))
             command = [python, "-m", "ray_jobs.submit", versions, *carried_words]
-            job_id, found = f"{prefix}-{len(earlier) + 1}", False
             _start(
                 client,
                 entrypoint=shlex.join(command),
@@ -115,6 +108,17 @@ def submit(
         raise
 
 
+def _job_of(client, prefix: str) -> tuple[str, bool]:
+    """The id of the job that runs a command now, and True; or one for the next, and False."""
+    jobs = {job.submission_id or "": str(job.status) for job in client.list_jobs()}
+    earlier = [job_id for job_id in jobs if job_id.startswith(f"{prefix}-")]
+    for job_id in earlier:
+        if jobs[job_id] not in _ENDED:
+            return job_id, True
+    numbers = [int(job_id.rpartition("-")[2]) for job_id in earlier]  # old ones may be deleted
+    return f"{prefix}-{max(numbers, default=0) + 1}", False
+
+
 def _start(client, *, pause_s: float = 2.0, **job) -> None:
     """Hand a job to the server; a cluster that has just started may not have its agents yet.
 
@@ -124,7 +128,7 @@ def _start(client, *, pause_s: float = 2.0, **job) -> None:
         job: arguments of `submit_job`.
 
     Raises:
-        ConfigError: no agent took the job for a minute and a half.
+        ConfigError: it was refused, or no agent took it for a minute and a half.
     """
     deadline = time.monotonic() + _AGENT_PATIENCE_S
     while True:
@@ -133,7 +137,7 @@ def _start(client, *, pause_s: float = 2.0, **job) -> None:
             return
         except RuntimeError as error:
             if _NO_AGENT not in str(error):
-                raise
+                raise ConfigError(f"the cluster refuses the job: {error}") from error
             if time.monotonic() > deadline:
                 raise ConfigError(
                     f"the cluster takes no jobs: {error}; most likely another Ray on the head's "

@@ -41,21 +41,9 @@ class NodeUnfit(HeadloomError):
     """A machine of the cluster cannot take part: other versions, no such device, other data.
 
     The work is not at fault: it is worth a try on another machine.
-
-    Args:
-        message: what is wrong.
-        node_id: Ray's id of the machine.
     """
 
     retryable = True
-
-    def __init__(self, message: str, node_id: str = ""):
-        super().__init__(message, node_id)  # positional, for the trip through Ray's pickle
-        self.message = message
-        self.node_id = node_id
-
-    def __str__(self) -> str:
-        return self.message
 
 
 class RenderError(HeadloomError):

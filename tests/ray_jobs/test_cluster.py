@@ -8,7 +8,10 @@ import sys
 import pytest
 
 from ray_jobs.cluster import connect
-from synth.errors import ConfigError
+from ray_jobs.node_check import Expectation, require_fit
+from synth.dataset import Dataset
+from synth.errors import ConfigError, NodeUnfit
+from synth.sample import DatasetConfig, ViewsConfig
 
 PRIVATE = """
 import os
@@ -58,3 +61,15 @@ def test_a_wrong_address_is_refused_at_once():
 def test_a_driver_far_from_its_cluster_is_refused(address):
     with pytest.raises(ConfigError, match="from outside: headloom submit"), connect(address):
         pass
+
+
+def test_a_machine_whose_mount_comes_back_is_fit_again(tmp_path):
+    """Worker processes of Ray live longer than the five minutes that it is left alone."""
+    config = DatasetConfig(heads=1, size=8, samples=1, views=ViewsConfig(random=0))
+    expectation = Expectation.of(Dataset.create(tmp_path / "heads", config))
+    (tmp_path / "heads").rename(tmp_path / "unmounted")
+    for _ in range(2):
+        with pytest.raises(NodeUnfit, match="all machines must share"):
+            require_fit(expectation)
+    (tmp_path / "unmounted").rename(tmp_path / "heads")
+    require_fit(expectation)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from ray_jobs import fleet
 from ray_jobs.cluster import alive_nodes, connect, prepare_environment
 from ray_jobs.fleet import Fleet
 from ray_jobs.node_check import CHECKED_PACKAGES, Expectation
@@ -61,9 +62,9 @@ def stub(**behaviour) -> tuple[str, ...]:
     return (sys.executable, str(STUB), json.dumps(behaviour))
 
 
-def render(config, out, *, command=None, pools=(SMALL,), **cluster):
+def render(config, out, *, command=None, pools=(SMALL,), quiet=True, **cluster):
     return render_dataset(
-        config, out, cluster=ClusterConfig(None, pools, **cluster), quiet=True,
+        config, out, cluster=ClusterConfig(None, pools, **cluster), quiet=quiet,
         command=command or stub(),
     )  # fmt: skip
 
@@ -132,6 +133,55 @@ def test_a_machine_without_the_device_is_left_alone_and_its_shards_go_elsewhere(
     summary = render(dataclasses.replace(CONFIG, heads=8), root, command=stub(**behaviour))
     assert (summary.heads, summary.failed) == (8, ())
     assert nodes_of(root) == {fine.node_id[:8]: 8}
+
+
+def test_tasks_that_avoid_the_last_machine_go_there_when_it_is_well_again(
+    machines, tmp_path, monkeypatch
+):
+    """Ray would keep them waiting for other machines for ever."""
+    monkeypatch.setattr(fleet, "REFRESH_S", 0.5)
+    monkeypatch.setattr(fleet, "RECONSIDER_S", 4.0)
+    victim = next(iter(machines.worker_nodes))
+    (unwell,) = {n.node_id for n in alive_nodes() if n.cpus} - {victim.node_id}
+    root, back = tmp_path / "heads", tmp_path / "back"
+    command = stub(sleep_s=0.3, device_error_on=unwell[:8], device_back=str(back))
+    with ThreadPoolExecutor(1) as beside:
+        rendering = beside.submit(render, CONFIG, root, command=command)
+        while not list(root.glob("shards/shard-*.tar")) and not rendering.done():
+            time.sleep(0.05)
+        back.touch()
+        machines.remove_node(victim, allow_graceful=False)
+        summary = rendering.result(timeout=60)
+    machines.add_node(**NODE, labels={"rack": "r4"})
+    assert (summary.heads, summary.failed) == (4, ())
+    assert set(nodes_of(root)) == {unwell[:8], victim.node_id[:8]}
+
+
+ABSENT = """
+import sys
+class Absent:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] in ("ray_jobs", "synth"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Absent())
+"""
+
+
+def test_a_machine_without_headloom_that_joins_costs_no_shard(machines, tmp_path, capfd):
+    """Ray gives it the tasks that wait, before anyone has looked at it."""
+    (tmp_path / "sitecustomize.py").write_text(ABSENT)
+    root = tmp_path / "heads"
+    config = dataclasses.replace(CONFIG, heads=16)
+    with ThreadPoolExecutor(1) as beside:
+        rendering = beside.submit(render, config, root, command=stub(sleep_s=0.5), quiet=False)
+        while not list(root.glob("shards/shard-*.tar")) and not rendering.done():
+            time.sleep(0.05)
+        added = machines.add_node(**NODE, env_vars={"PYTHONPATH": str(tmp_path)})
+        summary = rendering.result(timeout=90)
+    machines.remove_node(added)
+    assert (summary.heads, summary.failed) == (16, ())
+    assert added.node_id[:8] not in nodes_of(root)
+    assert "has no Headloom" in capfd.readouterr().err
 
 
 def test_machines_with_other_versions_or_without_the_dataset_are_refused(machines, tmp_path):

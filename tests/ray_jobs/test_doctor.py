@@ -52,6 +52,56 @@ def test_a_probe_that_hangs_is_reported():
     assert doctor._probe("x", "", "render", run).status == "failed"
 
 
+# what bpy 4.5 offers, see scripts/addons_core/cycles/properties.py
+FAKE_BPY = """
+from types import SimpleNamespace as N
+class Preferences:
+    devices = []
+    def refresh_devices(self):
+        self.devices = [N(type=kind, name=name) for kind, name in %s]
+context = N(preferences=N(addons={"cycles": N(preferences=Preferences())}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        ([("CPU", "EPYC"), ("CUDA", "L4"), ("OPTIX", "L4")], "CUDA L4, OPTIX L4"),
+        ([("CPU", "EPYC")], "none, rendering on the CPU"),
+    ],
+)
+def test_gpus_are_those_that_blender_finds(tmp_path, monkeypatch, found, text):
+    (tmp_path / "bpy.py").write_text(FAKE_BPY % repr(found))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    check = doctor._probe("GPUs for rendering", doctor._GPU_PROBE, "render")
+    assert (check.status, check.detail) == ("ok", text)
+
+
+@pytest.mark.parametrize(
+    ("vendor", "kind", "found", "status", "remedy"),
+    [
+        ("0x10de", "0x030200", "CUDA L4, OPTIX L4", "ok", ""),
+        ("0x10de", "0x030000", "none, rendering on the CPU", "warning", "nvidia-smi"),
+        ("0x10de", "0x030200", "CUDA L4", "warning", "graphics"),
+        ("0x10de", "0x040300", "none, rendering on the CPU", "ok", ""),  # its sound
+        ("0x1002", "0x030000", "none, rendering on the CPU", "ok", ""),  # in an AMD processor
+    ],
+)
+def test_a_gpu_that_blender_cannot_use_is_a_note(tmp_path, vendor, kind, found, status, remedy):
+    device = tmp_path / "0000:01:00.0"
+    device.mkdir()
+    (device / "vendor").write_text(f"{vendor}\n")
+    (device / "class").write_text(f"{kind}\n")
+    check = doctor._gpus(doctor.Check("GPUs", "ok", found, "render"), tmp_path)
+    assert check.status == status and remedy in check.remedy
+    assert bool(check.remedy) == (status == "warning")
+
+
+def test_a_driver_that_takes_blender_down_leaves_the_cpu(tmp_path):
+    check = doctor._gpus(doctor.Check("GPUs", "failed", "exit code -11", "render"), tmp_path)
+    assert check.status == "warning" and "--device CPU" in check.remedy
+
+
 def test_a_missing_package_names_the_repair(monkeypatch):
     monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None)
     check = doctor._package("bpy", "bpy", "render")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from ray_jobs import cli, commands
@@ -46,6 +48,8 @@ class Machines:
         (WorkerPool("OPTIX"), 0, 2),
         (GPU_POOL, 0, 4),  # two processes on each GPU
         (WorkerPool("OPTIX", gpus=0.3), 0, 6),
+        (WorkerPool("OPTIX", gpus=0.4), 0, 4),  # two on each, and .2 of each unused
+        (WorkerPool("OPTIX", gpus=0.125), 0, 8),  # as many as CPUs
         (WorkerPool("OPTIX", gpus=2), 0, 1),
         (WorkerPool(labels={"ray.io/accelerator-type": "L4"}), 0, 8),
         (WorkerPool(labels={"ray.io/accelerator-type": "!L4"}), 16, 0),
@@ -165,6 +169,46 @@ def test_memory_that_was_measured_changes_what_the_machines_hold():
     fleet.reserve(lane, int(CPU_NODE.memory_bytes * 2))  # a task that could never start
     assert lane.ray_options()["memory"] == CPU_NODE.memory_bytes
     assert fleet.limit() == 1
+
+
+def test_memory_is_bounded_by_the_machines_of_the_pool():
+    """More than any of them has would wait for ever, however large other machines are."""
+    for pool in (GPU_POOL, WorkerPool(labels={"ray.io/accelerator-type": "L4"})):
+        larger = dataclasses.replace(CPU_NODE, memory_bytes=256 * GB)
+        lane = Machines(larger, GPU_NODE).fleet(pools=(pool,)).take()
+        assert lane.ray_options(memory_factor=100.0)["memory"] == GPU_NODE.memory_bytes
+
+
+def test_a_task_that_fits_no_machine_any_more_is_told_from_one_that_waits():
+    machines = Machines(CPU_NODE, GPU_NODE)
+    fleet = machines.fleet(autoscaling=True)
+    lane = fleet.take()
+    anywhere, large = lane.ray_options(), lane.ray_options(memory_factor=20.0)
+    fleet.exclude(lane, CPU_NODE.node_id, "has no mount")
+    elsewhere, rather_elsewhere = lane.ray_options(), lane.ray_options([GPU_NODE.node_id])
+
+    def stranded() -> list[bool]:
+        tasks = (anywhere, large, elsewhere, rather_elsewhere)
+        return [fleet.is_stranded(lane, options) for options in tasks]
+
+    assert stranded() == [False] * 4
+    machines.nodes = [dataclasses.replace(CPU_NODE, memory_bytes=16 * GB)]
+    machines.later(fleet)
+    assert stranded() == [False] * 4  # nor could another task run now
+    machines.later(fleet, RECONSIDER_S + 1)
+    assert stranded() == [False, True, True, True]
+
+
+def test_machines_that_are_gone_are_forgotten():
+    """Spot machines come and go for weeks, and each id in a selector travels with every task."""
+    machines = Machines(CPU_NODE, GPU_NODE)
+    fleet = machines.fleet()
+    lane = fleet.take()
+    fleet.exclude(lane, GPU_NODE.node_id, "has no driver")
+    machines.nodes = [CPU_NODE]
+    machines.later(fleet)
+    assert lane.unfit == set() and fleet.unfit == {}
+    assert lane.ray_options()["label_selector"] == {}
 
 
 def test_a_machine_that_is_alone_is_not_waited_for():

@@ -57,7 +57,7 @@ def named(raised: Exception, spec_id: str) -> Exception:
         (RenderCrashed("x", exit_code=-9), "shard"),
         (RenderTimeout("x"), "shard"),
         (OSError(28, "No space left"), "storage"),
-        (NodeUnfit("x", "node"), "unfit"),
+        (NodeUnfit("x"), "unfit"),
         (DeviceError("x"), "unfit"),
     ],
 )

@@ -12,10 +12,12 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from ray_jobs import cli, submit
+from ray_jobs.cli_flags import dataset_place
 from synth.dataset import Dataset
 from synth.dataset_report import verify
 from synth.errors import ConfigError
@@ -186,9 +188,28 @@ def test_a_cluster_that_has_just_started_is_waited_for(monkeypatch):
     starting = StartingCluster("No available agent to submit job, please try again later.", 2)
     submit._start(starting, pause_s=0.0, submission_id="x")
     assert starting.jobs == [{"submission_id": "x"}]
-    with pytest.raises(RuntimeError, match="disk"):
+    with pytest.raises(ConfigError, match=r"refuses the job: .*disk"):
         submit._start(StartingCluster("the disk is full", 1), pause_s=0.0)
     monkeypatch.setattr(submit, "_AGENT_PATIENCE_S", -1.0)
     starting.refusals = 1
     with pytest.raises(ConfigError, match="takes no jobs"):
         submit._start(starting, pause_s=0.0)
+
+
+def test_a_job_has_the_number_after_the_last_one():
+    jobs = {"headloom-render-ab-2": "FAILED", "headloom-render-ab-10": "STOPPED",
+            "headloom-render-abc-11": "RUNNING", None: "RUNNING"}  # fmt: skip
+    server = SimpleNamespace(
+        list_jobs=lambda: [SimpleNamespace(submission_id=i, status=s) for i, s in jobs.items()]
+    )
+    assert submit._job_of(server, "headloom-render-ab") == ("headloom-render-ab-11", False)
+    jobs["headloom-render-ab-12"] = "PENDING"
+    assert submit._job_of(server, "headloom-render-ab") == ("headloom-render-ab-12", True)
+    assert submit._job_of(server, "headloom-train-ab") == ("headloom-train-ab-1", False)
+
+
+@pytest.mark.parametrize("verb", submit.VERBS)
+def test_every_flag_that_names_a_place_is_known(verb):
+    (verbs,) = [a for a in cli.build_parser()._actions if hasattr(a, "choices") and a.choices]
+    places = {a.dest for a in verbs.choices[verb]._actions if a.type in (Path, dataset_place)}
+    assert places and places <= set(submit._SHARED)
