@@ -59,12 +59,11 @@ driver=$!
 requeue=
 trap 'requeue=yes; kill -TERM $driver' USR1     # the time is nearly over
 trap 'kill -TERM $driver' TERM                  # preempted, or cancelled
+while kill -0 $driver 2>/dev/null; do
+    wait $driver || true                        # a signal ends the wait, not the driver
+done
 status=0
 wait $driver || status=$?
-while kill -0 $driver 2>/dev/null; do           # a signal ended the wait, not the driver
-    status=0
-    wait $driver || status=$?
-done
 trap '' TERM
 kill $(jobs -p) 2>/dev/null || true
 wait

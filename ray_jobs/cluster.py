@@ -17,8 +17,9 @@ NODE_ID_LABEL = "ray.io/node-id"
 LOCAL_OBJECT_STORE_BYTES = 512 * 2**20
 """Pixels go straight to storage; only small results and training blocks pass through Ray."""
 TOKEN_REMEDY = (
-    "the Ray at {address} does not accept the token of this machine; copy the file "
-    "~/.ray/auth_token of its head node to the same place here"
+    "the Ray at {address} wants its token, and this machine has none or another one; copy the file "
+    "~/.ray/auth_token of its head node to the same place here, and unset RAY_AUTH_TOKEN, "
+    "RAY_AUTH_TOKEN_PATH and RAY_AUTH_MODE"
 )
 
 _KNOCK_TIMEOUT_S = 10.0
@@ -123,7 +124,6 @@ def connect(
                 "or 'auto' on one of its nodes; to send work to a cluster from outside: "
                 "headloom submit --address http://HEAD:8265 -- render ..."
             )
-        check_reachable(address)
     options: dict = {
         "namespace": NAMESPACE,
         "log_to_driver": False,
@@ -136,10 +136,10 @@ def connect(
             "include_dashboard": False,
             "object_store_memory": LOCAL_OBJECT_STORE_BYTES,
         }
-    else:
-        options["address"] = address
     try:
-        ray.init(**options)
+        if address is not None:
+            options["address"] = _located(address)
+        _init(options)
     except ray.exceptions.AuthenticationError as error:
         raise ConfigError(TOKEN_REMEDY.format(address=address)) from error
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -150,6 +150,34 @@ def connect(
         yield _describe(local=address is None)
     finally:
         ray.shutdown()
+
+
+def _located(address: str) -> str:
+    """HOST:PORT of a cluster, also of `auto`, which may still name a head that is gone."""
+    from ray._private.services import canonicalize_bootstrap_address
+
+    located = canonicalize_bootstrap_address(address) or address
+    check_reachable(located)
+    return located
+
+
+def _init(options: dict) -> None:
+    """`ray.init`, with the token of this machine if the cluster asks for one.
+
+    Ray itself sends a token to an address only if RAY_AUTH_MODE says so, and a driver that sends
+    one to a cluster without tokens gets no answers from its workers: hence not at the first try.
+    """
+    import ray
+    from ray._private.authentication import authentication_token_setup as tokens
+
+    try:
+        ray.init(**options)
+    except ray.exceptions.AuthenticationError:
+        if tokens.AUTH_MODE_ENV_VAR in os.environ or (
+            not tokens.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+        ):
+            raise
+        ray.init(**options)
 
 
 def prepare_environment() -> None:
@@ -166,9 +194,9 @@ def check_reachable(address: str) -> None:
     """
     host, separator, port = address.rpartition("://")[2].strip("/").rpartition(":")
     if not separator or not port.isdigit():
-        return  # "auto", which Ray looks up at once
+        return
     try:
-        socket.create_connection((host, int(port)), timeout=_KNOCK_TIMEOUT_S).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_TIMEOUT_S).close()
     except OSError as error:
         raise ConfigError(
             f"no Ray answers at {address}: {error}; start one there with `ray start --head`, "

@@ -164,10 +164,12 @@ class Fleet:
 
     def is_stranded(self, lane: Lane, options: dict) -> bool:
         """Whether a task that was submitted with these options fits no machine any more, although
-        one submitted now would: the machines that it could use are gone, one that it had to avoid
-        is well again."""
+        one submitted now would: the machines that it could use are gone, and one that it had to
+        avoid is well again, or another pool has machines."""
+        # where machines are made, a task that waits is a demand for one
+        room = (lane,) if self._config.autoscaling else self.lanes
         needed = options.get("fallback_strategy", [options])[-1]["label_selector"]
-        return lane.capacity > 0 and not any(
+        return any(other.capacity for other in room) and not any(
             lane.pool.fits_in(node, options["memory"]) and matches_labels(node, needed)
             for node in self.nodes
         )

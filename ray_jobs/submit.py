@@ -142,8 +142,7 @@ def _start(client, *, pause_s: float = 2.0, **job) -> None:
                 raise ConfigError(
                     f"the cluster takes no jobs: {error}; most likely another Ray on the head's "
                     "machine (`headloom render` without --address has one) held port 52365 when "
-                    "it started: end that one, or start the head with "
-                    "--dashboard-agent-listen-port=PORT"
+                    "it started; start the head with --dashboard-agent-listen-port=0"
                 ) from error
         time.sleep(pause_s)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import signal
 import subprocess
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -131,13 +134,13 @@ def commands() -> list[str]:
     """Every `headloom ...` in deploy/: in comments, and as the entrypoint of a job."""
     found = []
     for path in sorted(DEPLOY.iterdir()):
-        found += re.findall(r"^#? +(headloom \S.*)$", path.read_text(), re.MULTILINE)
+        found += re.findall(r"^(?:#? +)?(headloom \S.*)$", path.read_text(), re.MULTILINE)
     return found
 
 
 @pytest.mark.parametrize("command", commands())
 def test_commands_are_ours(command):
-    words = shlex.split(command.removesuffix(' "$@" || status=$?'))
+    words = shlex.split(command.removesuffix(' "$@" &'))
     arguments = cli.build_parser().parse_args(words[1:])
     if words[1] == "submit":
         inner = arguments.command[1:]
@@ -154,7 +157,89 @@ def test_there_are_commands_to_check():
     assert len(commands()) == 4
 
 
-def test_the_slurm_script_is_one():
-    script = DEPLOY / "slurm.sh"
-    subprocess.run(["bash", "-n", str(script)], check=True)
-    assert script.read_text().startswith("#!/bin/bash\n")
+FAKES = {
+    "activate": 'PATH="$(dirname "${BASH_SOURCE[0]}"):$PATH"',
+    "ray": """
+        echo "ray $*" >> "$LOG"
+        [[ ! -e $LOG.no-ray ]] || exit 3
+        if [[ $* == *--head* ]]; then
+            mkdir "$scratch"
+            echo 10.0.0.1:77 > "$scratch/ray_current_cluster"
+        fi
+        trap 'echo "ray ended" >> "$LOG"; exit 0' TERM
+        sleep 60 & wait""",
+    "srun": 'echo "srun $*" >> "$LOG"; while [[ $1 == -* ]]; do shift; done; exec "$@"',
+    "scontrol": 'echo "scontrol $*" >> "$LOG"',
+    "headloom": """
+        echo "headloom $*" >> "$LOG"
+        trap 'echo "headloom ended" >> "$LOG"; exit 130' TERM
+        sleep ${HEADLOOM_S:-60} & wait""",
+}
+"""Stand-ins for what `deploy/slurm.sh` calls; each writes down how it was called."""
+
+
+@pytest.fixture
+def slurm(tmp_path):
+    """Starts the script as SLURM would, with stand-ins for SLURM, Ray and Headloom."""
+    (tmp_path / "bin").mkdir()
+    for name, text in FAKES.items():
+        path = tmp_path / "bin" / name
+        path.write_text(f"#!/bin/bash\n{text}\n")
+        path.chmod(0o755)
+    log = tmp_path / "log"
+
+    def start(**variables: str) -> subprocess.Popen:
+        job_id = f"{os.getpid()}0"
+        variables |= {
+            "SLURM_JOB_ID": job_id, "SLURM_CPUS_PER_TASK": "4", "SLURM_MEM_PER_NODE": "8000",
+            "SLURM_JOB_NUM_NODES": "3", "SLURMD_NODENAME": "n1", "VENV": str(tmp_path),
+            "LOG": str(log),
+        }  # fmt: skip
+        return subprocess.Popen(
+            ["bash", str(DEPLOY / "slurm.sh"), "/shared/heads", "--heads", "9"],
+            env={**os.environ, **variables}, start_new_session=True,
+        )  # fmt: skip
+
+    start.log = log
+    return start
+
+
+def wait_for_line(log: Path, line: str) -> None:
+    deadline = time.monotonic() + 20
+    while not (log.exists() and line in log.read_text()):
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+
+
+def test_a_slurm_job_ends_with_the_command_and_leaves_nothing(slurm):
+    job = slurm(HEADLOOM_S="1")
+    assert job.wait(20) == 0
+    lines = slurm.log.read_text().splitlines()
+    (head,) = [line for line in lines if "--head" in line and line.startswith("ray")]
+    assert "--num-cpus=4 --memory=7200000000" in head and "agent-listen-port=0" in head
+    assert "headloom render --address 10.0.0.1:77 --out /shared/heads --heads 9" in lines
+    (step,) = [line for line in lines if line.startswith("srun")]
+    assert "--nodes=2 --ntasks=2 --exclude=n1 --cpus-per-task=4" in step
+    assert any(line.startswith("ray start --address=10.0.0.1:77 --num-cpus=4") for line in lines)
+    assert lines.count("ray ended") == 2 and "scontrol" not in slurm.log.read_text()
+    assert not Path(f"/tmp/ray-{os.getpid()}0").exists()
+
+
+@pytest.mark.parametrize(("sent", "queued"), [(signal.SIGUSR1, True), (signal.SIGTERM, False)])
+def test_a_slurm_job_is_queued_again_when_its_time_is_over_and_not_when_it_is_cancelled(
+    slurm, sent, queued
+):
+    job = slurm()
+    wait_for_line(slurm.log, "headloom render")
+    wait_for_line(slurm.log, "ray start --address")
+    job.send_signal(sent)
+    assert job.wait(20) == 130
+    lines = slurm.log.read_text().splitlines()
+    assert lines.count("headloom ended") == 1 and lines.count("ray ended") == 2
+    assert (f"scontrol requeue {os.getpid()}0" in lines) == queued
+
+
+def test_a_slurm_job_whose_ray_does_not_start_fails(slurm):
+    slurm.log.with_name("log.no-ray").touch()
+    assert slurm().wait(20) != 0
+    assert "headloom" not in slurm.log.read_text()

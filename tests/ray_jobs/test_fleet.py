@@ -199,6 +199,18 @@ def test_a_task_that_fits_no_machine_any_more_is_told_from_one_that_waits():
     assert stranded() == [False, True, True, True]
 
 
+def test_tasks_of_a_pool_without_machines_go_to_another_unless_machines_are_made():
+    pools = (GPU_POOL, WorkerPool())
+    for autoscaling in (False, True):
+        machines = Machines(CPU_NODE, GPU_NODE)
+        fleet = machines.fleet(pools=pools, mix_devices=True, autoscaling=autoscaling)
+        lane = fleet.take()
+        assert lane.pool == GPU_POOL
+        machines.nodes.remove(GPU_NODE)
+        machines.later(fleet)
+        assert fleet.is_stranded(lane, lane.ray_options()) == (not autoscaling)
+
+
 def test_machines_that_are_gone_are_forgotten():
     """Spot machines come and go for weeks, and each id in a selector travels with every task."""
     machines = Machines(CPU_NODE, GPU_NODE)
