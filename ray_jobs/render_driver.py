@@ -160,8 +160,11 @@ class Driver:
 
     def _lost(self, shard: str, error: Exception) -> TaskReport:
         """The report of a task that could not give one: its worker died, or it met a bug."""
+        found = _system_error(error)
+        if found.kind == "unfit":  # it has not begun
+            return TaskReport("", "", error=found)
         task = self._tasks.get(shard, {"node": "", "node_id": ""})
-        return TaskReport(task["node"], task["node_id"], error=_system_error(error))
+        return TaskReport(task["node"], task["node_id"], error=found)
 
 
 def _system_error(error: Exception) -> TaskError:
