@@ -108,6 +108,8 @@ def test_a_machine_that_cannot_take_part_costs_no_attempt():
     for _ in range(20):
         assert judge(shard, error("unfit"), "n").delay_s == 0.0
     assert shard.attempts == 0
+    delays = [judge(shard, error("unfit"), "").delay_s for _ in range(MAX_LOST)]  # but which is it?
+    assert delays == [*BACKOFF_S, None]
 
 
 def test_a_process_that_was_killed_gets_more_memory():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -213,3 +214,40 @@ def test_every_flag_that_names_a_place_is_known(verb):
     (verbs,) = [a for a in cli.build_parser()._actions if hasattr(a, "choices") and a.choices]
     places = {a.dest for a in verbs.choices[verb]._actions if a.type in (Path, dataset_place)}
     assert places and places <= set(submit._SHARED)
+
+
+class FlakyServer:
+    """A job server whose connection breaks after the first lines; each starts at the beginning."""
+
+    def __init__(self, connections: list[list[str]], status: str, exit_code: int | None):
+        self.connections = iter(connections)
+        self.details = SimpleNamespace(status=status, driver_exit_code=exit_code, message="")
+
+    async def tail_job_logs(self, _):
+        for text in next(self.connections):
+            if not text:
+                raise ConnectionError("no route")
+            yield text
+
+    def get_job_info(self, _):
+        return self.details
+
+
+@pytest.mark.parametrize(
+    ("status", "exit_code", "expected"),
+    [("FAILED", 3, 3), ("STOPPED", None, 1), ("SUCCEEDED", None, 0)],
+)
+def test_output_goes_on_after_a_lost_connection(status, exit_code, expected, monkeypatch, capsys):
+    monkeypatch.setattr(submit, "RECONNECT_S", 0.0)
+    server = FlakyServer([["a\n", "b\n", ""], [""], ["a\nb\nc", "\n", "d\n"]], status, exit_code)
+    assert asyncio.run(submit._follow(server, "job")) == expected
+    lines = capsys.readouterr().err.splitlines()
+    assert [line for line in lines if len(line) == 1] == ["a", "b", "c", "d"]
+    assert sum("trying again" in line for line in lines) == 2
+
+
+def test_a_cluster_that_stays_away_is_not_waited_for_for_ever(monkeypatch, capsys):
+    monkeypatch.setattr(submit, "RECONNECT_S", 0.0)
+    server = FlakyServer([[""]] * (submit.MAX_RECONNECTS + 1), "RUNNING", None)
+    with pytest.raises(ConfigError, match="lost the cluster while job x ran: no route; the same"):
+        asyncio.run(submit._follow(server, "x"))
