@@ -251,3 +251,26 @@ def test_a_cluster_that_stays_away_is_not_waited_for_for_ever(monkeypatch, capsy
     server = FlakyServer([[""]] * (submit.MAX_RECONNECTS + 1), "RUNNING", None)
     with pytest.raises(ConfigError, match="lost the cluster while job x ran: no route; the same"):
         asyncio.run(submit._follow(server, "x"))
+
+
+@pytest.mark.parametrize("spelling", ["--config {}", "--config={}"])
+def test_a_job_is_known_by_its_words_and_by_what_is_in_its_files(spelling, tmp_path, monkeypatch):
+    jobs, carried = [], []
+
+    def submit_job(**job) -> None:
+        jobs.append(job)
+        carried.append(Path(job["runtime_env"]["working_dir"], "config.yaml").read_text())
+
+    server = SimpleNamespace(list_jobs=lambda: [], submit_job=submit_job)
+    monkeypatch.setattr(submit, "_connect", lambda _: server)
+    config = tmp_path / "mine.yaml"
+    words = ["render", *spelling.format(config).split(), "--out", "/shared/heads"]
+    for text in ("size: 16", "size: 16", "size: 32"):
+        config.write_text(text)
+        arguments = cli.build_parser().parse_args(words)
+        submit.submit(words, arguments, "http://head:8265", wait=False)
+    assert carried == ["size: 16", "size: 16", "size: 32"]
+    first, again, other = (job["submission_id"] for job in jobs)
+    assert first == again != other
+    there = " ".join([*words, "--address", "auto"]).replace(str(config), "config.yaml")
+    assert jobs[0]["entrypoint"].endswith(f" {there}")
