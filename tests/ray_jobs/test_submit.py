@@ -261,7 +261,7 @@ def test_a_job_is_known_by_its_words_and_by_what_is_in_its_files(spelling, tmp_p
         jobs.append(job)
         carried.append(Path(job["runtime_env"]["working_dir"], "config.yaml").read_text())
 
-    server = SimpleNamespace(list_jobs=lambda: [], submit_job=submit_job)
+    server = SimpleNamespace(list_jobs=list, submit_job=submit_job)
     monkeypatch.setattr(submit, "_connect", lambda _: server)
     config = tmp_path / "mine.yaml"
     words = ["render", *spelling.format(config).split(), "--out", "/shared/heads"]
