@@ -29,7 +29,8 @@ export RAY_AUTH_TOKEN
 export scratch=/tmp/ray-$SLURM_JOB_ID     # on each node's own disk, a short path
 rm -rf "$scratch"
 
-# Several jobs may share a machine: no fixed ports, and no more memory than SLURM gave.
+# Several jobs may share a machine: no fixed ports (hence no dashboard; status.json in the dataset
+# tells as much), and no more memory than SLURM gave.
 export flags="--num-cpus=$SLURM_CPUS_PER_TASK --memory=$((SLURM_MEM_PER_NODE * 900000))
     --object-store-memory=1000000000 --dashboard-agent-listen-port=0 --disable-usage-stats --block"
 client_port=$((20000 + SLURM_JOB_ID % 10000))
@@ -37,7 +38,7 @@ client_port=$((20000 + SLURM_JOB_ID % 10000))
 # This script runs on the first node.
 head_ip=$(hostname -I | awk '{print $1}')
 ray start --head --node-ip-address="$head_ip" --port=0 --temp-dir="$scratch" \
-    --ray-client-server-port="$client_port" $flags &
+    --ray-client-server-port="$client_port" --include-dashboard=false $flags &
 head=$!
 until [[ -s $scratch/ray_current_cluster ]]; do
     kill -0 "$head"                       # it may have failed

@@ -17,9 +17,9 @@ NODE_ID_LABEL = "ray.io/node-id"
 LOCAL_OBJECT_STORE_BYTES = 512 * 2**20
 """Pixels go straight to storage; only small results and training blocks pass through Ray."""
 TOKEN_REMEDY = (
-    "the Ray at {address} wants its token, and this machine has none or another one; copy the file "
-    "~/.ray/auth_token of its head node to the same place here, and unset RAY_AUTH_TOKEN, "
-    "RAY_AUTH_TOKEN_PATH and RAY_AUTH_MODE"
+    "the Ray at {address} wants its token, and none or another one was found here; copy the file "
+    "~/.ray/auth_token of its head node to the same place, and unset RAY_AUTH_MODE, RAY_AUTH_TOKEN "
+    "and RAY_AUTH_TOKEN_PATH"
 )
 
 _KNOCK_TIMEOUT_S = 10.0
@@ -117,13 +117,12 @@ def connect(
     if ray.is_initialized():
         yield _describe(local=False)
         return
-    if address is not None:
-        if "://" in address:
-            raise ConfigError(
-                f"--address {address}: give HOST:PORT of a cluster that this machine belongs to, "
-                "or 'auto' on one of its nodes; to send work to a cluster from outside: "
-                "headloom submit --address http://HEAD:8265 -- render ..."
-            )
+    if address is not None and "://" in address:
+        raise ConfigError(
+            f"--address {address}: give HOST:PORT of a cluster that this machine belongs to, "
+            "or 'auto' on one of its nodes; to send work to a cluster from outside: "
+            "headloom submit --address http://HEAD:8265 -- render ..."
+        )
     options: dict = {
         "namespace": NAMESPACE,
         "log_to_driver": False,
@@ -139,7 +138,8 @@ def connect(
     try:
         if address is not None:
             options["address"] = _located(address)
-        _init(options)
+            _show_token(options["address"])
+        ray.init(**options)
     except ray.exceptions.AuthenticationError as error:
         raise ConfigError(TOKEN_REMEDY.format(address=address)) from error
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -157,27 +157,34 @@ def _located(address: str) -> str:
     from ray._private.services import canonicalize_bootstrap_address
 
     located = canonicalize_bootstrap_address(address) or address
-    check_reachable(located)
+    check_reachable(located if address == "auto" else address)
     return located
 
 
-def _init(options: dict) -> None:
-    """`ray.init`, with the token of this machine if the cluster asks for one.
+def _show_token(address: str) -> None:
+    """Use the token of this machine if the cluster wants one, as Ray does for `auto` only.
 
-    Ray itself sends a token to an address only if RAY_AUTH_MODE says so, and a driver that sends
-    one to a cluster without tokens gets no answers from its workers: hence not at the first try.
+    Ray cannot be told to do so in any case: a driver with a token refuses the questions of workers
+    without one.
+
+    Raises:
+        AuthenticationError: this machine has no token, or another one.
     """
-    import ray
     from ray._private.authentication import authentication_token_setup as tokens
+    from ray._raylet import InnerGcsClient
+    from ray.exceptions import AuthenticationError
+
+    def ask() -> None:
+        tokens.ensure_token_if_auth_enabled(create_token_if_missing=False)
+        InnerGcsClient.standalone(address, None, int(1000 * _KNOCK_TIMEOUT_S))
 
     try:
-        ray.init(**options)
-    except ray.exceptions.AuthenticationError:
-        if tokens.AUTH_MODE_ENV_VAR in os.environ or (
-            not tokens.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
-        ):
+        ask()
+    except AuthenticationError:
+        chosen = tokens.AUTH_MODE_ENV_VAR in os.environ
+        if chosen or not tokens.maybe_enable_token_auth_if_token_available(warn_if_disabled=False):
             raise
-        ray.init(**options)
+        ask()
 
 
 def prepare_environment() -> None:

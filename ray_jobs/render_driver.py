@@ -168,10 +168,12 @@ class Driver:
 
 
 def _system_error(error: Exception) -> TaskError:
-    from ray.exceptions import OutOfMemoryError, RayTaskError, TaskCancelledError
+    from ray.exceptions import OutOfMemoryError, RaySystemError, RayTaskError, TaskCancelledError
 
     if isinstance(error, TaskCancelledError):
         return TaskError("unfit", type(error).__name__, "no machine that it could use is left")
+    if isinstance(error, RaySystemError) or "failed to import on the worker" in str(error):
+        return TaskError("unfit", type(error).__name__, "a machine could not even read the task")
     if isinstance(error, RayTaskError):
         cause = getattr(error, "cause", error)
         message = str(cause) or repr(cause)
