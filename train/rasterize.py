@@ -21,7 +21,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from train import rasterize_cpu as kernels
-from train.gaussians import Gaussians, rgb_from_sh0, rotation_from_quaternion
+from train.gaussians import Gaussians, rotation_from_quaternion
+from train.spherical_harmonics import MAX_DEGREE, colors_from_sh
 
 RenderMode = Literal["RGB", "D", "ED", "RGB+D", "RGB+ED"]
 """RGB colour; D depth weighted by alpha; ED expected depth, D / alpha."""
@@ -83,12 +84,13 @@ def render(
         gaussians.quats,
         gaussians.scales,
         gaussians.opacities,
-        gaussians.rgb(),
+        gaussians.sh,
         cam_from_world.to(dtype),
         K.to(dtype),
         width,
         height,
         near_plane=near,
+        sh_degree=math.isqrt(gaussians.sh.shape[-2]) - 1,
         backgrounds=background if "RGB" in mode else None,
         render_mode=mode,
     )
@@ -123,13 +125,13 @@ def rasterization(
         scales: standard deviations in scene units.
         opacities: in [0, 1].
         colors: D features per Gaussian, shared by the cameras or one set for each of the C; with
-            `sh_degree=0` spherical-harmonics coefficients, of which the first is used.
+            `sh_degree` spherical-harmonics coefficients, K at least (sh_degree + 1)^2.
         viewmats: `cam_from_world` of C OpenCV cameras.
         Ks: intrinsics in pixels.
         width, height: in pixels.
         near_plane, far_plane: range of depths drawn.
         eps2d: added to the diagonal of the projected covariance, in px^2.
-        sh_degree: None or 0.
+        sh_degree: None, or the degree to use, 0 to 3.
         backgrounds: features behind the Gaussians, weighted with 1 - alpha; None is zero.
         render_mode: see `RenderMode`; depth is the last channel and has no background.
 
@@ -149,7 +151,7 @@ def rasterization(
             backgrounds=backgrounds, render_mode=render_mode,
         )  # fmt: skip
     if sh_degree is not None:
-        colors = rgb_from_sh0(colors[..., 0, :])
+        colors = colors_from_sh(sh_degree, colors, means, viewmats)
     batch = means.shape[:-2]
     sets, cameras, count = math.prod(batch), viewmats.shape[-3], means.shape[-2]
     with torch.autocast("cpu", enabled=False):
@@ -404,8 +406,13 @@ def _validate(
     """Raise ValueError for arguments of `rasterization` that do not fit together."""
     if render_mode not in RENDER_MODES:
         raise ValueError(f"render_mode {render_mode!r} is not one of {', '.join(RENDER_MODES)}")
-    if sh_degree not in (None, 0):
-        raise ValueError(f"sh_degree must be None or 0, got {sh_degree}")
+    if sh_degree is not None and not (
+        0 <= sh_degree <= MAX_DEGREE and (sh_degree + 1) ** 2 <= colors.shape[-2]
+    ):
+        raise ValueError(
+            f"sh_degree must be None or 0 to {MAX_DEGREE} and fit colors {list(colors.shape)}, "
+            f"got {sh_degree}"
+        )
     if width < 1 or height < 1:
         raise ValueError(f"width and height must be at least 1 pixel, got {width} x {height}")
     if near_plane <= 0:

@@ -346,7 +346,7 @@ def test_render_batches_backgrounds_and_half_precision():
     ("change", "message"),
     [
         ({"render_mode": "DEPTH"}, "'DEPTH' is not one of RGB, D"),
-        ({"sh_degree": 2}, "sh_degree must be None or 0, got 2"),
+        ({"sh_degree": 2}, r"sh_degree must be None or 0 to 3 and fit colors \[5, 3\], got 2"),
         ({"width": 0}, "at least 1 pixel, got 0 x 20"),
         ({"quats": torch.zeros(4, 4, dtype=torch.float64)}, r"quats must be \[5, 4\], got"),
         ({"opacities": torch.zeros(5)}, r"opacities is torch\.float32"),
