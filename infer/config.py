@@ -35,17 +35,22 @@ class PruneConfig:
         max_scale: those with a larger standard deviation (scene units) are dropped as fog.
         half_extent: those outside the cube of this half side (scene units) are dropped; the
             canonical cameras see +-1.26, so shoulders stay.
+        max_gaussians: of what is left, this many of the most opaque stay; None keeps all. A model
+            trained with `loss.opacity_weight` loses little by it.
     """
 
     min_opacity: float = 0.04
     max_scale: float = 0.3
     half_extent: float = 1.3
+    max_gaussians: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_opacity < 1:
             raise ValueError(f"prune.min_opacity {self.min_opacity} must lie in [0, 1)")
         if self.max_scale <= 0 or self.half_extent <= 0:
             raise ValueError("prune.max_scale and prune.half_extent must be positive")
+        if self.max_gaussians is not None and self.max_gaussians < 1:
+            raise ValueError(f"prune.max_gaussians {self.max_gaussians} must be at least 1 or null")
 
 
 @dataclass(frozen=True)

@@ -185,4 +185,8 @@ def prune(gaussians: Gaussians, config: PruneConfig) -> Gaussians:
     keep &= torch.isfinite(gaussians.means).all(dim=-1)
     if not bool(keep.any()):
         keep[int(gaussians.logit_opacities.argmax())] = True
+    if config.max_gaussians is not None and int(keep.sum()) > config.max_gaussians:
+        logits = gaussians.logit_opacities.masked_fill(~keep, -torch.inf)
+        keep = torch.zeros_like(keep)
+        keep[logits.topk(config.max_gaussians).indices] = True
     return gaussians[keep]

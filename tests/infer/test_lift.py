@@ -195,6 +195,21 @@ def test_prune_drops_faint_foggy_and_far_gaussians_only():
     assert prune(faint, PruneConfig()).count == 1
 
 
+def test_prune_keeps_the_most_opaque_of_those_that_pass():
+    gaussians = Gaussians.from_activated(
+        means=torch.tensor([[0.0, 0, 0], [0.1, 0, 0], [0, 0, 1.4], [0.2, 0, 0]]),
+        quats=torch.tensor([[1.0, 0, 0, 0]]).repeat(4, 1),
+        scales=torch.full((4, 3), 0.1),
+        opacities=torch.tensor([0.5, 0.9, 0.95, 0.7]),
+        rgb=torch.rand(4, 3),
+    )
+    kept = prune(gaussians, PruneConfig(max_gaussians=2))
+    torch.testing.assert_close(kept.means, gaussians.means[[1, 3]])  # the far one is no rival
+    assert prune(gaussians, PruneConfig(max_gaussians=3)).count == 3
+    with pytest.raises(ValueError, match="max_gaussians 0"):
+        PruneConfig(max_gaussians=0)
+
+
 def test_render_views_sees_the_colour_where_the_gaussian_is():
     gaussians = Gaussians.from_activated(
         means=torch.tensor([[0.5, 0.0, 0.5]]),
