@@ -41,7 +41,7 @@ from infer.judges_verdicts import Judgement
 from infer.page import stats, write_page
 from synth.config import atomic_write, canonical_json, save_yaml, to_dict
 from synth.dataset import Dataset
-from synth.dataset_report import REPORT_PAGE, Progress
+from synth.dataset_report import REPORT_PAGE, Progress, absent_text
 from synth.sample import DatasetConfig
 
 SCHEMA = 1
@@ -143,8 +143,8 @@ def _write_page(
     write_page(
         path,
         TEMPLATE,
-        title=escape(f"{dataset.root.resolve().name}: datasheet"),
-        name=escape(dataset.root.resolve().name),
+        title=escape(f"{dataset.root.absolute().name}: datasheet"),
+        name=escape(dataset.root.absolute().name),
         stats=stats(_headline(dataset, facts, judgement)),
         links="".join(f'<a href="#{n}">{titles[n]}</a>' for n, part in sections.items() if part),
         sections="\n".join(part for part in sections.values() if part),
@@ -155,7 +155,7 @@ def _headline(dataset: Dataset, facts: DatasetFacts, judgement: Judgement | None
     """The numbers at the top of the page."""
     pairs = {"heads": f"{facts.heads:,}", "identities": f"{len(facts.identities):,}"}
     if facts.heads < dataset.expected_heads:
-        pairs["heads"] += f" of {dataset.expected_heads:,}"
+        pairs["heads"] += f" of {dataset.expected_heads:,}{absent_text(facts.absent)}"
     pairs["views"] = f"{facts.views:,}"
     configs = [source.config for source in dataset.sources]
     sizes = sorted({config.size for config in configs})
@@ -189,6 +189,8 @@ def numbers(dataset: Dataset, facts: DatasetFacts, judgement: Judgement | None) 
             "heads": facts.heads,
             "heads_measured": facts.measured,
             "expected_heads": dataset.expected_heads,
+            "absent": dict(facts.absent),
+            "absent_for": dict(facts.absent_for),
             "identities": len(facts.identities),
             "views": facts.views,
             "passes": list(facts.passes),

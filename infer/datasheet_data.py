@@ -22,6 +22,7 @@ from infer.judges import Done
 from infer.judges_views import direction_deg
 from synth.collection import Collection
 from synth.dataset import Dataset
+from synth.dataset_report import absent_heads
 from synth.errors import RecordError
 from synth.imported import ImportConfig, is_imported
 from synth.record import HeadRecord, ShardReader
@@ -78,6 +79,8 @@ class DatasetFacts:
         devices: what they were rendered on.
         comparisons: attributes drawn beside their configured weights.
         people: shapes of the identities, of the first `MAX_PEOPLE` where there are more.
+        absent, absent_for: heads that the shards account for and do not hold, by kind and by
+            reason, see `synth.dataset_report.absent_heads`.
     """
 
     imported: bool = False
@@ -102,6 +105,8 @@ class DatasetFacts:
     devices: Counter = field(default_factory=Counter)
     comparisons: list[Comparison] = field(default_factory=list)
     people: People = field(default_factory=People)
+    absent: Counter = field(default_factory=Counter)
+    absent_for: Counter = field(default_factory=Counter)
 
     @property
     def heads(self) -> int:
@@ -145,6 +150,7 @@ def collect_facts(dataset: Dataset, done: Done = lambda _: None) -> DatasetFacts
         done(facts.heads)
     if not facts.places:
         raise RecordError(f"{dataset.root}: no heads are rendered yet, nothing to report")
+    facts.absent, facts.absent_for = absent_heads(dataset)
     if draws is not None:
         facts.comparisons = draws.comparisons()
     return facts

@@ -174,6 +174,7 @@ def origin_section(facts: DatasetFacts, dataset: Dataset, config_file: str) -> s
     cards = [
         card("Versions", table(("package", "version", "heads"), rows)),
         card("Splits, by identity", table(("split", "heads"), splits)),
+        card("Heads that failed or were rejected", _absent(facts)),
         card("Make it again", _again(dataset, config_file)),
     ]
     note = f"Dataset <code>{dataset.dataset_id}</code>. "
@@ -190,6 +191,14 @@ def origin_section(facts: DatasetFacts, dataset: Dataset, config_file: str) -> s
     licence_card = card("Licences of the assets", listed + "".join(texts))
     body = f'{licence_card}<div class="two">{"".join(cards)}</div>'
     return section("origin", "Origin", note, body)
+
+
+def _absent(facts: DatasetFacts) -> str:
+    """How many heads the shards do without and why, as HTML; empty if there are none."""
+    rows = [(escape(reason), f"{count:,}") for reason, count in facts.absent_for.most_common()]
+    return (
+        table(("failed to render, or rejected by quality control", "heads"), rows) if rows else ""
+    )
 
 
 def _again(dataset: Dataset, config_file: str) -> str:

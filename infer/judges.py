@@ -14,9 +14,7 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,6 +29,7 @@ from infer.judges_verdicts import HeadSeen, Judgement, give_verdicts
 from infer.judges_views import HeadViews, Side, choose_views, direction_deg
 from synth.errors import ConfigError, DeviceError
 from synth.headmodel import HeadModel
+from synth.in_order import in_order
 from synth.record import HeadRecord
 
 JUDGES = ("faces", "landmarks", "identity", "pictures")
@@ -41,7 +40,7 @@ _VERSION = 2
 
 Done = Callable[[int], None]
 """Called with the number of heads that are done."""
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
 
 
 def parse_judges(text: str) -> tuple[str, ...]:
@@ -87,7 +86,7 @@ def judge(
         return give_verdicts([], not_run)
     panel = _Panel(running, cache)
     seen = []
-    for head in _in_order(panel.look_at, heads, threads):
+    for head in in_order(panel.look_at, heads, min(threads, MAX_THREADS)):
         seen.append(head)
         done(len(seen))
     panel.save()
@@ -205,18 +204,3 @@ def _version_of(package: str) -> str:
         return f"{package} {importlib.metadata.version(package)}"
     except importlib.metadata.PackageNotFoundError:
         return f"{package} not installed"
-
-
-def _in_order(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
-    """`map` on several threads, in order, with a bounded number of items under way."""
-    if threads <= 1:
-        yield from map(function, items)
-        return
-    with ThreadPoolExecutor(min(threads, MAX_THREADS)) as pool:
-        waiting = deque()
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > 2 * threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()

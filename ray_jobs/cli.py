@@ -121,8 +121,8 @@ def _add_render(verbs) -> None:
         "render a dataset of synthetic heads with Blender",
         "Heads are sampled from the configuration and the seed, rendered by one Blender process\n"
         "per shard, and written as DIR/shards/shard-*.tar (WebDataset). The same seed gives the\n"
-        "same heads, and on the same kind of CPU the same pixels. A larger --heads adds to an\n"
-        "existing dataset.\n\n"
+        "same heads, and on the same kind of CPU the same pixels. A dataset that is there is\n"
+        "finished with the configuration that it has; a larger --heads adds to it.\n\n"
         "  headloom render --out heads --heads 200 --size 256 --seed 7\n"
         "  headloom render --out heads --config demo --dry-run\n"
         "  headloom render --out heads --heads 1000 --set samples=16 --set views.random=10\n"

@@ -37,6 +37,7 @@ def add_dataset(verbs) -> None:
     _add_report(inner)
     _add_index(inner)
     _add_sample(inner)
+    _add_duplicates(inner)
     add_export(inner)
     add_import(inner)
     _add_merge(inner)
@@ -80,13 +81,7 @@ def _add_verify(verbs) -> None:
         "  headloom dataset verify heads --jobs 8\n"
         "  headloom dataset verify 's3://bucket/heads?region=eu-central-1' --sample 0.01",
     )
-    parser.add_argument(
-        "--jobs",
-        type=positive,
-        default=1,
-        metavar="N",
-        help="processes that check shards (default 1)",
-    )
+    _add_jobs(parser)
     parser.add_argument(
         "--sample",
         type=float,
@@ -108,10 +103,22 @@ def _add_repair(verbs) -> None:
         "that made the dataset again: it finds their places empty. Exit code 1 if something is\n"
         "wrong that no shard is at fault for.\n\n"
         "  headloom dataset repair heads --dry-run\n"
-        "  headloom dataset repair heads",
+        "  headloom dataset repair heads --jobs 8\n"
+        "  headloom render --out heads",
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be moved")
+    _add_jobs(parser)
     _add_json(parser)
+
+
+def _add_jobs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--jobs",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="processes that check shards (default 1)",
+    )
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
@@ -198,10 +205,37 @@ def _add_sample(verbs) -> None:
     )
     parser.add_argument(
         "--out",
-        type=local_path,
+        type=dataset_place,
         metavar="FILE.png_OR_DIR",
         help="write their front views, or copy them into a new dataset",
     )
+    parser.add_argument("--json", action="store_true", help="list as JSON, one line per head")
+
+
+def _add_duplicates(verbs) -> None:
+    parser = _verb(
+        verbs,
+        "duplicates",
+        commands.duplicates,
+        "find heads that look alike, anywhere in a dataset",
+        "Quality control compares the heads of one shard; this compares all, by the fingerprints\n"
+        "of their front views. Of heads that look alike the first one is kept. Pictures of fewer\n"
+        "than 128 pixels and few samples are too noisy to be told apart so finely.\n\n"
+        "  headloom dataset duplicates heads\n"
+        "  headloom dataset duplicates heads --distance 3 --json\n"
+        "  headloom dataset duplicates heads --out distinct     # a dataset without them",
+    )
+    parser.add_argument(
+        "--distance",
+        type=float,
+        metavar="D",
+        help="heads that differ by less look alike: root mean square of 16 x 16 luminances, each"
+        " 0 ... 255 (default 1.8; noise alone is about 1, another expression 3 and more)",
+    )
+    parser.add_argument(
+        "--out", type=dataset_place, metavar="DIR", help="make a dataset of all others"
+    )
+    _add_copy(parser)
     parser.add_argument("--json", action="store_true", help="list as JSON, one line per head")
 
 
@@ -217,20 +251,21 @@ def _add_merge(verbs) -> None:
         "merge",
         commands.merge,
         "make one dataset of several, of one or of many configurations",
-        "Whole shards are hard-linked, heads that are there twice (by spec id) are left out, and\n"
-        "every head stays on its side of the split. The result is read like any dataset; it\n"
-        "names its sources with their configurations and all licences. Nothing can be rendered\n"
-        "into it. Run again, it finishes what was interrupted.\n\n"
+        "Whole shards are hard-linked (from and to an object store, copied), heads that are there\n"
+        "twice (by spec id) are left out, and every head stays on its side of the split. The\n"
+        "result is read like any dataset; it names its sources with their configurations and\n"
+        "all licences. Nothing can be rendered into it. Run again, it finishes what was\n"
+        "interrupted.\n\n"
         "  headloom dataset merge heads studio --out all\n"
-        "  headloom dataset merge site_a site_b --out all --copy --dry-run",
+        "  headloom dataset merge site_a s3://bucket/site_b --out s3://bucket/all --dry-run",
     )
     parser.add_argument(
         "datasets", type=dataset_place, nargs="+", metavar="DATASET", help="folder or URL of each"
     )
     parser.add_argument(
-        "--out", type=local_path, required=True, metavar="DIR", help="the new dataset"
+        "--out", type=dataset_place, required=True, metavar="DIR", help="the new dataset, or a URL"
     )
-    parser.add_argument("--dry-run", action="store_true", help="count, write nothing")
+    parser.add_argument("--dry-run", action="store_true", help="count, make nothing")
     _add_copy(parser)
     add_quiet(parser)
 
@@ -247,7 +282,7 @@ def _add_split(verbs) -> None:
         "  headloom dataset split heads --parts 4 --out parts   # parts/part-0 ... part-3",
     )
     parser.add_argument(
-        "--out", type=local_path, required=True, metavar="DIR", help="folder of the new datasets"
+        "--out", type=dataset_place, required=True, metavar="DIR", help="folder or URL above them"
     )
     parser.add_argument("--parts", type=positive, metavar="K", help="K parts of equal size instead")
     _add_copy(parser)

@@ -7,7 +7,6 @@ licences go into the new dataset.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from ray_jobs.index import parquet_place
 from ray_jobs.sampling import Selection, ready_index
@@ -22,7 +21,7 @@ from synth.storage import Place
 
 def merge(
     sources: Sequence[Dataset],
-    out: Path,
+    out: Place,
     *,
     copy: bool = False,
     dry_run: bool = False,
@@ -68,16 +67,19 @@ def copy_selection(
     dataset: Dataset,
     chosen: Selection,
     choice: Mapping[str, object],
-    out: Path,
+    out: Place,
+    *,
+    made_by: MadeBy = "sample",
+    copy: bool = True,
     progress: Progress = lambda *_: None,
 ) -> str:
-    """Copy chosen heads into a dataset of their own; returns what was made, for a person."""
-    plan = _plan(dataset, chosen.by_shard(), "sample", choice, progress)
-    return _make(out, plan, True, progress)
+    """Make a dataset of chosen heads; returns what was made, for a person."""
+    plan = _plan(dataset, chosen.by_shard(), made_by, choice, progress)
+    return _make(out, plan, copy, progress)
 
 
 def split_by_identity(
-    dataset: Dataset, out: Path, *, copy: bool = False, progress: Progress = lambda *_: None
+    dataset: Dataset, out: Place, *, copy: bool = False, progress: Progress = lambda *_: None
 ) -> list[str]:
     """Write train, val and test as datasets below `out`; returns what was made, for a person."""
     import pyarrow.parquet as parquet
@@ -101,7 +103,7 @@ def split_by_identity(
 
 def split_into_parts(
     dataset: Dataset,
-    out: Path,
+    out: Place,
     parts: int,
     *,
     copy: bool = False,
@@ -147,6 +149,6 @@ def _plan(
     )
 
 
-def _make(out: Path, plan: CollectionPlan, copy: bool, progress: Progress) -> str:
+def _make(out: Place, plan: CollectionPlan, copy: bool, progress: Progress) -> str:
     make_collection(out, plan, copy=copy, progress=progress)
     return f"{out}: {plan}"

@@ -41,7 +41,7 @@ def render(arguments: argparse.Namespace) -> int:
         if value is not None:
             overrides.append(f"{key}={value}")
     config = load_config(
-        DatasetConfig, arguments.config or "heads_v1", overrides, presets=SYNTH_PRESETS
+        DatasetConfig, _starting_point(arguments), overrides, presets=SYNTH_PRESETS
     )
     cluster = cluster_config(arguments)
     if arguments.dry_run:
@@ -74,6 +74,19 @@ def render(arguments: argparse.Namespace) -> int:
     )
     print(summary)
     return 1 if summary.failed else 0
+
+
+def _starting_point(arguments: argparse.Namespace) -> str | DatasetConfig:
+    """What the other flags of `render` change: --config, else what the dataset in place has."""
+    from synth import storage
+    from synth.dataset import HEADER_NAME, Dataset
+    from synth.sample import DatasetConfig
+
+    if arguments.config is None and storage.exists(arguments.out / HEADER_NAME):
+        recipe = Dataset.open(arguments.out).recipe
+        if isinstance(recipe, DatasetConfig):
+            return recipe
+    return arguments.config or "heads_v1"
 
 
 def _estimate(arguments: argparse.Namespace, config: DatasetConfig, cluster: ClusterConfig) -> int:

@@ -31,7 +31,7 @@ def info(arguments: argparse.Namespace) -> int:
         if not arguments.full and data.head_count():
             try:
                 counts = count_indexed(ready_index(data, bar.update))
-            except (RecordError, PermissionError) as error:
+            except RecordError as error:
                 print(f"note: {error}; so every head is read", file=sys.stderr)
         found = describe(data, bar.update, counts)
     _print(found, found, arguments)
@@ -57,7 +57,12 @@ def repair(arguments: argparse.Namespace) -> int:
     from synth.repair import repair as mend
 
     with _progress(arguments, "repair") as bar:
-        done = mend(arguments.dataset, dry_run=arguments.dry_run, progress=bar.update)
+        done = mend(
+            arguments.dataset,
+            dry_run=arguments.dry_run,
+            jobs=arguments.jobs,
+            progress=bar.update,
+        )
     _print(done, done.summary(), arguments)
     return 0 if done.ok else 1
 
@@ -117,7 +122,7 @@ def sample(arguments: argparse.Namespace) -> int:
     from ray_jobs.collecting import copy_selection
     from ray_jobs.sampling import listing, ready_index, select
     from synth.dataset import Dataset
-    from synth.report import sheet_of
+    from synth.report import MAX_CARDS, sheet_of
 
     out = arguments.out
     data = Dataset.open(arguments.dataset)
@@ -131,12 +136,45 @@ def sample(arguments: argparse.Namespace) -> int:
         )
         if out is None:
             print(listing(chosen, as_json=arguments.json))
-        elif out.suffix == ".png":
+        elif out.name.endswith(".png"):
+            if len(chosen.rows) > MAX_CARDS:
+                raise ConfigError(
+                    f"{len(chosen.rows)} heads are too many for one picture; --n {MAX_CARDS} or "
+                    "fewer, or another --out to copy them"
+                )
             print(sheet_of(chosen.records(data, bar.update), out))
         else:
             choice = {"where": arguments.where, "n": arguments.n, "seed": arguments.seed}
             choice["balance"] = arguments.balance
-            print(copy_selection(data, chosen, choice, out, bar.update))
+            print(copy_selection(data, chosen, choice, out, progress=bar.update))
+    return 0
+
+
+def duplicates(arguments: argparse.Namespace) -> int:
+    """`headloom dataset duplicates`: heads that look alike, or a dataset without them."""
+    from ray_jobs.collecting import copy_selection
+    from ray_jobs.duplicates import DISTANCE, find_duplicates
+    from ray_jobs.sampling import ready_index
+    from synth.dataset import Dataset
+
+    distance = DISTANCE if arguments.distance is None else arguments.distance
+    if not 0 < distance <= 255:
+        raise ConfigError(f"--distance {distance:g}: give more than 0, at most 255")
+    data = Dataset.open(arguments.dataset)
+    with _progress(arguments, "duplicates") as bar:
+        found = find_duplicates(ready_index(data, bar.update), distance)
+        print(found.to_json() if arguments.json else found)
+        if arguments.out is not None:
+            made = copy_selection(
+                data,
+                found.rest,
+                {"distance": distance},
+                arguments.out,
+                made_by="duplicates",
+                copy=arguments.copy,
+                progress=bar.update,
+            )
+            print(made, file=sys.stderr if arguments.json else sys.stdout)
     return 0
 
 

@@ -25,8 +25,10 @@ from ray_jobs.index_schema import (
 from synth import storage
 from synth.dataset import Dataset
 from synth.dataset_report import HeadCounts, Progress
+from synth.errors import RecordCorrupt
+from synth.in_order import in_order
 from synth.record import ShardReader
-from synth.shardlayout import read_footer
+from synth.shardlayout import Footer, read_footers
 from synth.spec import AssetRef
 from synth.splits import SPLITS
 from synth.storage import Place
@@ -78,6 +80,10 @@ class _Shard:
     def is_same_file(self, other: _Shard) -> bool:
         return (self.size, self.mtime_ns) == (other.size, other.mtime_ns)
 
+    def has_rows_of(self, file: _Shard, footer: Footer) -> bool:
+        """Whether rows that were read from a shard are still those of the file in its place."""
+        return (self.size, self.sha256) == (file.size, footer.members_sha256)
+
 
 def write_index(dataset: Dataset, progress: Progress = lambda *_: None) -> IndexSummary:
     """Bring the index up to date, and note the assets of new heads in `dataset.yaml`.
@@ -104,7 +110,7 @@ def write_index(dataset: Dataset, progress: Progress = lambda *_: None) -> Index
             heads += table.num_rows
         labels = {name: sorted(found | old.labels(name)) for name, found in source.labels.items()}
         writer.add_key_value_metadata({LABELS_KEY: json.dumps(labels).encode()})
-    dataset.record_assets(source.assets)
+        dataset.record_assets(source.assets)  # first: of a shard in the index they are not read
     return IndexSummary(path, heads, len(state.new), kept_heads)
 
 
@@ -161,14 +167,22 @@ class _State:
         listed = storage.list_files(dataset.shard_directory, SHARD_PATTERN)
         files = {file.name: _Shard(file.size, file.modified_ns) for file in listed}
         before = _indexed(dataset.root / INDEX_NAME)
+        if not before:
+            return cls(files, {}, {}, sorted(files))
         kept = {
             name: shard
             for name, shard in before.items()
-            if name in files and _holds(shard, files[name], dataset.shard_directory / name)
+            if name in files and shard.is_same_file(files[name])
         }
-        new = sorted(files.keys() - kept.keys())
-        if before:  # one without heads is in no row and would never stop being new
-            new = [name for name in new if read_footer(dataset.shard_directory / name).heads]
+        others = sorted(files.keys() - kept.keys())
+        new = []
+        for name, footer in read_footers(dataset.shard_directory, others):
+            if isinstance(footer, RecordCorrupt):
+                raise footer
+            if name in before and before[name].has_rows_of(files[name], footer):
+                kept[name] = before[name]
+            elif footer.heads:  # one without is in no row and would never stop being new
+                new.append(name)
         return cls(files, before, kept, new)
 
     @property
@@ -180,13 +194,6 @@ class _State:
     def is_current(self) -> bool:
         whole = bool(self.before) and not self.new and len(self.kept) == len(self.before)
         return whole and self.moved <= _FEW_MOVED
-
-
-def _holds(shard: _Shard, file: _Shard, path: Place) -> bool:
-    """Whether rows that were read from a shard are still those of the file in its place."""
-    if shard.is_same_file(file):
-        return True
-    return file.size == shard.size and read_footer(path).members_sha256 == shard.sha256
 
 
 def _indexed(path: Place) -> dict[str, _Shard]:
@@ -212,6 +219,10 @@ def _indexed(path: Place) -> dict[str, _Shard]:
     }
 
 
+_Row = tuple[dict[str, Any], list[AssetRef]]
+"""A row of the index and the assets of its head."""
+
+
 class _Source:
     """Rows of new shards; collects the assets and labels that it meets."""
 
@@ -228,12 +239,14 @@ class _Source:
         """The rows of some shards."""
         import pyarrow as pa
 
-        rows = itertools.chain.from_iterable(map(self._rows, names))
+        shards = in_order(self._rows, names, storage.THREADS)
+        rows = itertools.chain.from_iterable(map(self._noted, shards))
         while batch := list(itertools.islice(rows, _BATCH)):
             arrays = [pa.array([row.get(f.name) for row in batch], f.type) for f in arrow_schema()]
             yield pa.table(arrays, schema=arrow_schema())
 
-    def _rows(self, name: str) -> list[dict[str, Any]]:
+    def _rows(self, name: str) -> list[_Row]:
+        """Runs in a thread: on an object store a shard is a dozen requests."""
         reader, file = ShardReader(self._directory / name), self._files[name]
         where = {
             "shard": name,
@@ -241,18 +254,24 @@ class _Source:
             "shard_mtime_ns": file.mtime_ns,
             "shard_sha256": reader.footer.members_sha256,
         }
+        offset = self._offsets.get(reader.footer.dataset_id, 0)
         rows = []
         for head in reader.heads():
             spec = head.spec_data
-            self.assets.update(asset_refs(spec))
             values = row(head, reader.footer.dataset_id, spec, head.meta) | where
-            values["index"] += self._offsets.get(reader.footer.dataset_id, 0)
+            values["index"] += offset
+            rows.append((values, asset_refs(spec)))
+        return rows
+
+    def _noted(self, rows: list[_Row]) -> Iterator[dict[str, Any]]:
+        """The rows of a shard, their assets and labels noted."""
+        for values, assets in rows:
+            self.assets.update(assets)
             for column, found in self.labels.items():
                 found.update(label for label, _ in values.get(column, ()))
-            rows.append(values)
+            yield values
         self._done += 1
         self._progress("shards", self._done, self._total)
-        return rows
 
 
 class _OldRows:

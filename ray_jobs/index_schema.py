@@ -80,6 +80,7 @@ LABELS = (
     Column("render_s", "number", "seconds for the head in all"),
     Column("timings_s", "numbers by label", "seconds by step"),
     Column("assets", "texts", "ids of what it is made of"),
+    Column("fingerprint", "text", "16 x 16 luminances of the front view; nearly the same if alike"),
 )
 """What a head is asked for by. Those of the person are null for a whole head of a user's own, to
 which the person of the spec does not apply, and for imported heads; these have no light either."""
@@ -151,11 +152,12 @@ def column_named(name: str, known: Mapping[str, Column]) -> Column:
     inside = [other for other in known if other.startswith(f"{name}.")]
     if inside:
         raise InputError(f"{name} is a section, its columns are {', '.join(inside)}")
-    last_words = {other.rpartition(".")[2]: other for other in known}
-    word = difflib.get_close_matches(name.rpartition(".")[2], last_words, n=1)
-    hint = did_you_mean(name, known) or (
-        f" (did you mean {last_words[word[0]]!r}?)" if word else ""
-    )
+    last_words = {other.rpartition(".")[2]: other for other in reversed(known)}
+    word = difflib.get_close_matches(name.rpartition(".")[2], last_words, n=1, cutoff=0.75)
+    near = [other for other in known if other.startswith(f"{name}_")] or [
+        last_words[one] for one in word
+    ]
+    hint = f" (did you mean {' or '.join(map(repr, near))}?)" if near else did_you_mean(name, known)
     raise InputError(
         f"no column {name!r}{hint}; `headloom dataset index DATASET --columns` lists all"
     )
@@ -199,6 +201,7 @@ def row(head: HeadRecord, dataset_id: str, spec: Data, meta: Data) -> dict[str, 
         "render_s": meta.get("timings_s", {}).get("head_s"),
         "timings_s": list(meta.get("timings_s", {}).items()),
         "assets": [asset["asset_id"] for asset in spec["assets"]],
+        "fingerprint": (meta.get("quality") or {}).get("fingerprint"),
     }
     if not is_imported(spec):
         stops = meta.get("exposure", {}).get("stops", 0.0)

@@ -70,13 +70,16 @@ def listing(chosen: Selection, *, as_json: bool = False) -> str:
     """The rows of a selection, one line each: a table, or JSON."""
     if as_json:
         return "\n".join(json.dumps(row) for row in chosen.rows)
-    cells = [list(chosen.rows[0]), *([_cell(v) for v in row.values()] for row in chosen.rows)]
-    widths = [max(map(len, column)) for column in zip(*cells)]
-    lines = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
     which = f"{chosen.matching} of {chosen.of} heads meet the condition"
-    return "\n".join(
-        [*lines, which if chosen.matching < chosen.of else f"{chosen.of} heads in all"]
-    )
+    last = which if chosen.matching < chosen.of else f"{chosen.of} heads in all"
+    return "\n".join([*table(chosen.rows), last])
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The lines of a table of at least one row, under the names of its columns."""
+    cells = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
 
 
 def _cell(value: Any) -> str:
@@ -89,15 +92,21 @@ def ready_index(dataset: Dataset, progress: Progress = lambda *_: None) -> Place
     """The index of a dataset, brought up to date if it is not.
 
     Raises:
-        RecordError: it is not up to date, and another process is writing to the dataset; or there
-            are no heads.
+        RecordError: there are no heads; or it is not up to date, and another process is writing to
+            the dataset, or this one may not.
     """
-    path = dataset.root / INDEX_NAME
-    if not is_current(dataset):
-        with exclusive(dataset.root):
-            write_index(dataset, progress)
     if not dataset.shard_paths():
         raise RecordError(f"{dataset.root}: no heads are rendered yet")
+    path = dataset.root / INDEX_NAME
+    if not is_current(dataset):
+        try:
+            with exclusive(dataset.root):
+                write_index(dataset, progress)
+        except OSError as error:  # a dataset that others share may only be read
+            raise RecordError(
+                f"{path} lacks heads and cannot be brought up to date: {error}; run `headloom "
+                "dataset index` where the dataset may be written"
+            ) from error
     return path
 
 
@@ -120,20 +129,23 @@ def select(
             heads; "identity.identity_id" gives as many persons as possible.
 
     Raises:
-        InputError: the condition or the column is none, no head meets it, or fewer than `count`.
+        InputError: the condition or the column is none, no head meets it, or fewer than `count`;
+            or all heads are to be balanced.
     """
     import pyarrow.compute as compute
     import pyarrow.dataset as arrow
 
-    table = arrow.dataset(**parquet_place(index))
+    heads = arrow.dataset(**parquet_place(index))
     condition = _condition(index, where)
     shown = {name: compute.field(name) for name in LISTED}
     shown |= condition.values if condition else {}
     if balance is not None:
+        if count is None:
+            raise InputError(f"all heads cannot be balanced by {balance}; give their number")
         shown[balance] = compute.field(column_named(balance, columns()).name)
-    found = table.to_table(columns=shown, filter=condition.filter if condition else None)
+    found = heads.to_table(columns=shown, filter=condition.filter if condition else None)
     if not found.num_rows:
-        raise InputError(_nothing(table, condition))
+        raise InputError(_nothing(heads, condition))
     if count is not None and count > found.num_rows:
         raise InputError(
             f"{count} heads are wanted and {found.num_rows} "
@@ -144,7 +156,7 @@ def select(
         groups = found[balance].to_pylist() if balance is not None else None
         places = _chosen(found["spec_id"].to_pylist(), groups, count, seed)
     rows = found.take(list(places)).to_pylist()
-    return Selection(tuple(rows), found.num_rows, table.count_rows())
+    return Selection(tuple(rows), found.num_rows, heads.count_rows())
 
 
 def _condition(index: Place, where: str | None) -> Condition | None:
@@ -173,14 +185,14 @@ def _chosen(
     return sorted(order[:count])
 
 
-def _nothing(table, condition: Condition | None) -> str:
+def _nothing(heads, condition: Condition | None) -> str:
     """Why there is nothing: the values that the text columns of the condition have."""
     if condition is None:
         return "the index holds no heads"
     lines = [f"no head meets {condition.text!r}"]
     for name in condition.values:
         if name in columns() and columns()[name].kind == "text":
-            values = Counter(table.to_table(columns=[name])[name].to_pylist())
+            values = Counter(heads.to_table(columns=[name])[name].to_pylist())
             shown = ", ".join(str(value) for value, _ in values.most_common(_MOST_VALUES))
             more = ", ..." if len(values) > _MOST_VALUES else ""
             lines.append(f"{name} is one of {shown}{more}")

@@ -14,8 +14,8 @@ import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from synth import storage
 from synth.collection import (
     MANIFEST_NAME,
     Collected,
@@ -26,16 +26,17 @@ from synth.collection import (
     collection_id,
     union_of_licences,
 )
-from synth.config import atomic_write, sync_directory, to_dict
-from synth.dataset import SCHEMA, Dataset
+from synth.config import sync_directory, to_dict
+from synth.dataset import HEADER_NAME, SCHEMA, Dataset
 from synth.dataset_report import Progress
 from synth.errors import DatasetMismatch, InputError
+from synth.in_order import in_order
 from synth.lock import exclusive
 from synth.record import ShardReader, ShardWriter
 from synth.shardlayout import Footer, HeadEntry, read_footer
-from synth.storage import Place, is_local, local_copy, place
-from synth.survey import shard_name
-from synth.unfinished import remove_stale_temporaries
+from synth.storage import Place, is_local, place
+from synth.survey import list_shards, shard_name
+from synth.unfinished import scratch_directory
 
 Keep = Callable[[Place, Footer], Iterable[HeadEntry]]
 """Which heads of a shard are taken."""
@@ -125,8 +126,9 @@ def plan_collection(
         shards = [path for dataset in sources for path in dataset.shard_paths()]
     chooser = _Chooser(keep)
     pieces = []
-    for number, path in enumerate(shards, 1):
-        pieces += chooser.add(path, read_footer(path))
+    footers = in_order(read_footer, shards, storage.THREADS)
+    for number, (path, footer) in enumerate(zip(shards, footers), 1):
+        pieces += chooser.add(path, footer)
         progress("shards", number, len(shards))
     pieces += chooser.rest()
     if not pieces:
@@ -220,7 +222,7 @@ def _describe(datasets: Sequence[Dataset]) -> tuple[Source, ...]:
 
 
 def make_collection(
-    out: str | Path,
+    out: str | Place,
     plan: CollectionPlan,
     *,
     copy: bool = False,
@@ -229,9 +231,10 @@ def make_collection(
     """Make a collection, or finish one that was begun.
 
     Args:
-        out: its directory.
+        out: its directory, or a URL.
         plan: what it consists of.
-        copy: copy whole shards instead of linking them; needed across file systems.
+        copy: copy whole shards instead of linking them; needed across file systems. From and to an
+            object store they are always copied.
         progress: told after each shard.
 
     Raises:
@@ -240,8 +243,6 @@ def make_collection(
         RecordCorrupt: a head that is copied does not match its digest.
     """
     root = place(out)
-    if not is_local(root):
-        raise InputError(f"{root}: collections are made in a directory; copy it there afterwards")
     manifest = plan.manifest
     header = {
         "schema": SCHEMA,
@@ -250,36 +251,40 @@ def make_collection(
     }
     with exclusive(root):
         collection = Collection(root, plan.collected, header)
-        _require_room(collection)
+        _require_room(collection, manifest)
         directory = collection.shard_directory
-        directory.mkdir(parents=True, exist_ok=True)
-        remove_stale_temporaries(directory)
+        storage.make_directory(directory)
+        collection.clean()
         for number, (piece, shard) in enumerate(zip(plan.pieces, manifest), 1):
             if not _is_there(directory / shard.shard, shard):
                 _write(piece, directory / shard.shard, copy)
             progress("shards written", number, len(manifest))
-        sync_directory(directory)
-        with atomic_write(root / MANIFEST_NAME) as file:
+        with storage.write(root / MANIFEST_NAME) as file:
             file.writelines(f"{shard.to_json()}\n".encode() for shard in manifest)
         collection.save()
     return collection
 
 
-def _require_room(collection: Collection) -> None:
+def _require_room(collection: Collection, manifest: Sequence[CollectedShard]) -> None:
     """Nothing but the same collection, begun or finished, may be there."""
     root = collection.root
-    if not (root / "dataset.yaml").exists():
-        return
-    there = Dataset.open(root)
-    if not isinstance(there, Collection) or there.dataset_id != collection.dataset_id:
-        kind = "another collection" if isinstance(there, Collection) else "a rendered dataset"
+    if storage.exists(root / HEADER_NAME):
+        there = Dataset.open(root)
+        if not isinstance(there, Collection) or there.dataset_id != collection.dataset_id:
+            kind = "another collection" if isinstance(there, Collection) else "a rendered dataset"
+            raise DatasetMismatch(
+                f"{root} holds {kind} (id {there.dataset_id}, this one is "
+                f"{collection.dataset_id}); choose another --out"
+            )
+    if others := sorted(set(list_shards(root)) - {shard.shard for shard in manifest}):
         raise DatasetMismatch(
-            f"{root} holds {kind} (id {there.dataset_id}, this one is {collection.dataset_id}); "
-            "choose another --out"
+            f"{collection.shard_directory} holds {len(others)} shards that this collection does "
+            f"not have ({others[0]} ...), begun by another command; remove them, or choose another "
+            "--out"
         )
 
 
-def _is_there(path: Path, shard: CollectedShard) -> bool:
+def _is_there(path: Place, shard: CollectedShard) -> bool:
     try:
         footer = read_footer(path)
     except FileNotFoundError:
@@ -291,17 +296,18 @@ def _is_there(path: Path, shard: CollectedShard) -> bool:
     return True
 
 
-def _write(piece: Piece, path: Path, copy: bool) -> None:
+def _write(piece: Piece, path: Place, copy: bool) -> None:
     if not piece.whole:
-        with ShardWriter(path, dataset_id=piece.dataset_id) as writer:
-            for source, chosen in piece.parts:
-                records = {head.spec_id: head for head in ShardReader(source).heads()}
-                for head in chosen:
-                    writer.copy_head(records[head.spec_id])
+        _put_together(piece, path)
         return
     ((source, _),) = piece.parts
-    if copy or not is_local(source):
-        _copy(source, path)
+    if copy or not (is_local(source) and is_local(path)):
+        with (
+            storage.local_copy(source) as local,
+            local.open("rb") as read_from,
+            storage.write(path) as file,
+        ):
+            shutil.copyfileobj(read_from, file, 4 << 20)
         return
     try:
         os.link(source, path)
@@ -311,12 +317,15 @@ def _write(piece: Piece, path: Path, copy: bool) -> None:
         raise InputError(
             f"{source} cannot be linked to {path} ({error.strerror}); give --copy"
         ) from error
+    sync_directory(path.parent)
 
 
-def _copy(source: Place, path: Path) -> None:
-    with (
-        local_copy(source) as local,
-        local.open("rb") as read_from,
-        atomic_write(path) as file,
-    ):
-        shutil.copyfileobj(read_from, file, 4 << 20)
+def _put_together(piece: Piece, path: Place) -> None:
+    """Copy chosen heads into a new shard, byte for byte."""
+    with scratch_directory("shard") as scratch:
+        with ShardWriter(scratch / path.name, dataset_id=piece.dataset_id) as writer:
+            for source, chosen in piece.parts:
+                records = {head.spec_id: head for head in ShardReader(source).heads()}
+                for head in chosen:
+                    writer.copy_head(records[head.spec_id])
+        storage.put(writer.path, path)

@@ -36,7 +36,7 @@ MANIFEST_NAME = "shards.jsonl"
 KEY = "collection"
 """The section of `dataset.yaml` that a rendered dataset does not have."""
 
-MadeBy = Literal["merge", "sample", "split"]
+MadeBy = Literal["merge", "sample", "split", "duplicates"]
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,12 @@ class Collection(Dataset):
             RecordCorrupt: it is damaged.
         """
         reader = ShardReader(shard)
-        offset = self._offsets[reader.footer.dataset_id]
+        offset = self._offsets.get(reader.footer.dataset_id)
+        if offset is None:
+            raise RecordCorrupt(
+                f"{shard}: rendered for dataset {reader.footer.dataset_id}, of which nothing was "
+                f"collected; run headloom dataset repair {self.root}"
+            )
         for head in reader.heads():
             yield dataclasses.replace(head, index=offset + head.index)
 

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 def load_config(
     cls: type[T],
-    source: str | Path | None = None,
+    source: str | Path | T | None = None,
     overrides: Sequence[str] = (),
     *,
     presets: Path | None = None,
@@ -41,8 +41,8 @@ def load_config(
     Args:
         cls: a frozen dataclass; its fields may be nested dataclasses, numbers, strings, paths,
             tuples, literals and optional values.
-        source: name of a preset (`NAME.yaml` in `presets`), path of a YAML file, or None for the
-            defaults of the dataclass.
+        source: name of a preset (`NAME.yaml` in `presets`), path of a YAML file, a configuration to
+            start from, or None for the defaults of the dataclass.
         overrides: `a.b=value` each; the value is parsed as YAML.
         presets: directory of the presets.
 
@@ -51,7 +51,9 @@ def load_config(
     """
     data: dict[str, Any] = {}
     where = cls.__name__
-    if source is not None:
+    if isinstance(source, cls):
+        data = to_dict(source)
+    elif source is not None:
         path = find_config(source, presets)
         where = str(path)
         data = _read_yaml(path)

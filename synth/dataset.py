@@ -174,8 +174,9 @@ class Dataset:
             ) from None
         except (UnicodeDecodeError, yaml.YAMLError) as error:
             raise RecordCorrupt(f"{path}: not readable as YAML: {error}") from error
-        schema = data.get("schema") if isinstance(data, dict) else None
-        if schema != SCHEMA:
+        if not isinstance(data, dict):
+            raise RecordCorrupt(f"{path}: no mapping; was it cut short?")
+        if (schema := data.get("schema")) != SCHEMA:
             raise SchemaMismatch(
                 f"{path}: dataset schema {schema!r}, this version of Headloom reads {SCHEMA}"
             )
@@ -230,7 +231,8 @@ class Dataset:
     @property
     def maker(self) -> str:
         """The command that makes it, and makes again what is missing."""
-        return "headloom dataset import" if self.is_imported else "headloom render"
+        render = f"headloom render --out {self.root}"  # which finds the configuration there
+        return "headloom dataset import" if self.is_imported else render
 
     @property
     def assets(self) -> tuple[AssetRef, ...]:

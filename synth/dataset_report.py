@@ -15,10 +15,10 @@ import numpy as np
 from synth.collection import Collection
 from synth.config import to_dict
 from synth.dataset import Dataset
-from synth.errors import AssetError, DatasetMismatch
+from synth.errors import AssetError, DatasetMismatch, RecordCorrupt
 from synth.rng import stream
 from synth.shardcheck import Context, Finding, Task, Wanted, check_all
-from synth.shardlayout import read_footer
+from synth.shardlayout import read_footers
 from synth.splits import SPLITS
 from synth.storage import Place, exists, list_files, read
 from synth.survey import REJECTS, SHARD_PATTERN, shard_name, shard_number
@@ -76,7 +76,7 @@ class VerifyReport:
         verdict = "every head is accounted for once, every digest holds"
         if self.problems:
             verdict = f"{len(self.problems)} problem{'s' if len(self.problems) > 1 else ''}"
-        count = f"{self.heads} of {self.expected_heads} heads{_absent_text(self.absent)} in "
+        count = f"{self.heads} of {self.expected_heads} heads{absent_text(self.absent)} in "
         count += f"{self.shards} shards"
         if self.rejects:
             count += f", {self.rejects} rejected ones in {REJECTS}/"
@@ -135,7 +135,7 @@ class DatasetInfo:
         rows = {
             "dataset": f"{self.root} (id {self.dataset_id})",
             "from": self.origin,
-            "heads": f"{self.heads} of {self.expected_heads}{_absent_text(self.absent)}, "
+            "heads": f"{self.heads} of {self.expected_heads}{absent_text(self.absent)}, "
             f"{self.identities} identities",
             "views": f"{self.views_per_head} per head, "
             f"{' and '.join(map(str, self.image_sizes))} px",
@@ -275,7 +275,8 @@ def _wanted(dataset: Dataset, findings: list[Finding]) -> tuple[int, Callable[[i
     return len(plan), wanted_at
 
 
-def _absent_text(absent: Mapping[str, int]) -> str:
+def absent_text(absent: Mapping[str, int]) -> str:
+    """How many heads are absent, by kind, as an addition to how many there are."""
     counts = [f"{count} {kind}" for kind, count in sorted(absent.items()) if count]
     return f" ({', '.join(counts)})" if counts else ""
 
@@ -308,7 +309,7 @@ def describe(
     if counts is None:
         counts = count_heads(dataset, progress)
     files = list(list_files(dataset.shard_directory, SHARD_PATTERN))
-    absent, reasons = _absent(dataset)
+    absent, reasons = absent_heads(dataset)
     failures = dataset.root / "failures.jsonl"
     return DatasetInfo(
         root=dataset.root,
@@ -345,15 +346,18 @@ def count_heads(dataset: Dataset, progress: Progress = lambda *_: None) -> HeadC
     return HeadCounts(heads, len(identities), views, splits, sizes)
 
 
-def _absent(dataset: Dataset) -> tuple[Counter[str], Counter[str]]:
+def absent_heads(dataset: Dataset) -> tuple[Counter[str], Counter[str]]:
     """The absent heads of a dataset by kind and by reason; a collection expects none."""
     kinds: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     if isinstance(dataset, Collection):
         return kinds, reasons
     rows = dataset.survey().rows
-    for shard in rows["shard"][rows["failed"] + rows["rejected"] > 0]:
-        for head in read_footer(dataset.shard_directory / shard_name(int(shard))).absent:
+    numbers = rows["shard"][rows["failed"] + rows["rejected"] > 0].tolist()
+    for _, footer in read_footers(dataset.shard_directory, list(map(shard_name, numbers))):
+        if isinstance(footer, RecordCorrupt):
+            raise footer
+        for head in footer.absent:
             kinds[head.kind] += 1
-            reasons[f"{head.kind}: {_VARIES.sub('...', head.reason.splitlines()[0])}"] += 1
+            reasons[f"{head.kind}: {_VARIES.sub('...', head.reason.partition(chr(10))[0])}"] += 1
     return kinds, reasons

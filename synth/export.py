@@ -12,9 +12,7 @@ layout cannot hold is named in the summary and costs no other head.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
@@ -37,6 +35,7 @@ from synth.export_frame import (
     write_licences,
     write_readme,
 )
+from synth.in_order import in_order
 from synth.lock import exclusive
 from synth.record import HeadRecord
 from synth.spec import AssetRef
@@ -47,8 +46,6 @@ SUMMARIES = {
     export_webdataset.NAME: export_webdataset.SUMMARY,
 }
 """What `--to` takes, and a line about each."""
-_AHEAD = 4
-"""Pieces of work under way or waiting for each thread; bounds memory on any dataset."""
 
 
 class Exporter(Protocol):
@@ -117,7 +114,7 @@ def export_dataset(
         )
         units = exporter.units(_looked_at(dataset, choice, progress))
         with atomic_write(out / HEADS_NAME) as table:
-            for done in _in_order(exporter, units, jobs):
+            for done in in_order(lambda unit: exporter.export(*unit), enumerate(units), jobs):
                 heads, written = heads + len(done.lines), written + done.written
                 failures.add(done.failures)
                 assets |= done.assets
@@ -169,20 +166,3 @@ def _looked_at(dataset: Dataset, choice: HeadChoice, progress: Progress) -> Iter
     for number, path in enumerate(shards, 1):
         yield from filter(choice.wanted, dataset.heads_of(path))
         progress("shards read", number, len(shards))
-
-
-def _in_order(
-    exporter: Exporter, units: Iterable[Sequence[HeadRecord]], jobs: int
-) -> Iterator[Exported]:
-    """What becomes of every unit, in order, `jobs` at a time."""
-    pending: deque[Future[Exported]] = deque()
-    pool = ThreadPoolExecutor(jobs, thread_name_prefix="export")
-    try:
-        for number, heads in enumerate(units):
-            pending.append(pool.submit(exporter.export, number, heads))
-            if len(pending) > _AHEAD * jobs:
-                yield pending.popleft().result()
-        for future in pending:
-            yield future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from synth.dataset import Dataset
 from synth.dataset_report import Finding, Progress, VerifyReport, verify
-from synth.errors import RecordError
+from synth.errors import RecordError, SchemaMismatch
 from synth.lock import exclusive
 from synth.shardlayout import read_footer
 from synth.storage import Place, place
@@ -77,13 +77,18 @@ class RepairSummary:
 
 
 def repair(
-    root: str | Place, *, dry_run: bool = False, progress: Progress = lambda *_: None
+    root: str | Place,
+    *,
+    dry_run: bool = False,
+    jobs: int = 1,
+    progress: Progress = lambda *_: None,
 ) -> RepairSummary:
     """Verify a dataset and put aside every shard that is damaged or does not belong there.
 
     Args:
         root: of a rendered dataset, an import or a collection.
         dry_run: find, move nothing.
+        jobs: processes that check shards.
         progress: told after each shard.
 
     Raises:
@@ -93,9 +98,9 @@ def repair(
     root = place(root)
     dataset = _open(root)
     if dry_run:
-        return _mend(dataset, verify(dataset, progress), dry_run=True)
+        return _mend(dataset, verify(dataset, progress, jobs=jobs), dry_run=True)
     with exclusive(root):
-        return _mend(dataset, verify(dataset, progress), dry_run=False)
+        return _mend(dataset, verify(dataset, progress, jobs=jobs), dry_run=False)
 
 
 def _mend(dataset: Dataset, report: VerifyReport, *, dry_run: bool) -> RepairSummary:
@@ -114,6 +119,8 @@ def _mend(dataset: Dataset, report: VerifyReport, *, dry_run: bool) -> RepairSum
 def _open(root: Place) -> Dataset:
     try:
         return Dataset.open(root)
+    except SchemaMismatch:  # of another version, and whole
+        raise
     except RecordError as error:
         shards = [root / SHARDS / name for name in list_shards(root)]
         if not shards:

@@ -19,6 +19,9 @@ from synth.storage import Place
 SIDE_VIEWS = ("right", "back", "left")
 """Shown small under the front view, as far as a head has them."""
 
+MAX_CARDS = 200
+"""Heads that fit on a sheet: about a gigabyte while it is drawn."""
+
 _PAGE = 0.91
 _CARD = 1.0
 _LARGEST_FRONT_PX = 384

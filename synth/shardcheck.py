@@ -52,16 +52,25 @@ class Wanted:
         indices: of its heads.
         spec_ids: of them, in the same order; None if they are drawn, or cannot be told.
         config: draws them; None if they are given, or cannot be told.
+        may_lack_some: a head that its footer accounts for as absent will do, too. In a collection
+            it will not: a shard that was taken whole accounts for heads that its source lacks,
+            and that the collection may have from another one.
     """
 
     indices: Sequence[int]
     spec_ids: tuple[str, ...] | None = None
     config: DatasetConfig | None = None
+    may_lack_some: bool = True
 
     @classmethod
     def of_collection(cls, shard: CollectedShard) -> Wanted:
         heads = sorted(shard.heads, key=lambda head: head.index)
-        return cls([head.index for head in heads], tuple(head.spec_id for head in heads))
+        ids = tuple(head.spec_id for head in heads)
+        return cls([head.index for head in heads], ids, may_lack_some=False)
+
+    def of(self, footer: Footer) -> dict[int, str]:
+        """What of a shard counts: spec id by index."""
+        return footer.settled if self.may_lack_some else footer.present
 
     def heads(self, there: Mapping[int, str]) -> dict[int, str]:
         """Spec id by index; that of a shard which is `there`, where it cannot be told."""
@@ -102,7 +111,7 @@ class Checked:
 
     Attributes:
         findings: what is wrong.
-        heads: how many are there; 0 in a shard that is not part of the dataset.
+        heads: how many are there; 0 in a shard that does not belong where it is.
         absent: the kind of each head that it does without.
         rejects: rejected heads that are kept beside it.
     """
@@ -133,10 +142,13 @@ def _check(task: Task) -> Checked:
         message = f"{path}: not part of this dataset of {task.context.expected_heads} heads"
         return Checked((Finding("foreign", message, path),))
     rejects, of_rejects = _check_rejects(task, footer)
+    of_heads = _check_heads(footer, task)
+    if any(found.kind == "foreign" for found in of_heads):
+        return Checked(of_heads + of_rejects, rejects=rejects)
     return Checked(
-        _check_heads(footer, task) + of_rejects,
+        of_heads + of_rejects,
         len(footer.heads),
-        tuple(head.kind for head in footer.absent),
+        tuple(head.kind for head in footer.absent if wanted.may_lack_some),
         rejects,
     )
 
@@ -169,14 +181,13 @@ def _check_heads(footer: Footer, task: Task) -> tuple[Finding, ...]:
         return (Finding("foreign", message, path),)
     if not task.every_byte:
         wanted = replace(wanted, config=None)
-    settled = footer.settled
-    expected = wanted.heads(settled)
-    if settled == expected:
+    there = wanted.of(footer)
+    expected = wanted.heads(there)
+    if there == expected:
         return ()
-    kind = "unfinished" if settled.items() < expected.items() else "foreign"
+    kind = "unfinished" if there.items() < expected.items() else "foreign"
     message = (
-        f"{path}: holds heads {', '.join(settled.values())}, "
-        f"expected {', '.join(expected.values())}"
+        f"{path}: holds heads {', '.join(there.values())}, expected {', '.join(expected.values())}"
     )
     return (Finding(kind, message, path),)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -116,16 +116,24 @@ class Footer:
         return tuple(head.index for head in self.heads)
 
     @property
+    def present(self) -> dict[int, str]:
+        """Spec id by index, in rising order, of the heads in the file."""
+        return _by_index(self.heads)
+
+    @property
     def settled(self) -> dict[int, str]:
         """Spec id by index, in rising order, of all heads there is nothing more to do for: those
         in the file and the absent ones."""
-        entries = sorted((*self.heads, *self.absent), key=lambda head: head.index)
-        return {head.index: head.spec_id for head in entries}
+        return _by_index((*self.heads, *self.absent))
 
     @property
     def failed(self) -> tuple[AbsentHead, ...]:
         """The absent heads that could not be rendered; another try may be asked for."""
         return tuple(head for head in self.absent if head.kind == "failed")
+
+
+def _by_index(heads: Iterable[HeadEntry | AbsentHead]) -> dict[int, str]:
+    return {head.index: head.spec_id for head in sorted(heads, key=lambda head: head.index)}
 
 
 @lru_cache(maxsize=256)

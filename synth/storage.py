@@ -24,7 +24,6 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,6 +32,7 @@ from typing import IO, TYPE_CHECKING, TypeVar
 
 from synth.config import atomic_write, rename_into_place
 from synth.errors import InputError
+from synth.in_order import in_order
 from synth.unfinished import scratch_directory
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]+:)//([^/?]*)/*([^?]*)(\?.*)?", re.IGNORECASE)
 _WAS_URL = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
-_THREADS = 16
+THREADS = 16
 """Opening a file on NFS or an object store is waiting for a server: several at a time."""
 _BATCH = 64
 _S3_SILENCE_S, _S3_CONNECT_S, _S3_ATTEMPTS = 30.0, 10.0, 8
@@ -266,12 +266,9 @@ def read_ends(
                 continue
         return ends
 
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for first in range(0, len(names), _THREADS * _BATCH):  # never all ends in memory
-            some = names[first : first + _THREADS * _BATCH]
-            batches = [some[i : i + _BATCH] for i in range(0, len(some), _BATCH)]
-            for ends in pool.map(read_batch, batches):
-                yield from ends
+    batches = (names[first : first + _BATCH] for first in range(0, len(names), _BATCH))
+    for ends in in_order(read_batch, batches, THREADS):  # never all ends in memory
+        yield from ends
 
 
 def _end_of_file(path: str, length: int) -> tuple[bytes, int]:

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as parquet
 
+from ray_jobs.duplicates import find_duplicates
 from ray_jobs.index import INDEX_NAME, LABELS_KEY, count_indexed, write_index
 from ray_jobs.index_schema import arrow_schema
 from ray_jobs.sampling import select
@@ -42,23 +43,39 @@ def make(root: Path, heads: int) -> Dataset:
     persons = [sample_head(config, index) for index in range(PERSONS)]
     picture = np.full((8, 8, 4), 99, np.uint8)
     meta = {"device": "CPU", "node": "a", "timings_s": {"head_s": 90.0}}
+    rng = np.random.default_rng(0)
     for plan in dataset.plan():
         with ShardWriter(plan.path, dataset_id=dataset.dataset_id) as writer:
             for index in range(plan.start, plan.stop):
                 spec = dataclasses.replace(persons[index % PERSONS], index=index)
                 cameras = spec.resolved_cameras()
-                writer.add_head(spec, cameras, [picture] * len(cameras), meta=meta)
+                own = meta | {"quality": {"fingerprint": fingerprint(rng)}}
+                writer.add_head(spec, cameras, [picture] * len(cameras), meta=own)
     return dataset
 
 
 def clone(index: Path, heads: int) -> None:
-    """Repeat the rows of an index."""
+    """Repeat the rows of an index, each with a fingerprint of its own."""
     table = parquet.read_table(index)
     labels = parquet.read_metadata(index).metadata[LABELS_KEY]
+    column = table.schema.get_field_index("fingerprint")
+    rng = np.random.default_rng(0)
     with parquet.ParquetWriter(index, arrow_schema(), compression="zstd") as writer:
         for start in range(0, heads, table.num_rows):
-            writer.write_table(table.slice(0, min(table.num_rows, heads - start)))
+            rows = table.slice(0, min(table.num_rows, heads - start))
+            own = [fingerprint(rng) for _ in range(rows.num_rows)]
+            writer.write_table(rows.set_column(column, table.schema.field(column), [own]))
         writer.add_key_value_metadata({LABELS_KEY: labels})
+
+
+WAYS = np.random.default_rng(1).normal(size=(20, 256)) * 8
+
+
+def fingerprint(rng: np.random.Generator) -> str:
+    """As far apart as those of the 24 heads of the gallery (49 in the median), and less along one
+    axis (a standard deviation of 10 and not 22), which makes the search harder."""
+    levels = 128 + rng.normal(size=20) @ WAYS + rng.normal(size=256)
+    return levels.clip(0, 255).astype(np.uint8).tobytes().hex()
 
 
 def measure(what: str, heads: int, work) -> None:
@@ -108,6 +125,7 @@ def main() -> None:
         measure(
             "sample 24 balanced", options.heads, lambda: select(index, count=24, balance="ancestry")
         )
+        measure("near-duplicates of all", options.heads, lambda: find_duplicates(index))
 
 
 if __name__ == "__main__":

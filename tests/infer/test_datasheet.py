@@ -191,6 +191,21 @@ def test_an_unfinished_dataset_is_reported_as_it_is(tmp_path):
     assert "2 of 6" in write_report(dataset, judges=()).page.read_text()
 
 
+def test_heads_that_are_absent_are_counted_and_explained(tmp_path):
+    dataset = Dataset.create(tmp_path / "heads", CONFIG)
+    render(dataset, 4)
+    (last,) = dataset.plan()
+    with ShardWriter(last.path, dataset_id=dataset.dataset_id) as writer:
+        for spec, kind in zip(last.specs(CONFIG), ("failed", "rejected")):
+            writer.add_absent(spec, kind, f"head {spec.spec_id} is < 3 of 7")
+    page = write_report(dataset, judges=()).page
+    text = page.read_text()
+    assert "4 of 6 (1 failed, 1 rejected)" in text
+    assert "failed: head ... is &lt; ... of ..." in text
+    found = json.loads((page.parent / "report.json").read_text())["dataset"]
+    assert found["absent"] == {"failed": 1, "rejected": 1} and len(found["absent_for"]) == 2
+
+
 def test_heads_are_found_again(dataset):
     facts = collect_facts(dataset)
     assert [place.index for place in facts.places] == list(range(6))

@@ -117,6 +117,32 @@ def test_heads_that_are_there_twice_are_left_out(heads, render, tmp_path):
     assert spec_ids(again) == spec_ids(both) and again.collected.duplicates == 17
 
 
+def without(dataset, path, index: int) -> None:
+    """Write a shard again without one of its heads, which its footer then accounts for."""
+    records = ShardReader(path).heads()
+    with ShardWriter(path, dataset_id=dataset.dataset_id) as writer:
+        for head in records:
+            if head.index == index:
+                writer.add_absent(head.spec, "failed", "RenderCrashed: no")
+            else:
+                writer.copy_head(head)
+
+
+def test_a_head_that_failed_is_missing_nowhere(heads, other, tmp_path):
+    """A shard taken whole accounts for a head that the collection has from another site, or not
+    at all: both are as they should be."""
+    shutil.copytree(heads.root, tmp_path / "site")
+    site = Dataset.open(tmp_path / "site")
+    without(heads, heads.shard_paths()[0], 1)
+    alone = merged([heads, other], tmp_path / "alone")
+    report = verify(alone)
+    assert report.ok and (report.heads, report.absent) == (17, {})
+    assert repair(alone.root).moved == ()
+    both = merged([heads, site], tmp_path / "both")
+    assert both.collected.duplicates == 12 and verify(both).ok
+    assert sorted(head.index for head in both.heads()) == list(range(13))
+
+
 def test_part_of_a_shard_is_copied_byte_for_byte(heads, tmp_path):
     chosen = select(ready_index(heads), where="index in (0, 1, 4, 8, 10)")
     copy_selection(heads, chosen, {"where": "..."}, tmp_path / "few")
@@ -188,6 +214,13 @@ def test_what_is_in_the_way_is_refused(both, heads, other, tmp_path):
         merge([heads], tmp_path / "half")
 
 
+def test_what_another_merge_began_is_no_part_of_it(both, heads):
+    """Killed before its `dataset.yaml`; the first shards are the same."""
+    (both.root / "dataset.yaml").unlink()
+    with pytest.raises(DatasetMismatch, match=r"3 shards that .* \(shard-000005.tar \.\.\.\)"):
+        merge([heads], both.root)
+
+
 def test_nothing_is_rendered_into_it(both, heads, other):
     for make in (Dataset.create, Dataset.preview):
         with pytest.raises(DatasetMismatch, match="nothing is rendered into it") as caught:
@@ -250,6 +283,7 @@ def test_damage_is_found_put_aside_and_taken_from_the_source_again(both, heads, 
         "shard-000001.tar": "missing",
         "shard-000099.tar": "foreign",
     }
+    assert verify(both).heads == 12
     done = repair(both.root)
     assert done.ok and "headloom dataset merge" in done.remedy and len(done.moved) == 2
     merge([heads, other], both.root)
@@ -261,6 +295,16 @@ def test_the_id_of_a_collection_is_the_digest_of_all_its_heads(both):
     whole = digest([[shard.dataset_id, *shard.heads] for shard in shards])
     assert collection_id(shards) == whole[:16] == both.dataset_id
     assert collection_id([]) == digest([])[:16]
+
+
+def test_a_shard_of_a_stranger_is_named(both, render, tmp_path):
+    config = dataclasses.replace(both.sources[0].config, heads=1, seed=9)
+    stranger = render(tmp_path / "stranger", config)
+    shutil.copy(stranger.shard_paths()[0], both.shard_directory / "shard-000099.tar")
+    with pytest.raises(RecordCorrupt, match=r"shard-000099.*headloom dataset repair"):
+        list(both.heads())
+    repair(both.root)
+    assert len(list(both.heads())) == 18
 
 
 def test_a_changed_manifest_is_found(both):

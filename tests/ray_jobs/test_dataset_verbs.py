@@ -8,11 +8,12 @@ import shutil
 import imageio.v3 as iio
 import pytest
 
-from ray_jobs import cli
+from ray_jobs import cli, sampling
 from ray_jobs.index import INDEX_NAME
+from synth import report
 from synth.dataset import Dataset
 from synth.dataset_report import verify
-from synth.errors import RecordError
+from synth.errors import RecordError, SchemaMismatch
 from synth.lock import exclusive
 from synth.record import ShardReader, ShardWriter
 from synth.repair import repair
@@ -64,13 +65,83 @@ def test_the_verbs_work_together(heads, other, tmp_path, say):
     assert "18 of 18" in say(0, "info", tmp_path / "all")
 
 
-def test_mistakes_are_one_sentence(heads, tmp_path, say):
+def test_mistakes_are_one_sentence(heads, tmp_path, say, monkeypatch):
     assert "did you mean 'glasses'" in say(1, "sample", heads.root, "--where", "glases")
     assert "--n 0: give a number" in say(1, "sample", heads.root, "--n", 0)
     assert "14 heads are wanted" in say(1, "sample", heads.root, "--n", 14)
+    monkeypatch.setattr(report, "MAX_CARDS", 12)
+    crowd = say(1, "sample", heads.root, "--n", "all", "--out", tmp_path / "s.png")
+    assert "13 heads are too many for one picture; --n 12 or fewer" in crowd
+    assert not (tmp_path / "s.png").exists()
     assert "is not a dataset" in say(1, "merge", tmp_path / "none", "--out", tmp_path / "all")
     say(0, "merge", heads.root, "--out", tmp_path / "all")
     assert cli.main(["render", "--out", str(tmp_path / "all"), "--dry-run"]) == 1
+
+
+def test_a_dataset_is_finished_without_its_flags(heads, capsys):
+    """After a kill or a repair: the configuration is in place, a difference is still refused."""
+    heads.shard_paths()[0].unlink()
+    command = ["render", "--out", str(heads.root), "--dry-run"]
+    assert cli.main(command) == 0
+    text = capsys.readouterr().out
+    assert "# plan: 3 of 13 heads to render" in text and "heads_per_shard: 3" in text
+    assert cli.main([*command, "--heads", "15", "--set", "views.random=0"]) == 0
+    assert "# plan: 6 of 15 heads" in capsys.readouterr().out
+    for flags, message in (
+        (["--size", "32"], "size: 16 in the dataset, 32 given"),
+        (["--heads", "12"], "does not shrink to 12"),
+        (["--set", "hair.female_styles={bob: 1}"], "hair.female_styles.bob: "),
+        (["--config", "demo"], "in the dataset,"),
+    ):
+        assert cli.main([*command, *flags]) == 1
+        assert message in capsys.readouterr().err
+
+
+def test_what_cannot_be_rendered_says_so_without_flags(heads, tmp_path, capsys):
+    assert run("merge", heads.root, "--out", tmp_path / "all") == 0
+    assert cli.main(["render", "--out", str(tmp_path / "all"), "--dry-run"]) == 1
+    assert "nothing is rendered into it" in capsys.readouterr().err
+
+
+def test_heads_that_look_alike_are_found_and_left_out(heads, tmp_path, say):
+    prints = {index: bytes([10 * index] * 256).hex() for index in range(13)}
+    prints |= {11: prints[2], 12: None}  # another shard's, and one that was not judged
+    for path in heads.shard_paths():
+        records = ShardReader(path).heads()
+        with ShardWriter(path, dataset_id=heads.dataset_id) as writer:
+            for head in records:
+                pictures = [head.rgba(view) for view in range(head.view_count)]
+                meta = {**head.meta, "quality": {"fingerprint": prints[head.index]}}
+                writer.add_head(head.spec, head.cameras, pictures, meta=meta)
+    text = say(0, "duplicates", heads.root)
+    assert "1 of 13 heads look like an earlier one (distance below 1.8)" in text
+    assert "without a fingerprint, so not compared: 1" in text
+    (line,) = map(json.loads, say(0, "duplicates", heads.root, "--json").splitlines())
+    assert (line["index"], line["like"], line["distance"]) == (11, 2, 0.0)
+    assert line["like_spec_id"] == list(heads.heads())[2].spec_id
+    assert "6 of 13 heads" in say(0, "duplicates", heads.root, "--distance", 12)
+    text = say(0, "duplicates", heads.root, "--out", tmp_path / "distinct")
+    assert "12 heads in 5 shards (4 taken whole, 1 put together)" in text
+    distinct = Dataset.open(tmp_path / "distinct")
+    assert [head.index for head in distinct.heads()] == [*range(11), 12]
+    assert distinct.shard_paths()[0].samefile(heads.shard_paths()[0]) and verify(distinct).ok
+    assert "--distance 0: give more than 0" in say(1, "duplicates", heads.root, "--distance", 0)
+
+
+def test_heads_without_fingerprints_cannot_be_compared(heads, say):
+    assert "no head has a fingerprint" in say(1, "duplicates", heads.root)
+
+
+def test_a_dataset_that_may_only_be_read_is_asked_by_its_index(heads, monkeypatch, say):
+    say(0, "index", heads.root)
+
+    def forbidden(_):
+        raise PermissionError(13, "Permission denied", ".lock")
+
+    monkeypatch.setattr(sampling, "exclusive", forbidden)
+    assert len(say(0, "sample", heads.root, "--n", "3").splitlines()) == 5
+    heads.shard_paths()[0].unlink()
+    assert "lacks heads and cannot be brought up to date" in say(1, "sample", heads.root)
 
 
 def test_repair_puts_aside_and_rendering_finishes(heads, other, render, say):
@@ -97,8 +168,10 @@ def test_repair_puts_aside_and_rendering_finishes(heads, other, render, say):
     }
     assert "would be moved" in say(0, "repair", heads.root, "--dry-run")
     assert {path.name: path.read_bytes() for path in heads.shard_paths()} == before
+    assert verify(heads).heads == 1  # whole and in its place
     done = json.loads(say(0, "repair", heads.root, "--json"))
-    assert len(done["moved"]) == 4 and "headloom render" in done["remedy"]
+    assert len(done["moved"]) == 4
+    assert f"`headloom render --out {heads.root}`" in done["remedy"]
     assert not stale.exists()
     kept = {
         p.name.rpartition(".")[0]: p.read_bytes() for p in (heads.root / "quarantine").iterdir()
@@ -128,7 +201,7 @@ def test_an_unfinished_shard_is_left_for_rendering(heads, render):
 
 def test_a_lost_header_is_explained_and_made_again(heads, render):
     path = heads.root / "dataset.yaml"
-    for text in (None, "a: [1"):
+    for text in (None, "a: [1", ""):
         if text is None:
             path.unlink()
         else:
@@ -136,6 +209,10 @@ def test_a_lost_header_is_explained_and_made_again(heads, render):
         with pytest.raises(RecordError, match=f"5 of dataset {heads.dataset_id}") as caught:
             repair(heads.root)
         assert "same configuration and --out" in str(caught.value)
+    path.write_text("schema: 2")  # nothing is lost, and nothing to be moved away
+    with pytest.raises(SchemaMismatch) as caught:
+        repair(heads.root)
+    assert "Move a damaged" not in str(caught.value)
     path.unlink()
     assert verify(render(heads.root, heads.config)).ok
 

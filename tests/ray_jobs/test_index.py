@@ -13,6 +13,7 @@ from ray_jobs.index import INDEX_NAME, is_current, write_index
 from ray_jobs.index_schema import arrow_schema, columns, row, spec_columns
 from ray_jobs.sampling import select
 from synth.dataset import Dataset
+from synth.errors import DatasetMismatch
 from synth.record import ShardReader, ShardWriter
 from synth.sample import sample_head
 from synth.spec import Accessories, Glasses, UserParts
@@ -137,9 +138,26 @@ def test_an_index_of_other_columns_or_no_parquet_is_made_anew(heads):
     whole = read_again(heads)
     parquet.write_table(parquet.read_table(path).drop(["sex"]), path)
     assert write_index(heads).read_shards == 5
-    path.write_bytes(b"no parquet")
-    assert write_index(heads).read_shards == 5
+    for broken in (b"no parquet", b"", b"PAR1 and then nothing"):
+        path.write_bytes(broken)
+        assert write_index(heads).read_shards == 5
     assert read_again(heads) == whole
+
+
+def test_what_cannot_be_noted_is_not_indexed(heads, monkeypatch):
+    """Nobody would look at the assets of an indexed shard again."""
+
+    def changed(*_):
+        raise DatasetMismatch("asset 'studio:bob' changed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Dataset, "record_assets", changed)
+        for _ in range(2):
+            with pytest.raises(DatasetMismatch, match="studio:bob"):
+                write_index(heads)
+    assert not heads.assets and not is_current(heads)
+    write_index(heads)
+    assert heads.assets
 
 
 def test_row_groups_are_streamed_and_in_order(heads, monkeypatch):

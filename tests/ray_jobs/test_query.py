@@ -58,6 +58,10 @@ CASES = {
     "expression.actions.jawOpen <= 0.1": lambda s: s.expression.actions.get("jawOpen", 0) <= 0.1,
     "identity.shape['nose-hump-incr'] < 0": lambda s: s.identity.shape["nose-hump-incr"] < 0,
     "identity.sex == sex": lambda s: True,
+    "age_group in ['30s', '40s']": lambda s: 30 <= s.identity.age_years < 50,
+    "'bpy:city' in assets": lambda s: s.light.hdri == "bpy:city",
+    "'bpy:city' not in assets": lambda s: s.light.hdri != "bpy:city",
+    "'city' in assets": lambda s: False,
     "hair.colour.grey > skin.melanin": lambda s: s.hair.colour.grey > s.skin.melanin,
 }
 
@@ -72,7 +76,22 @@ def test_a_condition_finds_what_python_finds(index, specs, where):
     ("where", "message"),
     [
         ("age_yeers > 3", "no column 'age_yeers' (did you mean 'age_years'?)"),
-        ("jawOpen > 0", "no column 'jawOpen'"),
+        ("jawOpen > 0", "there is expression.actions.jawOpen"),
+        ("age > 60", "no column 'age' (did you mean 'age_years' or 'age_group'?)"),
+        ("women and age_years > 60", 'write for example "age_years > 60 and glasses and sex'),
+        ("sex == female", "sex is text, female is not; a text has quotes, 'female'"),
+        ("glasses == true", "glasses is yes/no, true is not; write `glasses`, or `not glasses`"),
+        ("glasses == 'yes'", "write `glasses`, or `not glasses`"),
+        ("sex = 'female'", "cannot be read from \"= 'female'\" on"),
+        ("sex == 'female' AND glasses", "cannot be read from 'AND glasses' on"),
+        ("assets in ('a',)", "assets is texts, which cannot be compared"),
+        ("hair.colour.albedo in (1,)", "hair.colour.albedo is numbers, which cannot be compared"),
+        ("expression.actions in (1,)", "is numbers by label, which cannot be compared"),
+        ("sex in ()", "`sex in` needs a list such as ['a', 'b']"),
+        ("age_years in range(20, 30)", "`age_years in` needs a list such as [20, 30]"),
+        ("'female' in sex", "sex is text and has nothing in it"),
+        ("3 in assets", "assets is texts, 3 is none"),
+        ("index > 9223372036854775808", "9223372036854775808 is too large"),
         ("melanim > 0", "did you mean 'skin.melanin'"),
         ("expression.actions.jawopen > 0", "did you mean 'jawOpen'"),
         ("accessories.glasses", "is a section, its columns are accessories.glasses.shape"),
@@ -137,6 +156,8 @@ def test_a_balanced_sample_has_each_value_equally_often(index, specs):
     assert sorted(found) == sorted(groups)
     with pytest.raises(InputError, match="did you mean 'sex'"):
         select(index, count=1, balance="sexx")
+    with pytest.raises(InputError, match="all heads cannot be balanced by sex"):
+        select(index, balance="sex")
 
 
 def test_the_listing_shows_what_was_asked(index):

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from synth import lock, storage
+from synth.collect import make_collection, plan_collection
 from synth.dataset import Dataset
 from synth.dataset_report import describe, verify
 from synth.errors import DatasetMismatch, InputError, RecordError
@@ -100,6 +101,23 @@ def test_a_dataset_is_rendered_resumed_read_and_verified(root, server, tmp_path)
     render(local)
     for ours, theirs in zip(local.heads(), heads):
         assert np.array_equal(ours.rgba(3), theirs.rgba(3))
+
+
+def test_collections_are_made_from_a_store_and_on_one(full, root, tmp_path):
+    local = Dataset.create(tmp_path / "heads", dataclasses.replace(CONFIG, seed=1))
+    render(local)
+    there = root / "all"
+    plan = plan_collection([full, local], "merge", {})
+    made = make_collection(there, plan)
+    assert verify(Dataset.open(there)).ok and verify(made).heads == 10
+    storage.remove(made.shard_paths()[1])
+    assert verify(make_collection(there, plan)).ok  # what is missing is put again
+    few = plan_collection(
+        [made], "sample", {}, keep=lambda _, footer: [h for h in footer.heads if h.index % 2]
+    )
+    back = make_collection(tmp_path / "few", few)
+    assert verify(back).ok and [head.index for head in back.heads()] == [1, 3, 6, 8]
+    assert verify(make_collection(root / "few", few)).heads == 4
 
 
 def test_a_damaged_object_is_found_put_aside_and_rendered_again(full, server):
