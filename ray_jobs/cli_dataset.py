@@ -98,10 +98,10 @@ def _add_repair(verbs) -> None:
         "repair",
         commands.repair,
         "put aside what verify finds wrong, so that it is made again",
-        "Damaged, foreign and duplicate shards go to DATASET/quarantine; nothing\n"
-        "is deleted but unfinished files of writers that are gone. Then run the command\n"
-        "that made the dataset again: it finds their places empty. Exit code 1 if something is\n"
-        "wrong that no shard is at fault for.\n\n"
+        "Damaged and foreign shards go to DATASET/quarantine; nothing is deleted but\n"
+        "unfinished files of writers that are gone. Then run the command that made the dataset\n"
+        "again: it finds their places empty. Exit code 1 if something is wrong that no shard is\n"
+        "at fault for.\n\n"
         "  headloom dataset repair heads --dry-run\n"
         "  headloom dataset repair heads --jobs 8\n"
         "  headloom render --out heads",
