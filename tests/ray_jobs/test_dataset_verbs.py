@@ -123,7 +123,7 @@ def test_heads_that_look_alike_are_found_and_left_out(heads, tmp_path, say):
     text = say(0, "duplicates", heads.root, "--out", tmp_path / "distinct")
     assert "12 heads in 5 shards (4 taken whole, 1 put together)" in text
     distinct = Dataset.open(tmp_path / "distinct")
-    assert [head.index for head in distinct.heads()] == [*range(11), 12]
+    assert sorted(head.index for head in distinct.heads()) == [*range(11), 12]
     assert distinct.shard_paths()[0].samefile(heads.shard_paths()[0]) and verify(distinct).ok
     assert "--distance 0: give more than 0" in say(1, "duplicates", heads.root, "--distance", 0)
 
