@@ -103,16 +103,20 @@ def test_what_cannot_be_rendered_says_so_without_flags(heads, tmp_path, capsys):
     assert "nothing is rendered into it" in capsys.readouterr().err
 
 
-def test_heads_that_look_alike_are_found_and_left_out(heads, tmp_path, say):
-    prints = {index: bytes([10 * index] * 256).hex() for index in range(13)}
-    prints |= {11: prints[2], 12: None}  # another shard's, and one that was not judged
+def give_fingerprints(heads, prints: dict[int, str | None]) -> None:
     for path in heads.shard_paths():
         records = ShardReader(path).heads()
         with ShardWriter(path, dataset_id=heads.dataset_id) as writer:
             for head in records:
                 pictures = [head.rgba(view) for view in range(head.view_count)]
-                meta = {**head.meta, "quality": {"fingerprint": prints[head.index]}}
+                meta = {**head.meta, "quality": {"fingerprint": prints.get(head.index)}}
                 writer.add_head(head.spec, head.cameras, pictures, meta=meta)
+
+
+def test_heads_that_look_alike_are_found_and_left_out(heads, tmp_path, say):
+    prints = {index: bytes([10 * index] * 256).hex() for index in range(13)}
+    prints |= {11: prints[2], 12: None}  # another shard's, and one that was not judged
+    give_fingerprints(heads, prints)
     text = say(0, "duplicates", heads.root)
     assert "1 of 13 heads look like an earlier one (distance below 1.8)" in text
     assert "without a fingerprint, so not compared: 1" in text
@@ -129,6 +133,7 @@ def test_heads_that_look_alike_are_found_and_left_out(heads, tmp_path, say):
 
 
 def test_heads_without_fingerprints_cannot_be_compared(heads, say):
+    give_fingerprints(heads, {})
     assert "no head has a fingerprint" in say(1, "duplicates", heads.root)
 
 
