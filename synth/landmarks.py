@@ -197,17 +197,23 @@ def sparse_vertices(model: HeadModel, brows: BrowShape = CANONICAL_BROWS) -> np.
     wanted = np.array(list(CANONICAL.values()))
     head = np.flatnonzero(model.canonical[:, 2] > 0.76)
     points = model.canonical[head]
-    distance = np.linalg.norm(wanted[:, None] - points[None], axis=2)
-    vertices = head[distance.argmin(axis=1)]
+    vertices = head[_nearest(points, wanted)]
     if brows != CANONICAL_BROWS:
         faces_front = model.canonical_normals[:, 1] < -0.2
         front = np.flatnonzero(faces_front & (model.canonical[:, 1] < -0.12))
         rows = [i for i, name in enumerate(CANONICAL) if name.startswith("brow_")]
         moved = _on_brows(wanted[rows], brows)
         plane = model.canonical[front][:, [0, 2]]
-        gap = np.linalg.norm(moved[:, None] - plane[None], axis=2)
-        vertices[rows] = front[gap.argmin(axis=1)]
+        vertices[rows] = front[_nearest(plane, moved)]
     return vertices
+
+
+def _nearest(points: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """[n] int: which of `points` [N, d] is nearest to each of `wanted` [n, d].
+
+    One after the other: all distances at once would be the largest array of a Blender process.
+    """
+    return np.array([np.linalg.norm(points - point, axis=1).argmin() for point in wanted])
 
 
 def _on_brows(points: np.ndarray, brows: BrowShape) -> np.ndarray:
