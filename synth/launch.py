@@ -54,7 +54,6 @@ class RenderJob:
         node: names the machine, for `meta.json`.
         skip: by spec id the reason why a head is not tried.
         quality: limits beyond which a head is rejected, or None to keep all.
-        memory_limit_bytes: what the process may allocate, or None for no limit.
     """
 
     out: Path
@@ -65,7 +64,6 @@ class RenderJob:
     node: str = ""
     skip: dict[str, str] = field(default_factory=dict)
     quality: QualityConfig | None = None
-    memory_limit_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -137,8 +135,8 @@ def render_shard(
         skip: by spec id the reason why a head is not even tried; it is noted as failed.
         retry_failed: render a shard again that is there with failed heads.
         quality: limits beyond which a head is rejected; None keeps all.
-        memory_limit_bytes: what the process may allocate, so that one head cannot take the machine
-            down; None for no limit.
+        memory_limit_bytes: the process is killed when it has allocated more, so that one head
+            cannot take the machine down; None for no limit.
         on_head: called in this thread with the number of heads done, when that has risen.
         command: starts the worker process.
 
@@ -165,7 +163,6 @@ def render_shard(
         node or socket.gethostname(),
         dict(skip),
         quality,
-        memory_limit_bytes,
     )
     with job_directory(out.name) as directory:
         started = time.perf_counter()
@@ -179,6 +176,7 @@ def render_shard(
                 timeout_s,
                 out.name,
                 on_progress=lambda progress: on_head and on_head(progress.done),
+                memory_limit_bytes=memory_limit_bytes,
             )
         wall_s = time.perf_counter() - started
         try:

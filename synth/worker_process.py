@@ -140,6 +140,7 @@ def run_worker(
     timeout_s: float,
     what: str,
     on_progress: Callable[[Progress], None] = lambda _: None,
+    memory_limit_bytes: int | None = None,
 ) -> int:
     """Exit code of the worker, which has ended (or was killed) when this returns or raises.
 
@@ -150,9 +151,10 @@ def run_worker(
         timeout_s: it is killed after this many seconds.
         what: names the work in messages.
         on_progress: told in this thread when the worker has come further, within half a second.
+        memory_limit_bytes: it is killed when it has allocated more.
 
     Raises:
-        RenderTimeout: it was killed.
+        RenderTimeout, RenderCrashed: it was killed.
     """
     # Appending: Blender, Cycles and Python write through several handles.
     with (directory / LOG_NAME).open("ab") as log:
@@ -174,12 +176,40 @@ def run_worker(
             if progress is not None and progress != last:
                 last = progress
                 on_progress(progress)
+            if memory_limit_bytes is not None:
+                allocated = _allocated_bytes(process.pid)
+                if allocated > memory_limit_bytes:
+                    raise _too_large(directory, allocated, memory_limit_bytes, what)
     finally:
         if process.poll() is None:
             process.kill()
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_LAST_GASP_S)
     raise _timeout(directory, timeout_s, what)
+
+
+def _allocated_bytes(pid: int) -> int:
+    """Private writable memory of a process, within a fifth of what is resident
+    (docs/decisions.md); 0 if it has just ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return 0
+    found = re.search(r"^VmData:\s*(\d+) kB$", status, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
+
+
+def _too_large(directory: Path, allocated: int, limit: int, what: str) -> RenderCrashed:
+    """The kernel could enforce the limit (RLIMIT_DATA), but then Cycles gets no memory for a mesh,
+    says nothing, and renders the picture without it."""
+    progress = Progress.load(directory)
+    where = f" in head {progress.spec_id}" if progress else ""
+    error = RenderCrashed(
+        f"{what}: out of memory{where}: Blender was killed at {allocated / 1e9:.2f} GB, "
+        f"it may allocate {limit / 1e9:.2f} GB; more by memory_gb of its pool",
+        spec_id=progress.spec_id if progress else None,
+    )
+    return _with_log(error, directory)
 
 
 def _timeout(directory: Path, timeout_s: float, what: str) -> RenderTimeout:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import resource
 import sys
 import tempfile
 import traceback
@@ -65,17 +64,6 @@ class LogScanner:
         return text.decode("utf-8", "replace")
 
 
-def limit_memory(limit_bytes: int | None) -> None:
-    """Let allocations of this process fail beyond a limit, instead of the machine.
-
-    RLIMIT_DATA counts private writable memory, within a fifth of what is resident
-    (docs/decisions.md). RLIMIT_AS would count the address space that allocators and drivers of GPUs
-    reserve and never use.
-    """
-    if limit_bytes is not None:
-        resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
-
-
 def is_of_the_machine(error: Exception) -> bool:
     """Whether an error says nothing about the head that was rendered when it came: memory, disk,
     device. It ends the shard; any other costs only the head."""
@@ -94,7 +82,7 @@ def describe_error(error: Exception, spec_id: str | None) -> dict[str, Any]:
     if isinstance(error, HeadloomError):
         kind, message = type(error).__name__, str(error)
     elif isinstance(error, MemoryError):
-        kind, message = "RenderCrashed", f"out of memory{_limit_text()}: {error}"
+        kind, message = "RenderCrashed", f"out of memory: {error}"
     elif isinstance(error, OSError):
         place = tempfile.gettempdir()
         kind = "RenderCrashed"
@@ -107,13 +95,6 @@ def describe_error(error: Exception, spec_id: str | None) -> dict[str, Any]:
         where = ""
     blamed = None if isinstance(error, OSError) and error.errno in _OF_THE_DISK else spec_id
     return {"type": kind, "message": f"{where}{message}", "spec_id": blamed}
-
-
-def _limit_text() -> str:
-    limit_bytes = resource.getrlimit(resource.RLIMIT_DATA)[0]
-    if limit_bytes == resource.RLIM_INFINITY:
-        return ""
-    return f" (this process may allocate {limit_bytes / 1e9:.2f} GB; more by memory_gb of its pool)"
 
 
 def flush_output() -> None:

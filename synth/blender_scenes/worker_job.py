@@ -16,7 +16,7 @@ import numpy as np
 
 from synth.asset_alignment import world_from_template
 from synth.blender_scenes.start import import_blender
-from synth.blender_scenes.worker_errors import describe_error, limit_memory
+from synth.blender_scenes.worker_errors import describe_error
 from synth.blender_scenes.worker_shard import RenderedHead, RenderHead, render_shard
 from synth.config import from_dict
 from synth.headmodel import HeadShape
@@ -34,7 +34,6 @@ def run(job_directory: str | Path, render_head: RenderHead) -> int:
     faulthandler.enable(crash_log)
     try:
         job = from_dict(RenderJob, json.loads((directory / JOB_NAME).read_text()), JOB_NAME)
-        limit_memory(job.memory_limit_bytes)
         lines = (directory / SPECS_NAME).read_text().splitlines()
         specs = [HeadSpec.from_json_dict(json.loads(line)) for line in lines]
         render_shard(specs, job, render_head, directory)

@@ -107,12 +107,10 @@ def test_a_bad_head_costs_its_shard_mates_nothing(tmp_path):
 
 @pytest.mark.blender
 def test_a_limit_of_memory_is_told_and_worth_a_retry(tmp_path):
-    """The machine keeps its memory, and the process says that it was not enough."""
+    """Before Cycles gets none, of which it says nothing: it renders the picture without a mesh."""
     spec = sample_head(dataclasses.replace(CONFIG, passes=()), 0)
-    with pytest.raises(
-        RenderCrashed, match=r"out of memory .this process may allocate 0.70 GB"
-    ) as e:
-        render_shard([spec], tmp_path / "s.tar", timeout_s=300, memory_limit_bytes=700_000_000)
+    with pytest.raises(RenderCrashed, match=r"out of memory in .*may allocate 0.40 GB") as e:
+        render_shard([spec], tmp_path / "s.tar", timeout_s=300, memory_limit_bytes=400_000_000)
     assert e.value.spec_id == spec.spec_id
     assert list(tmp_path.iterdir()) == []
 

@@ -58,7 +58,9 @@ def paint(spec, job):
     if applies("hang", spec.index):
         time.sleep(600)
     if applies("allocate", spec.index):
-        np.ones(5 * 2**30, np.uint8)
+        memory = np.empty(5 * 2**30, np.uint8)
+        time.sleep(2.0)  # who watches sees it before the machine feels it
+        memory.fill(1)
     while "wait_for" in behaviour and not Path(behaviour["wait_for"]).exists():
         time.sleep(0.02)
     for ref in spec.assets if "assets" in behaviour else ():
