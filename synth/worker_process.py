@@ -232,8 +232,6 @@ def worker_failure(directory: Path, exit_code: int, what: str) -> HeadloomError:
     kind = getattr(synth.errors, data["type"], RenderError)
     error = kind(f"{what}: {data['message']}")
     error.spec_id = data["spec_id"]
-    if isinstance(error, RenderCrashed):
-        error.exit_code = exit_code
     return _with_log(error, directory)
 
 

@@ -66,6 +66,8 @@ def paint(spec, job):
     for ref in spec.assets if "assets" in behaviour else ():
         if is_users(ref.asset_id):
             check(ref, job.asset_store)
+    if str(spec.index) in behaviour.get("print", {}):
+        os.write(2, (behaviour["print"][str(spec.index)] + "\n").encode())
     if applies("invalid", spec.index):
         raise RenderInvalid(f"head {spec.spec_id} is black")
     if applies("asset", spec.index):
@@ -76,8 +78,6 @@ def paint(spec, job):
         raise OSError(28, "No space left on device")
     if applies("lost_file", spec.index):
         Path("/nowhere/hair.npz").read_bytes()
-    if str(spec.index) in behaviour.get("print", {}):
-        os.write(2, (behaviour["print"][str(spec.index)] + "\n").encode())
     if applies("abort", spec.index):
         with captured_output():
             os.write(2, b"terminate called after throwing an instance of 'std::bad_alloc'\n")

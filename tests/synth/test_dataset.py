@@ -253,6 +253,7 @@ def test_a_foreign_shard_is_found_although_its_place_is_known(full):
     write(path, full, (0, 1), dataset_id="elsewhere")
     with pytest.raises(DatasetMismatch, match="of dataset elsewhere"):
         full.plan()
+    assert "shard-000000.tar: rendered for dataset elsewhere, not for" in problems(full)
 
 
 def test_a_plan_of_a_million_heads_is_made_while_it_is_walked(tmp_path):

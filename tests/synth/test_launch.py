@@ -225,6 +225,13 @@ def test_a_head_that_wants_too_much_memory_is_told_from_the_machine(out):
     assert launch.render_shard(SPECS, out, command=stub(), **limited).head_count == 3
 
 
+def test_what_blender_printed_of_the_machine_weighs_more_than_a_bad_picture(out):
+    """Blender without memory goes on, and what it leaves fails the checks of pictures."""
+    command = stub(print={"1": "System is out of GPU memory"}, invalid=[1])
+    with pytest.raises(RenderCrashed, match="Blender reported: System is out of GPU memory"):
+        launch.render_shard(SPECS, out, command=command)
+
+
 def test_a_worker_that_cannot_say_why_it_failed_blames_no_head(out):
     """Its disk is full: `error.json` cannot be written either."""
     command = stub(disk_full=[1], mute=1)
@@ -355,7 +362,7 @@ def test_a_process_that_does_not_die_holds_nobody_up(out, monkeypatch):
     monkeypatch.setattr(worker_process, "_LAST_GASP_S", 0.1)
     with pytest.raises(RenderTimeout, match="killed after 0 s"):
         launch.render_shard(SPECS, out, command=("sh", "-c", "exec sleep 99"), timeout_s=0.1)
-    assert alive
+    assert [process.poll() for process in alive] == [None]
     for process in alive:
         process.terminate()
         process.wait()

@@ -248,6 +248,9 @@ def test_every_truncation_is_found(tmp_path, shard):
     path.write_bytes(data + b"\0" * 512)
     with pytest.raises(RecordCorrupt, match="not the clean end"):
         ShardReader(path)
+    path.write_bytes(data[:1024] + data[1536:])  # from the middle: no digest is read to notice
+    with pytest.raises(RecordCorrupt, match=r"starts at byte \d+, expected"):
+        ShardReader(path)
 
 
 def test_a_shard_of_another_schema_is_refused(tmp_path, shard, monkeypatch):
