@@ -176,7 +176,7 @@ class HeadExport:
         positions = np.concatenate([marks.sparse, marks.dense]).astype(np.float64)
         states = np.concatenate([marks.sparse_visibility, marks.dense_visibility], axis=1)
         seen = states[list(self.views)] == Visibility.VISIBLE
-        kept = seen.any(axis=0) & np.isfinite(positions).all(axis=1)
+        kept = seen.any(axis=0)
         positions, seen = positions[kept], seen[:, kept]
         return Points(positions, self._colours(positions, seen), seen)
 

@@ -249,7 +249,9 @@ def _size(values: Mapping[str, Any], where: str) -> dict[str, int]:
 
 
 def _number(values: Mapping[str, Any], key: str, where: str) -> float:
-    value = values.get(key)
+    if values.get(key) is None:
+        raise InputError(f"{where}: no {key}")
+    value = values[key]
     if not isinstance(value, int | float) or not np.isfinite(value):
         raise InputError(f"{where}: {key} is {value!r}, expected a number")
     return float(value)

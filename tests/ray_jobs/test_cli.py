@@ -156,7 +156,10 @@ def refusal(capsys, *words: str) -> str:
     [
         ("dataset info heads --qiuet", "dataset info: error: unrecognized arguments: --qiuet (did"),
         ("dataset info heads more", "dataset info: error: unrecognized arguments: more\n"),
-        ("render --out heads --head 3", "render: error: unrecognized arguments: --head 3 (did you"),
+        (
+            "render --out d --dry-run --head 3",
+            "error: unrecognized arguments: --head 3 (did you",
+        ),
         ("--verison", "headloom: error: the following arguments are required: COMMAND"),
         ("datset info", "headloom: error: argument COMMAND: invalid choice: 'datset'"),
     ],
@@ -219,9 +222,11 @@ def test_counts_are_one_or_more(capsys, text):
         assert f"argument {flag}: " in error and "1 or more" in error
 
 
-def test_nobody_reads_the_output_any_more():
-    """`headloom ... | head`: no traceback, no message, the exit code of SIGPIPE in a shell."""
-    command = [sys.executable, "-m", "ray_jobs.cli", "render", "--out", "none", "--dry-run"]
+@pytest.mark.parametrize("words", ["render --out none --dry-run", "assets list --store none"])
+def test_nobody_reads_the_output_any_more(words):
+    """`headloom ... | head`: no traceback, no message, the exit code of SIGPIPE in a shell; of more
+    than a buffer of output, and of less."""
+    command = [sys.executable, "-m", "ray_jobs.cli", *words.split()]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.close()
     error = process.stderr.read()

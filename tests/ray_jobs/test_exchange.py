@@ -95,6 +95,15 @@ def test_flags_that_cannot_be_met_are_told(heads, tmp_path, capsys, flags, messa
     assert run("export", heads, "--to", "colmap", "--out", out, "--index", 0) == 0  # nor in the way
 
 
+def test_a_head_that_is_left_out_makes_the_exit_code_1(heads, tmp_path, capsys):
+    assert run("export", heads, "--to", "facelift-gslrm", "--out", tmp_path / "out") == 0
+    broken = next((tmp_path / "out" / "gslrm").rglob("cam_003.png"))
+    broken.unlink()
+    flags = ("--from", "facelift-gslrm", "--out", tmp_path / "back")
+    assert run("import", tmp_path / "out", *flags) == 1
+    assert f"{broken} is not there" in capsys.readouterr().out
+
+
 def test_an_import_of_nothing_is_told(tmp_path, capsys):
     assert run("import", tmp_path, "--from", "nerfstudio", "--out", tmp_path / "out") == 1
     assert "no folder below it holds transforms.json" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -26,7 +27,8 @@ def load(name: str):
 
 @dataclasses.dataclass
 class Both:
-    """The same datasets here and behind the server: "heads", "more", and "all", merged of both."""
+    """The same datasets here and behind the server: "heads", "more", "all" merged of both, and
+    "damaged", which is "more" with a broken picture."""
 
     here: Path
     url: str
@@ -45,6 +47,11 @@ def both(tmp_path_factory):
         more = dataclasses.replace(heads.CONFIG, seed=7, heads=4, heads_per_shard=1)
         heads.make_dataset(here / "more", more, passes=False)
         assert run("merge", here / "heads", here / "more", "--out", here / "all") == 0
+        shutil.copytree(here / "more", here / "damaged")
+        shard = here / "damaged" / "shards" / "shard-000002.tar"
+        data = bytearray(shard.read_bytes())
+        data[data.index(b"\x89PNG") + 30] ^= 1
+        shard.write_bytes(data)
         yield Both(here, f"s3://{server.BUCKET}", running.query)
 
 
@@ -108,6 +115,13 @@ def test_all_files_of_a_head_are_one_request(both, tmp_path, monkeypatch, to):
     assert run("export", both.there("heads"), "--to", to, "--out", tmp_path / "out") == 0
     per_head = {"colmap": 1, "webdataset": 3}[to]  # and twice the spec, for the table of heads
     assert len(opened) == 1 + 2 + per_head * 3  # dataset.yaml, the ends of two shards, three heads
+
+
+def test_a_damaged_head_on_a_store_costs_no_other(both, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run("export", both.there("damaged"), "--to", "facelift-gslrm", "--out", out) == 1
+    told = capsys.readouterr().out
+    assert "shard-000002.tar" in told and "3 heads as facelift-gslrm; 1 NOT exported" in told
 
 
 def test_datasets_on_a_store_are_merged_here(both, tmp_path):

@@ -71,8 +71,8 @@ def landmarks(head: int, cameras: tuple[Camera, ...]) -> HeadLandmarks:
 def make_dataset(
     root: Path, config: DatasetConfig = CONFIG, *, passes: bool = True, poor: Collection[int] = ()
 ) -> Dataset:
-    """Write the dataset. The views of each head are rotated by one, so that "front" is not first;
-    the spec keeps its order, as after an edit by hand. The `poor` heads have two views only, and
+    """Write the dataset. A random view comes first and the canonical six are turned round; the spec
+    keeps its order, as after an edit by hand. The `poor` heads have two views only, and
     no passes."""
     dataset = Dataset.create(root, config)
     assets = set()
@@ -80,7 +80,9 @@ def make_dataset(
         with ShardWriter(plan.path, dataset_id=dataset.dataset_id) as writer:
             for spec in plan.specs(config):
                 cameras = spec.resolved_cameras()
-                cameras = (*cameras[-1:], *cameras[:-1])[: 2 if spec.index in poor else None]
+                cameras = (*cameras[-1:], *cameras[5::-1], *cameras[6:-1])[
+                    : 2 if spec.index in poor else None
+                ]
                 views = range(len(cameras))
                 extra = {}
                 if passes and spec.index not in poor:

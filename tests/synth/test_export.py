@@ -5,20 +5,31 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import threading
+import time
 from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import yaml
 
-from synth import export_head
+from synth import export, export_head
 from synth.camera import CANONICAL_VIEWS, canonical_six, find_canonical
 from synth.color import over
 from synth.dataset import Dataset
 from synth.errors import DatasetMismatch, InputError, RecordError
 from synth.export import SUMMARIES, export_dataset
-from synth.export_frame import ExportRequest, Failures, HeadChoice
+from synth.export_frame import (
+    Exported,
+    ExportRequest,
+    Failures,
+    HeadChoice,
+    HeadLine,
+    write_lists,
+)  # fmt: skip
 from synth.lock import exclusive
+from synth.splits import SPLITS
 from synth.unfinished import temporary_name
 
 VIEWS = 10  # six canonical, two of a ring, two at random
@@ -203,6 +214,14 @@ def test_facelift_lists_hold_the_splits(heads_dataset, exported):
             assert (out / line).is_dir()
 
 
+def test_lists_tell_the_splits_apart(tmp_path):
+    lines = [HeadLine(f"head{i}", f"person{i}", split, i) for i, split in enumerate(SPLITS)]
+    (tmp_path / "heads.jsonl").write_bytes(b"".join(line.to_bytes() for line in lines))
+    write_lists(tmp_path, "gslrm", "data_gslrm")
+    found = [(tmp_path / f"data_gslrm_{split}.txt").read_text() for split in SPLITS]
+    assert found == ["gslrm/head0\n", "gslrm/head1\n", "gslrm/head2\n"]
+
+
 def test_a_head_without_canonical_views_is_refused_by_name(heads_module, tmp_path):
     dataset = heads_module.make_dataset(
         tmp_path / "heads", heads_module.without_canonical(), passes=False
@@ -328,6 +347,18 @@ def test_nerfstudio_points_are_a_ply_of_the_seen_landmarks(heads_dataset, export
         finite = np.isfinite(every).all(axis=1)  # all are seen by one view or another
         np.testing.assert_allclose(found, every[finite], rtol=1e-6)
         assert cloud["red"].dtype == np.uint8
+
+
+def test_only_points_that_the_chosen_views_see_are_written(heads_dataset, tmp_path):
+    from plyfile import PlyData
+
+    run(heads_dataset, tmp_path / "out", "nerfstudio", views=("front",))
+    for head in heads_dataset.heads():
+        path = tmp_path / "out" / "heads" / head.spec_id / "points.ply"
+        front = [camera.name for camera in head.cameras].index("front")
+        marks = head.landmarks
+        states = np.concatenate([marks.sparse_visibility, marks.dense_visibility], axis=1)[front]
+        assert PlyData.read(str(path))["vertex"].count == (states == 1).sum() < len(states)
 
 
 def test_a_background_makes_rgb_pictures_with_masks(heads_dataset, heads_module, tmp_path):
@@ -522,6 +553,58 @@ def test_another_request_in_the_same_place_is_refused(heads_dataset, tmp_path):
         run(heads_dataset, tmp_path / "out", "colmap", views=("back",), background="white")
     assert "views: ['front'] there, ['back'] asked for" in str(caught.value)
     assert "background: None there, 'white' asked for" in str(caught.value)
+
+
+def test_heads_that_are_gone_do_not_free_the_place_for_another_request(heads_module, tmp_path):
+    dataset = heads_module.make_dataset(tmp_path / "heads", passes=False)
+    run(dataset, tmp_path / "out", "colmap")
+    for path in dataset.shard_paths():
+        dataset.quarantine(path)
+    with pytest.raises(InputError, match="none of the heads asked for"):
+        run(dataset, tmp_path / "out", "colmap")
+    with pytest.raises(DatasetMismatch, match="'colmap' there, 'nerf' asked for"):
+        run(dataset, tmp_path / "out", "nerf")
+
+
+def test_licences_are_told_before_the_dataset_has_noted_them(heads_module, tmp_path):
+    """As while it is rendered: `dataset.yaml` gets them with the index."""
+    root = heads_module.make_dataset(tmp_path / "heads", passes=False).root
+    header = yaml.safe_load((root / "dataset.yaml").read_text())
+    listed = [(row["asset_id"], row["sha256"]) for row in header["assets"]]
+    (root / "dataset.yaml").write_text(yaml.safe_dump({**header, "assets": []}))
+    run(Dataset.open(root), tmp_path / "out", "colmap")
+    text = (tmp_path / "out" / "LICENCES.txt").read_text()
+    assert listed and all(name in text and sha256 in text for name, sha256 in listed)
+
+
+class Slow:
+    """An exporter whose first unit fails once five are waiting."""
+
+    def __init__(self):
+        self.looked_at, self.tried, self.filled = 0, [], threading.Event()
+
+    def units(self):
+        for _ in range(1000):
+            self.looked_at += 1
+            if self.looked_at == 5:
+                self.filled.set()
+            yield ()
+
+    def export(self, number, heads):
+        self.tried.append(number)
+        self.filled.wait(10)
+        if number == 0:
+            raise OSError(28, "No space left on device")
+        time.sleep(0.05)
+        return Exported()
+
+
+def test_few_heads_are_on_their_way_and_those_behind_a_full_disk_are_let_go():
+    slow = Slow()
+    with pytest.raises(OSError, match="No space left"):
+        list(export._in_order(slow, slow.units(), jobs=1))
+    assert slow.looked_at == 5
+    assert len(slow.tried) <= 2
 
 
 def test_two_exports_into_one_place_are_refused(heads_dataset, tmp_path):

@@ -12,6 +12,7 @@ from synth.errors import InputError
 from synth.export import export_dataset
 from synth.export_frame import ExportRequest
 from synth.record import ShardReader
+from synth.unfinished import temporary_name
 
 
 def run(dataset, out, **options):
@@ -67,6 +68,15 @@ def test_it_is_finished_by_running_it_again(heads_dataset, tmp_path):
     assert len(samples(tmp_path / "out")) == 3
 
 
+def test_what_a_killed_export_left_is_removed(heads_dataset, tmp_path):
+    (tmp_path / "out" / "shards").mkdir(parents=True)
+    *others, start, token, end = temporary_name("shard-000000.tar").split(".")
+    left = ".".join([*others, str(int(start) - 1), token, end])  # of an earlier process
+    (tmp_path / "out" / "shards" / left).touch()
+    run(heads_dataset, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out" / "shards").iterdir()] == ["shard-000000.tar"]
+
+
 def test_a_head_without_a_file_is_named_and_costs_no_other(heads_module, tmp_path):
     dataset = heads_module.make_dataset(tmp_path / "heads", poor=(1,))
     first, poor, last = dataset.heads()
@@ -77,6 +87,7 @@ def test_a_head_without_a_file_is_named_and_costs_no_other(heads_module, tmp_pat
         assert "has no depth; it has cameras, meta, rgba, spec" in summary.failures.first[0]
     shards = [ShardReader(path) for path in sorted((tmp_path / "out" / "shards").iterdir())]
     assert [shard.footer.spec_ids for shard in shards] == [(first.spec_id,), (last.spec_id,)]
+    assert [shard.path.name[-5:] for shard in shards] == ["0.tar", "1.tar"]
     nothing = heads_module.make_dataset(tmp_path / "nothing", passes=False)
     with pytest.raises(InputError, match=r"none of 3 heads .* has no depth"):
         run(nothing, tmp_path / "none", members=("depth",))

@@ -23,6 +23,7 @@ from synth.record import ShardReader
 from synth.sample import DatasetConfig
 from synth.shardlayout import read_footer
 from synth.splits import split_of
+from synth.unfinished import temporary_name
 
 
 @pytest.fixture(scope="module")
@@ -263,6 +264,27 @@ def test_running_it_again_finishes_and_touches_nothing_else(facelift, tmp_path):
     assert "heads_per_shard: 1 in the dataset, 32 given" in str(caught.value)
 
 
+def test_what_a_killed_import_left_is_removed(facelift, tmp_path):
+    (tmp_path / "back" / "shards").mkdir(parents=True)
+    *others, start, token, end = temporary_name("dataset.yaml").split(".")
+    name = ".".join([*others, str(int(start) - 1), token, end])  # of an earlier process
+    left = [tmp_path / "back" / name, tmp_path / "back" / "shards" / name]
+    for path in left:
+        path.touch()
+    read(facelift, tmp_path / "back", "facelift-gslrm")
+    assert not any(path.exists() for path in left)
+
+
+def test_what_was_read_has_a_digest_of_pixels_and_cameras(tmp_path):
+    found = []
+    for name, level, focal in (("a", 90, 8), ("b", 90, 8), ("c", 91, 8), ("d", 90, 9)):
+        source = scene(tmp_path / name / "anna", fl_x=focal)
+        iio.imwrite(source / "images" / "1.png", np.full((SIZE, SIZE, 4), level, np.uint8))
+        _, dataset = read(tmp_path / name, tmp_path / f"out-{name}", "nerfstudio")
+        found.append(next(dataset.heads()).spec_data["content_sha256"])
+    assert found[0] == found[1] and len(set(found)) == 3
+
+
 def test_a_damaged_shard_is_put_aside_and_made_again(facelift, tmp_path):
     _, dataset = read(facelift, tmp_path / "back", "facelift-gslrm", heads_per_shard=2)
     path = dataset.shard_paths()[0]
@@ -364,6 +386,11 @@ def test_a_palette_keeps_its_transparency_and_four_inks_are_no_alpha(tmp_path):
         assert iio.immeta(path)["mode"] == "P"
     _, dataset = read(source, tmp_path / "out", "nerfstudio")
     assert np.array_equal(next(dataset.heads()).rgba(0), rgba)
+    frames = [Image.fromarray(rgba), Image.fromarray(255 - rgba)]
+    frames[0].save(
+        source / "images" / "0.png", format="GIF", save_all=True, append_images=frames[1:]
+    )
+    assert "one picture" in failure(source, tmp_path / "film")
     inks = Image.frombytes("CMYK", (SIZE, SIZE), rgba.tobytes())
     inks.save(source / "images" / "0.png", format="JPEG")
     assert "0.png: CMYK" in failure(source, tmp_path / "inks", opaque=True)
@@ -393,6 +420,9 @@ def test_a_mask_is_the_alpha_of_a_picture_without(tmp_path):
     (source / "transforms.json").write_text(json.dumps(data))
     _, dataset = read(source, tmp_path / "out", "nerfstudio")
     assert np.array_equal(next(dataset.heads()).rgba(0)[..., 3], mask)
+    Image.fromarray(mask > 0).save(source / "mask.png")  # a bit for each pixel
+    _, dataset = read(source, tmp_path / "bits", "nerfstudio")
+    assert np.array_equal(next(dataset.heads()).rgba(0)[..., 3], mask)
     iio.imwrite(source / "mask.png", mask[:5])
     assert "mask.png is 16 x 5 px" in failure(source, tmp_path / "other")
 
@@ -414,6 +444,7 @@ def test_what_instant_ngp_leaves_away_is_computed(tmp_path):
         ({"k1": 0.1}, "distorted by k1; undistort"),
         ({"camera_model": "OPENCV_FISHEYE"}, "camera_model OPENCV_FISHEYE"),
         ({"fl_x": "long"}, "fl_x is 'long', expected a number"),
+        ({"fl_x": None, "fl_y": None}, "frame 0: no fl_x"),
         ({"w": 32, "h": 32}, "0.png is 16 x 16 px, its camera 32 x 32"),
         ({"frames": []}, "lists no frames"),
         ({"frames": [["images/0.png"]]}, "a frame is not an object"),
@@ -434,6 +465,27 @@ def test_what_instant_ngp_leaves_away_is_computed(tmp_path):
 def test_cameras_that_cannot_be_used_are_refused_with_their_place(tmp_path, changes, message):
     found = failure(scene(tmp_path / "anna", **changes), tmp_path / "out")
     assert message in found and "anna" in found
+
+
+def test_pictures_are_found_by_less_than_their_path(tmp_path):
+    """NeRF leaves `.png` away, and some have moved the pictures; matrices may lack the last row."""
+    source = scene(tmp_path / "anna")
+    data = json.loads((source / "transforms.json").read_text())
+    for frame, name in zip(data["frames"], ("images/0", "/data/of/another/machine/1.png")):
+        frame |= {"file_path": name, "transform_matrix": frame["transform_matrix"][:3]}
+    (source / "transforms.json").write_text(json.dumps(data))
+    _, dataset = read(source, tmp_path / "out", "nerfstudio")
+    head = next(dataset.heads())
+    assert [head.rgba(view)[0, 0, 0] for view in range(2)] == [90, 91]
+    assert [camera.name for camera in head.cameras] == ["front", "front_right"]
+
+
+def test_a_camera_of_another_size_than_its_picture_is_refused(tmp_path):
+    scene(tmp_path / "in" / "anna")
+    scene(tmp_path / "in" / "bert", w=32, h=32)
+    summary, _ = read(tmp_path / "in", tmp_path / "out", "nerfstudio")
+    assert summary.heads == 1
+    assert "bert/images/0.png is 16 x 16 px, its camera 32 x 32" in summary.failures.first[0]
 
 
 def test_sizes_that_differ_are_refused_by_name(tmp_path):
