@@ -5,9 +5,11 @@
 
 The network runs forward and backward on six views; the same products (linear layers, and attention
 as plain matrix products, materialised) run bare on tensors of the same shapes and precision, in
-turn, so that a busy machine slows both; with one thread CPU time is told, else wall time. Then whole steps of the real loop (loader, network,
-rasteriser, optimiser, average) on a dataset in the ordinary format: where the time goes, and the
-share of a step that waits for data. Goals: network at most 1.3 times its products, wait under 5 %.
+turn, so that a busy machine slows both. Times are CPU time with one thread, else wall time.
+
+With --data DIR whole steps of the real loop follow (loader, network, rasteriser, optimiser,
+average): how long one takes, and the share of it that waits for data. Goals: the network at most
+1.3 times its products, waiting under 5 %.
 """
 
 from __future__ import annotations
