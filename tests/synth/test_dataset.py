@@ -222,6 +222,19 @@ def test_a_known_shard_is_not_opened_again(full, counted):
     assert [plan.shard for plan in larger.plan()] == [1, 2]  # the last one is short now
 
 
+@pytest.mark.parametrize("cut", [0, 1000])
+def test_a_shard_of_another_time_or_size_is_looked_at_again(full, counted, cut):
+    age(full)
+    full.plan(remember=True)
+    path = full.expected()[1].path
+    status = path.stat()
+    path.write_bytes(path.read_bytes()[: status.st_size - cut])
+    earlier_ns = 0 if cut else 1_000_000_000
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns - earlier_ns))
+    assert [plan.shard for plan in full.plan()] == ([1] if cut else [])
+    assert counted["read_ends"] == 4
+
+
 def test_a_shard_that_was_just_written_is_looked_at_again(full, counted):
     """Another write within the same tick of the clock would bear the same size and time."""
     full.plan(remember=True)

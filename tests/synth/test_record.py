@@ -26,7 +26,14 @@ from synth.ground_truth import DEPTH_STEP, encode, pixel_centres
 from synth.landmarks import DENSE_COUNT, SPARSE_NAMES, HeadLandmarks, Landmarks
 from synth.record import ShardReader, ShardWriter
 from synth.sample import DatasetConfig, ViewsConfig, sample_head
-from synth.shardlayout import FOOTER_NAME, MEMBERS_NAME, Person, read_footer, tar_header
+from synth.shardlayout import (
+    FOOTER_NAME,
+    MEMBERS_NAME,
+    Person,
+    read_footer,
+    read_footers,
+    tar_header,
+)
 from synth.spec import HeadSpec, spec_id_of
 from synth.splits import split_of
 
@@ -365,6 +372,8 @@ def test_a_thousand_heads_fit_the_footer(tmp_path):
         writer.add_head(spec, spec.resolved_cameras(), pictures(0))
         writer._heads += [record.HeadEntry(f"{i:016x}", i) for i in range(4000)]
     assert len(read_footer(path).heads) == 4001
+    ((name, footer),) = read_footers(tmp_path, ["s.tar"])
+    assert (name, len(footer.heads)) == ("s.tar", 4001)
 
 
 def test_an_exception_leaves_nothing(tmp_path):

@@ -10,6 +10,7 @@ import pickle
 import socket
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -300,6 +301,17 @@ def test_a_second_writer_is_refused_while_the_first_lives(root, monkeypatch):
         pass
 
 
+def test_signs_of_life_do_not_take_a_lock_back(root, monkeypatch):
+    """It was silent for too long, and another host took over."""
+    monkeypatch.setattr(lock, "SETTLE_S", 0.0)
+    monkeypatch.setattr(lock, "HEARTBEAT_S", 0.02)
+    other = dataclasses.replace(Holder.here(), host="another", pid=7)
+    with exclusive(root):
+        overwrite(root / lock.LOCK_NAME, other.to_bytes())
+        time.sleep(0.5)
+    assert Holder.from_bytes(storage.read(root / lock.LOCK_NAME)).is_same(other)
+
+
 def test_of_two_writers_who_come_at_once_one_gives_way(root, monkeypatch):
     """The second writes after the first has looked and before it looks again."""
     monkeypatch.setattr(lock, "SETTLE_S", 0.0)
@@ -340,6 +352,8 @@ def test_a_store_that_refuses_is_no_empty_store(credentials):
     query = f"?endpoint_override=127.0.0.1:{port}&scheme=http&region=us-east-1"
     with pytest.raises(OSError, match="NETWORK_CONNECTION"):
         Dataset.create(f"s3://heads-bucket/x{query}", CONFIG)
+    with pytest.raises(OSError, match="NETWORK_CONNECTION"):
+        storage.remove(place(f"s3://heads-bucket/x/rejects/shard-000000.tar{query}"))
 
 
 @pytest.mark.parametrize("url", ["foo://bucket/x", Path("s3://bucket/x")])
