@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -227,7 +228,10 @@ def test_nobody_reads_the_output_any_more(words):
     """`headloom ... | head`: no traceback, no message, the exit code of SIGPIPE in a shell; of more
     than a buffer of output, and of less."""
     command = [sys.executable, "-m", "ray_jobs.cli", *words.split()]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    )
     process.stdout.close()
     error = process.stderr.read()
     process.stderr.close()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import threading
-import time
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -14,14 +12,13 @@ import numpy as np
 import pytest
 import yaml
 
-from synth import export, export_head
+from synth import export_head
 from synth.camera import CANONICAL_VIEWS, canonical_six, find_canonical
 from synth.color import over
 from synth.dataset import Dataset
 from synth.errors import DatasetMismatch, InputError, RecordError
 from synth.export import SUMMARIES, export_dataset
 from synth.export_frame import (
-    Exported,
     ExportRequest,
     Failures,
     HeadChoice,
@@ -575,36 +572,6 @@ def test_licences_are_told_before_the_dataset_has_noted_them(heads_module, tmp_p
     run(Dataset.open(root), tmp_path / "out", "colmap")
     text = (tmp_path / "out" / "LICENCES.txt").read_text()
     assert listed and all(name in text and sha256 in text for name, sha256 in listed)
-
-
-class Slow:
-    """An exporter whose first unit fails once five are waiting."""
-
-    def __init__(self):
-        self.looked_at, self.tried, self.filled = 0, [], threading.Event()
-
-    def units(self):
-        for _ in range(1000):
-            self.looked_at += 1
-            if self.looked_at == 5:
-                self.filled.set()
-            yield ()
-
-    def export(self, number, heads):
-        self.tried.append(number)
-        self.filled.wait(10)
-        if number == 0:
-            raise OSError(28, "No space left on device")
-        time.sleep(0.05)
-        return Exported()
-
-
-def test_few_heads_are_on_their_way_and_those_behind_a_full_disk_are_let_go():
-    slow = Slow()
-    with pytest.raises(OSError, match="No space left"):
-        list(export._in_order(slow, slow.units(), jobs=1))
-    assert slow.looked_at == 5
-    assert len(slow.tried) <= 2
 
 
 def test_two_exports_into_one_place_are_refused(heads_dataset, tmp_path):
