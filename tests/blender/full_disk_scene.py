@@ -1,4 +1,5 @@
-"""Renders where files may not grow (as on a full disk); run by test_worker_job.py."""
+"""Renders where files may not grow (as on a full disk), and with a Blender that writes nothing and
+says nothing; run by test_worker_job.py."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from types import SimpleNamespace
 import bpy
 import numpy as np
 
-from synth.blender_scenes import render, session
+from synth.blender_scenes import frame, render, session
 from synth.camera import canonical_six
 from synth.spec import Light, RenderSettings
 
@@ -40,6 +41,15 @@ def main(out: Path) -> None:
             "display": error_of(lambda: renderer.display(np.ones_like(linear))),
         }
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        renderer.render(camera)
+        renderer.display(linear)
+        silent = SimpleNamespace(render=lambda **_: {"FINISHED"})
+        frame.bpy = SimpleNamespace(context=bpy.context, ops=SimpleNamespace(render=silent))
+        result["silent render"] = error_of(lambda: renderer.render(camera))
+        image = renderer._image
+        renderer._image = SimpleNamespace(pixels=image.pixels, save_render=lambda *_, **__: None)
+        result["silent display"] = error_of(lambda: renderer.display(linear))
+        renderer._image = image
     out.write_text(json.dumps(result))
 
 
