@@ -15,6 +15,8 @@
 #SBATCH --open-mode=append
 #SBATCH --signal=B:USR1@120
 set -euo pipefail
+driver= requeue=
+trap 'requeue=yes; kill $driver || true' USR1   # the time is nearly over
 
 OUT=${1:?usage: sbatch deploy/slurm.sh OUT [flags of headloom render]}
 shift
@@ -28,6 +30,7 @@ RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
 export RAY_AUTH_TOKEN
 export scratch=/tmp/ray-$SLURM_JOB_ID     # on each node's own disk, a short path
 rm -rf "$scratch"
+trap 'rm -rf "$scratch"' EXIT
 
 # Several jobs may share a machine: no fixed ports (hence no dashboard; status.json in the dataset
 # tells as much), and no more memory than SLURM gave.
@@ -57,9 +60,8 @@ fi
 
 headloom render --address "$address" --out "$OUT" "$@" &
 driver=$!
-requeue=
-trap 'requeue=yes; kill -TERM $driver' USR1     # the time is nearly over
-trap 'kill -TERM $driver' TERM                  # preempted, or cancelled
+trap 'kill $driver || true' TERM                # preempted, or cancelled
+if [[ $requeue ]]; then kill $driver; fi
 while kill -0 $driver 2>/dev/null; do
     wait $driver || true                        # a signal ends the wait, not the driver
 done
@@ -68,6 +70,5 @@ wait $driver || status=$?
 trap '' TERM
 kill $(jobs -p) 2>/dev/null || true
 wait
-rm -rf "$scratch"
 if [[ $requeue ]]; then scontrol requeue "$SLURM_JOB_ID"; fi
 exit "$status"

@@ -188,8 +188,7 @@ class Fleet:
         self._look()
         self._take_probes(0.0)
         self._count()
-        busy = [lane for lane in self.lanes if lane.running] or self.lanes
-        if any(lane.capacity for lane in busy) or self._config.autoscaling:
+        if any(lane.capacity for lane in self.lanes) or self._config.autoscaling:
             self._stuck_since = None
             return True
         if self._stuck_since is None:

@@ -73,3 +73,5 @@ def test_a_machine_whose_mount_comes_back_is_fit_again(tmp_path):
             require_fit(expectation)
     (tmp_path / "unmounted").rename(tmp_path / "heads")
     require_fit(expectation)
+    (tmp_path / "heads").rename(tmp_path / "unmounted")
+    require_fit(expectation)  # once well, a process is not checked for every shard

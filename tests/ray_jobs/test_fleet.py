@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from ray_jobs import cli, commands
+from ray_jobs import fleet as fleets
 from ray_jobs.cluster import NODE_ID_LABEL, ClusterInfo, Node, prepare_environment
 from ray_jobs.fleet import AHEAD_OF_AUTOSCALER, RECONSIDER_S, REFRESH_S, Fleet
 from ray_jobs.pools import PRESETS, ClusterConfig, WorkerPool, label_matches
@@ -27,8 +28,9 @@ class Machines:
     def __init__(self, *nodes: Node):
         self.nodes, self.now, self.told = list(nodes), 0.0, []
 
-    def fleet(self, cluster: ClusterInfo = REMOTE, **config) -> Fleet:
-        return Fleet(cluster, ClusterConfig("10.0.0.1:6379", **config), None, self.told.append,
+    def fleet(self, cluster: ClusterInfo = REMOTE, expectation=None, **config) -> Fleet:
+        config = ClusterConfig("10.0.0.1:6379", **config)
+        return Fleet(cluster, config, expectation, self.told.append,
                      nodes=lambda: self.nodes, clock=lambda: self.now)  # fmt: skip
 
     def later(self, fleet: Fleet, seconds: float = REFRESH_S) -> None:
@@ -97,6 +99,11 @@ def test_kinds_of_device_are_mixed_only_on_purpose():
     assert ClusterConfig("auto", pools, mix_devices=True).devices == ("OPTIX", "CPU")
 
 
+def test_a_private_ray_is_as_large_as_the_workers_asked_for():
+    assert ClusterConfig(pools=(WorkerPool(workers=3, threads=2),)).slots == 6
+    assert ClusterConfig(pools=(WorkerPool(workers=3), WorkerPool())).slots is None
+
+
 # ------------------------------------------------------------------------------------------ fleet
 
 
@@ -148,6 +155,23 @@ def test_an_unfit_machine_is_avoided_told_once_and_looked_at_again():
     assert fleet.limit() == 32
     machines.later(fleet, RECONSIDER_S + 1)
     assert fleet.limit() == 48 and not fleet.unfit
+
+
+def test_a_machine_is_checked_once_and_again_when_it_is_reconsidered(monkeypatch):
+    probed = []
+    monkeypatch.setattr(fleets, "start_probe", lambda node_id, _: probed.append(node_id))
+    monkeypatch.setattr(fleets.Fleet, "_take_probes", lambda *_: None)
+    machines = Machines(CPU_NODE)
+    fleet = machines.fleet(expectation="what all share")
+    machines.nodes.append(GPU_NODE)
+    for _ in range(3):
+        machines.later(fleet)
+    assert probed == [CPU_NODE.node_id, GPU_NODE.node_id]
+    fleet.exclude(fleet.take(), GPU_NODE.node_id, "has no driver")
+    machines.later(fleet)
+    for _ in range(3):
+        machines.later(fleet, RECONSIDER_S / 2)
+    assert probed == [CPU_NODE.node_id, GPU_NODE.node_id, GPU_NODE.node_id]
 
 
 def test_a_machine_where_tasks_only_fail_is_avoided_while_there_is_another():

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import pytest
 
 from ray_jobs import cli, submit
-from ray_jobs.cli_flags import dataset_place
+from ray_jobs.cli_flags import dataset_place, local_path
 from synth.dataset import Dataset
 from synth.dataset_report import verify
 from synth.errors import ConfigError
@@ -212,7 +212,8 @@ def test_a_job_has_the_number_after_the_last_one():
 @pytest.mark.parametrize("verb", submit.VERBS)
 def test_every_flag_that_names_a_place_is_known(verb):
     (verbs,) = [a for a in cli.build_parser()._actions if hasattr(a, "choices") and a.choices]
-    places = {a.dest for a in verbs.choices[verb]._actions if a.type in (Path, dataset_place)}
+    kinds = (Path, dataset_place, local_path)
+    places = {action.dest for action in verbs.choices[verb]._actions if action.type in kinds}
     assert places and places <= set(submit._SHARED)
 
 
