@@ -25,10 +25,12 @@ from synth.errors import DatasetMismatch, RecordCorrupt, RecordError, SchemaMism
 from synth.record import ShardWriter
 from synth.repair import repair
 from synth.sample import DatasetConfig, FactorConfig, ViewsConfig, sample_head
+from synth.shardcheck import Context, Task, Wanted, check_all
 from synth.shardplan import ShardPlan
 from synth.spec import AssetRef
 from synth.splits import split_of
 from synth.survey import KNOWN_NAME
+from synth.unfinished import temporary_name
 
 SIZE = 8
 CONFIG = DatasetConfig(
@@ -379,6 +381,35 @@ def test_verify_names_heads_that_are_there_twice_or_not_wanted(full):
     assert "shard-000009.tar: not part of this dataset" in found
 
 
+def test_verify_names_a_shard_of_another_dataset(full):
+    write(full.expected()[0].path, full, (0, 1), dataset_id="elsewhere")
+    report = verify(full)
+    (found,) = report.findings
+    assert found.kind == "foreign"
+    assert f"rendered for dataset elsewhere, not for {full.dataset_id}" in str(found)
+    assert report.shards == 2
+
+
+def test_what_killed_writers_left_goes_from_every_folder(full):
+    name = temporary_name("a.tar").rsplit(".", 4)
+    gone = ".".join([name[0], "999999999", "1", *name[3:]])
+    left = [full.root / folder / gone for folder in (".", "shards", "rejects")]
+    (full.root / "rejects").mkdir()
+    for path in left:
+        path.touch()
+    assert full.clean() == left
+    assert not any(path.exists() for path in left)
+
+
+def test_what_is_put_aside_is_never_replaced(full):
+    path = full.expected()[0].path
+    data = path.read_bytes()
+    first = full.quarantine(path)
+    path.write_bytes(b"another")
+    second = full.quarantine(path)
+    assert (first.read_bytes(), second.read_bytes()) == (data, b"another")
+
+
 def test_shards_that_are_missing_in_a_row_are_one_finding(full):
     larger = Dataset.create(full.root, grown(1_000_001))
     full.expected()[0].path.unlink()
@@ -436,12 +467,24 @@ def test_verify_reads_the_rejected_heads_too(with_rejects):
     assert verify(with_rejects).rejects == 0
 
 
+def test_rejects_that_go_while_they_are_checked_are_not_missed(with_rejects):
+    """A driver renders the shard again, and now keeps the head."""
+    shard = with_rejects.expected()[0]
+    context = Context(frozenset([with_rejects.dataset_id]), with_rejects.dataset_id, 5, "render")
+    gone = with_rejects.root / "rejects" / "shard-000009.tar"
+    task = Task(context, shard.path, Wanted(range(2)), every_byte=False, rejects=gone)
+    (checked,) = check_all(iter([task]), 1)
+    assert (checked.findings, checked.rejects, checked.heads) == ((), 0, 1)
+
+
 def test_damaged_and_foreign_rejects_are_put_aside(with_rejects):
     path = with_rejects.root / "rejects" / "shard-000000.tar"
     flipped = bytearray(path.read_bytes())
     flipped[flipped.index(b"\x89PNG") + 20] ^= 1
     whole = with_rejects.expected()[0].path.read_bytes()
-    for data, kind in ((bytes(flipped), "damaged"), (whole, "foreign")):
+    write(path, with_rejects, (1,), dataset_id="elsewhere")
+    cases = (bytes(flipped), "damaged"), (whole, "foreign"), (path.read_bytes(), "foreign")
+    for data, kind in cases:
         path.write_bytes(data)
         (found,) = verify(with_rejects).findings
         assert (found.kind, found.path) == (kind, path)

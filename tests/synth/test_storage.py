@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
-from synth import storage
+from synth import shardcache, storage
 
 
 @pytest.fixture
@@ -137,3 +138,28 @@ def test_a_file_is_moved_out_of_the_way(finished, tmp_path):
     storage.move(finished, tmp_path / "quarantine" / "shard.tar.1")
     assert not finished.exists()
     assert (tmp_path / "quarantine" / "shard.tar.1").read_bytes() == b"pixels"
+
+
+def test_the_cache_lets_go_of_what_was_used_longest_ago(tmp_path, monkeypatch):
+    fetched = []
+
+    def download(path, copy):
+        fetched.append(path.name)
+        copy.write_bytes(10 * b"x")
+
+    monkeypatch.setattr(shardcache, "download", download)
+    cache = shardcache.ShardCache(tmp_path, max_bytes=25)
+
+    def fetch(shard: int, modified_ns: int = 1) -> None:
+        time.sleep(0.01)  # times of files have the kernel's ticks
+        name = f"shard-{shard:06d}.tar"
+        file = storage.StoredFile(name, 10, modified_ns)
+        cache.fetch(storage.place("s3://bucket/heads/shards") / name, file)
+
+    for shard in (0, 1, 0, 2):
+        fetch(shard)
+    assert {path.name[-10:] for path in tmp_path.iterdir()} == {"000000.tar", "000002.tar"}
+    fetch(0)
+    assert len(fetched) == 3
+    fetch(0, modified_ns=2)  # it was rendered again
+    assert len(fetched) == 4
