@@ -111,9 +111,9 @@ def test_all_files_of_a_head_are_one_request(both, tmp_path, monkeypatch, to):
         opened.append(path.name)
         return path.filesystem.open_input_file(path.location)
 
-    monkeypatch.setattr(storage, "open_file", open_file)
+    monkeypatch.setattr(storage, "_open", open_file)
     assert run("export", both.there("heads"), "--to", to, "--out", tmp_path / "out") == 0
-    per_head = {"colmap": 1, "webdataset": 3}[to]  # and twice the spec, for the table of heads
+    per_head = {"colmap": 1, "webdataset": 2}[to]  # and its spec, for the table of heads
     assert len(opened) == 1 + 2 + per_head * 3  # dataset.yaml, the ends of two shards, three heads
 
 
