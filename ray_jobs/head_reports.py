@@ -29,12 +29,13 @@ class HeadReports:
             "since": utc_now(),
             "head": first_head,
             "heads_done": 0,
+            "heads_rendered": 0,
         }
 
-    def heads(self, shard: str, first_head: int, done: int) -> None:
-        """A task is through with its first `done` heads."""
+    def heads(self, shard: str, head: int, done: int, rendered: int) -> None:
+        """A task has begun with a head; it is through with `done` others and rendered some."""
         if task := self._tasks.get(shard):
-            task |= {"head": first_head + done, "heads_done": done}
+            task |= {"head": head, "heads_done": done, "heads_rendered": rendered}
 
     def look(self, running: Collection[str]) -> dict[str, dict[str, Any]]:
         """The tasks in flight that have begun, by shard; those not in flight are forgotten."""
@@ -63,7 +64,7 @@ class TaskWatch:
         self._tasks: dict[str, dict[str, Any]] = {}
 
     def look(self, running: Collection[str]) -> dict[str, dict[str, Any]]:
-        """The newest answer, by shard: `node`, `node_id`, `since`, `head`, `heads_done`."""
+        """The newest answer, by shard: what `HeadReports` keeps of a task."""
         if self._answer is None or self._answer.done():
             if self._answer is not None and self._answer.exception() is None:
                 self._tasks = self._answer.result()

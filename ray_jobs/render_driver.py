@@ -62,7 +62,7 @@ class Driver:
         self._order = itertools.count()
         self._running: dict[str, _Attempt] = {}  # by shard
         self._tasks: dict[str, dict[str, Any]] = {}
-        self._heads_seen = 0
+        self._rendered_seen = 0
         self._breaker = Breaker()
         self._memory = {lane: MemoryReservation(lane.pool.memory_bytes) for lane in fleet.lanes}
         self._watch = TaskWatch()
@@ -118,10 +118,10 @@ class Driver:
                 if self._fleet.is_stranded(attempt.lane, attempt.options):
                     _cancel(attempt.future)
         self._tasks = self._watch.look(self._running)
-        heads = sum(task["heads_done"] for task in self._tasks.values())
-        if heads > self._heads_seen:
+        rendered = sum(task["heads_rendered"] for task in self._tasks.values())
+        if rendered > self._rendered_seen:
             self._breaker.head_rendered()
-        self._heads_seen = heads
+        self._rendered_seen = rendered
         self._accounts.tick(self._tasks.values(), len(self._running))
 
     def _settle(self, finished: Finished[Work]) -> None:

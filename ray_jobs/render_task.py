@@ -78,6 +78,7 @@ def render_task(
         if options.expectation is not None:
             require_fit(options.expectation)
         specs = plan.specs(context.config)
+        index_of = {spec.spec_id: spec.index for spec in specs}
         result = render_shard(
             specs,
             plan.path,
@@ -92,7 +93,9 @@ def render_task(
             node=node,
             skip=skip,
             retry_failed=context.retry_failed,
-            on_head=lambda done: reports.heads.remote(shard, plan.start, done),
+            on_progress=lambda progress: reports.heads.remote(
+                shard, index_of[progress.spec_id], progress.done, progress.rendered
+            ),
             command=options.command,
         )
     except (HeadloomError, OSError) as error:

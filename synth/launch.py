@@ -25,6 +25,7 @@ from synth.spec import HeadSpec
 from synth.storage import Place, place
 from synth.survey import REJECTS
 from synth.worker_process import (
+    Progress,
     job_directory,
     run_worker,
     trouble_of_this_machine,
@@ -110,7 +111,7 @@ def render_shard(
     retry_failed: bool = False,
     quality: QualityConfig | None = None,
     memory_limit_bytes: int | None = None,
-    on_head: Callable[[int], None] | None = None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
     command: Sequence[str] = WORKER_COMMAND,
 ) -> ShardResult:
     """Render heads into one shard.
@@ -137,7 +138,7 @@ def render_shard(
         quality: limits beyond which a head is rejected; None keeps all.
         memory_limit_bytes: the process is killed when it has allocated more, so that one head
             cannot take the machine down; None for no limit.
-        on_head: called in this thread with the number of heads done, when that has risen.
+        on_progress: told in this thread when the worker has come further.
         command: starts the worker process.
 
     Raises:
@@ -175,8 +176,8 @@ def render_shard(
                 worker_environment(directory, threads, gpu_ids),
                 timeout_s,
                 out.name,
-                on_progress=lambda progress: on_head and on_head(progress.done),
-                memory_limit_bytes=memory_limit_bytes,
+                on_progress,
+                memory_limit_bytes,
             )
         wall_s = time.perf_counter() - started
         try:

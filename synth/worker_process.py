@@ -57,10 +57,12 @@ class Progress:
 
     Attributes:
         done: heads that it is through with.
+        rendered: those of them that there are pictures of; others failed or were skipped.
         spec_id: the head in work.
     """
 
     done: int
+    rendered: int
     spec_id: str
 
     def save(self, directory: Path) -> None:

@@ -66,7 +66,7 @@ def render_shard(
         writer = stack.enter_context(ShardWriter(path, dataset_id=job.dataset_id))
         run = _ShardRun(job, render_head, directory, writer, stack)
         for done, spec in enumerate(specs):
-            Progress(done, spec.spec_id).save(directory)
+            Progress(done, len(run.results), spec.spec_id).save(directory)
             run.settle(spec)
         if run.errors and not run.results:
             raise run.errors[0]

@@ -48,7 +48,7 @@ def stub_task(context, pool, plan, skip) -> TaskReport:
         failed_once.touch()
         return TaskReport("here", node_id, error=TaskError("shard", "RenderCrashed", "once"))
     for done in range(1, HEADS_PER_SHARD + 1):
-        context.reports.heads.remote(plan.path.name, plan.start, done)
+        context.reports.heads.remote(plan.path.name, plan.start + done, done, done)
     spec_ids = tuple(f"{index:016x}" for index in range(plan.start, plan.stop))
     result = ShardResult(plan.path, spec_ids, (), 60.0, (15.0,) * 4, 58.0, 700_000_000, "here")
     return TaskReport("here", node_id, result)

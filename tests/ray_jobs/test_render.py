@@ -141,8 +141,10 @@ def test_a_shard_that_fails_for_outer_reasons_is_tried_again_by_the_next_run(clu
 @pytest.mark.ray
 def test_a_trouble_that_hits_everything_ends_the_run(cluster, tmp_path):
     config = dataclasses.replace(CONFIG, heads=1000)
+    # slow enough for the driver to hear of heads that are done with, and were not rendered
+    command = stub(asset=list(range(1000)), sleep_s=0.4)
     with pytest.raises(RenderStopped, match=r"the last 10 attempts failed \(10 x AssetError\)"):
-        render(config, tmp_path / "heads", command=stub(asset=list(range(1000))))
+        render(config, tmp_path / "heads", command=command)
     status = json.loads((tmp_path / "heads" / "status.json").read_text())
     assert status["state"] == "stopped" and "10 x AssetError" in status["message"]
     assert len((tmp_path / "heads" / "failures.jsonl").read_text().splitlines()) == 10

@@ -33,7 +33,7 @@ from synth.quality import QualityConfig
 from synth.record import ShardReader
 from synth.sample import DatasetConfig, ViewsConfig, sample_head
 from synth.unfinished import scratch_directory
-from synth.worker_process import job_directory
+from synth.worker_process import Progress, job_directory
 
 STUB = Path(__file__).with_name("stub_worker.py")
 CONFIG = DatasetConfig(size=16, samples=1, views=ViewsConfig(random=0))
@@ -322,10 +322,10 @@ def test_a_shard_never_tells_of_rejects_that_are_not_there(out, tmp_path):
 
 
 def test_progress_is_told_while_the_worker_runs(out):
-    told: list[int] = []
-    launch.render_shard(SPECS, out, command=stub(sleep_s=0.9), on_head=told.append)
-    assert told == sorted(set(told))
-    assert set(told) >= {1, 2}
+    told: list[Progress] = []
+    worker = stub(sleep_s=0.9, invalid=[0])
+    launch.render_shard(SPECS, out, command=worker, on_progress=told.append)
+    assert told[-2:] == [Progress(1, 0, SPECS[1].spec_id), Progress(2, 1, SPECS[2].spec_id)]
 
 
 def test_trouble_of_this_machine_is_worth_another(out, tmp_path, monkeypatch):
