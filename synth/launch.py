@@ -11,18 +11,19 @@ import json
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from synth import storage
 from synth.config import atomic_write, canonical_json
-from synth.errors import DatasetMismatch, RecordCorrupt, RenderError
+from synth.errors import DatasetMismatch, RecordCorrupt, RenderCrashed
 from synth.quality import QualityConfig
+from synth.record import ShardReader, ShardWriter
 from synth.shardlayout import AbsentHead, Footer, read_footer
 from synth.spec import HeadSpec
-from synth.storage import Place, place
+from synth.storage import Place, local_copy, place
 from synth.survey import REJECTS
 from synth.worker_process import (
     Progress,
@@ -54,6 +55,8 @@ class RenderJob:
         asset_store: where the user's assets lie that specs name, or None.
         node: names the machine, for `meta.json`.
         skip: by spec id the reason why a head is not tried.
+        kept: by spec id the fingerprint ("" if it has none) of the heads of the shard that are in
+            place already.
         quality: limits beyond which a head is rejected, or None to keep all.
     """
 
@@ -64,6 +67,7 @@ class RenderJob:
     asset_store: Path | None = None
     node: str = ""
     skip: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, str] = field(default_factory=dict)
     quality: QualityConfig | None = None
 
 
@@ -73,10 +77,10 @@ class ShardResult:
 
     Attributes:
         path: the shard.
-        spec_ids: the heads in it.
+        spec_ids: the heads in it, those included that were there before.
         absent: the heads of its range that are not in it, each with the reason.
         wall_s: seconds from the start of the process to its end; 0 if the shard was there.
-        head_s: seconds for each head that was rendered, empty if the shard was there.
+        head_s: seconds for each head that was rendered now, empty if the shard was there.
         cpu_s: CPU seconds of the process up to the shard's end; 0 if the shard was there.
         peak_rss_bytes: largest resident memory of the process, or 0.
         node: the machine that `render_shard` was told it runs on.
@@ -117,11 +121,12 @@ def render_shard(
     """Render heads into one shard.
 
     A head that cannot be rendered is noted in the shard as absent, with the reason, and costs the
-    others nothing. Only if none of the heads that were tried can be rendered, the fault is taken to
-    be that of the machine or the configuration, and the first error is raised.
+    others nothing. Only if the shard would be left without a head, the fault is taken to be that of
+    the machine or the configuration, and the first error is raised.
 
-    A shard that is already there for exactly these heads is left alone; one for some of them (a
-    dataset that was extended) is replaced when the new one is complete.
+    A shard that is already there for exactly these heads is left alone. Of one with some of them (a
+    dataset that was extended, a head that failed) the heads are kept, byte for byte, and only the
+    others are rendered.
 
     Args:
         specs: the heads, in the order of the shard.
@@ -134,7 +139,7 @@ def render_shard(
         asset_store: where the user's assets lie that the specs name.
         node: names this machine in `meta.json`; None for its host name.
         skip: by spec id the reason why a head is not even tried; it is noted as failed.
-        retry_failed: render a shard again that is there with failed heads.
+        retry_failed: try the failed heads again of a shard that is there.
         quality: limits beyond which a head is rejected; None keeps all.
         memory_limit_bytes: the process is killed when it has allocated more, so that one head
             cannot take the machine down; None for no limit.
@@ -155,6 +160,7 @@ def render_shard(
     before = _present(out, wanted)
     if before and before.settled == wanted and not (retry_failed and before.failed):
         return ShardResult(out, before.spec_ids, before.absent)
+    kept = _fingerprints(out) if before else {}
     job = RenderJob(
         Path(out.name),
         threads,
@@ -163,13 +169,14 @@ def render_shard(
         asset_store,
         node or socket.gethostname(),
         dict(skip),
+        kept,
         quality,
     )
     with job_directory(out.name) as directory:
         started = time.perf_counter()
         with trouble_of_this_machine(out.name):
             write_json(directory / JOB_NAME, job)
-            _write_specs(directory, specs)
+            _write_specs(directory, [spec for spec in specs if spec.spec_id not in kept])
             exit_code = run_worker(
                 directory,
                 command,
@@ -194,7 +201,10 @@ def render_shard(
         now = _present(out, wanted)
         if now and now != before and now.settled == wanted:
             return ShardResult(out, now.spec_ids, now.absent)  # another was quicker
-        _require_no_loss(out, now, footer)
+        if now:
+            footer = _add_present(directory / out.name, out, wanted.values())
+        if footer.settled != wanted:
+            raise RenderCrashed(f"{out.name}: heads that were in place are not there any more")
         _put(directory, out)
         return result
 
@@ -213,16 +223,33 @@ def _present(out: Place, wanted: Mapping[int, str]) -> Footer | None:
     )
 
 
-def _require_no_loss(out: Place, before: Footer | None, after: Footer) -> None:
-    """A shard is only ever replaced by one that holds all of its heads."""
-    lost = set(before.spec_ids if before else ()) - set(after.spec_ids)
-    if not lost:
-        return
-    reasons = [f"{head.spec_id}: {head.reason}" for head in after.absent if head.spec_id in lost]
-    raise RenderError(
-        f"{out.name} stays as it is: heads that are in it could not be rendered again "
-        f"({'; '.join(reasons)})"
-    )
+def _fingerprints(shard: Place) -> dict[str, str]:
+    """By spec id, what near-duplicates of the heads of a shard are told by."""
+    heads = ShardReader(shard).heads()
+    return {head.spec_id: head.meta.get("quality", {}).get("fingerprint") or "" for head in heads}
+
+
+def _add_present(rendered: Path, out: Place, spec_ids: Collection[str]) -> Footer:
+    """Add the heads that are in place to those just rendered: a shard is only ever replaced by one
+    that holds all of its heads. Returns the footer.
+
+    Args:
+        rendered: the new shard, which becomes the whole one.
+        out: the shard that is in place.
+        spec_ids: of the whole one, in its order.
+    """
+    with trouble_of_this_machine(out.name), local_copy(out) as present:
+        new = ShardReader(rendered)
+        heads = {head.spec_id: head for head in (*new.heads(), *ShardReader(present).heads())}
+        absent = {head.spec_id: head for head in new.footer.absent}
+        with ShardWriter(rendered, dataset_id=new.footer.dataset_id) as writer:
+            for spec_id in spec_ids:
+                if spec_id in heads:
+                    writer.copy_head(heads[spec_id])
+                elif spec_id in absent:
+                    head = absent[spec_id]
+                    writer.add_absent(head, head.kind, head.reason)
+        return read_footer(rendered)
 
 
 def _put(directory: Path, out: Place) -> None:

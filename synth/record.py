@@ -150,11 +150,13 @@ class ShardWriter:
         self._heads.append(HeadEntry(head.spec_id, head.index))
         self._people.append(head.person)
 
-    def add_absent(self, spec: HeadSpec, kind: AbsentKind, reason: str) -> None:
+    def add_absent(
+        self, spec: HeadSpec | ImportedSpec | AbsentHead, kind: AbsentKind, reason: str
+    ) -> None:
         """Note in the footer that the shard does without a head.
 
         Args:
-            spec: the head.
+            spec: names the head.
             kind: "failed" or "rejected".
             reason: why; cut to `MAX_REASON` characters.
 

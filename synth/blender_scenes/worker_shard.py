@@ -58,8 +58,8 @@ def render_shard(
         directory: the job directory.
 
     Raises:
-        Exception: the machine's fault, or the first error if no head that was tried succeeded.
-            Its attribute `spec_id` names the head that was in work.
+        Exception: the machine's fault, or the first error if the shard would be left without a
+            head. Its attribute `spec_id` names the head that was in work.
     """
     with ExitStack() as stack:
         path = directory / job.out
@@ -68,7 +68,7 @@ def render_shard(
         for done, spec in enumerate(specs):
             Progress(done, len(run.results), spec.spec_id).save(directory)
             run.settle(spec)
-        if run.errors and not run.results:
+        if run.errors and not run.results and not job.kept:
             raise run.errors[0]
         result = {
             "heads": run.results,
@@ -103,7 +103,7 @@ class _ShardRun:
         self._writer = writer
         self._rejects: ShardWriter | None = None
         self._stack = stack
-        self._control = job.quality and QualityControl(job.quality)
+        self._control = job.quality and QualityControl(job.quality, _known(job.kept))
 
     def settle(self, spec: HeadSpec) -> None:
         """Add a head to the shard, or note there why it is absent."""
@@ -173,6 +173,10 @@ class _ShardRun:
             self._rejects = self._stack.enter_context(writer)
         self._rejects.add_head(spec, cameras, head.rgba, head.passes, meta, head.files)
         self._writer.add_absent(spec, "rejected", meta["rejected"])
+
+
+def _known(kept: Mapping[str, str]) -> dict[str, str]:
+    return {spec_id: fingerprint for spec_id, fingerprint in kept.items() if fingerprint}
 
 
 def _peak_rss_bytes() -> int:

@@ -104,15 +104,26 @@ def test_a_committed_shard_is_left_alone(out):
     assert out.stat().st_mtime_ns == before
 
 
+def members(path: Path) -> dict[str, str]:
+    """SHA-256 by name of all that a shard holds of its heads."""
+    heads = ShardReader(path).heads()
+    return {f"{head.spec_id}.{k}": m.sha256 for head in heads for k, m in head.members.items()}
+
+
 def test_a_shard_is_replaced_only_by_more_heads(out):
-    launch.render_shard(SPECS[:2], out, command=stub())
+    """What is in it is not rendered again: it could only be lost by that."""
+    launch.render_shard([SPECS[0], SPECS[2]], out, command=stub(), dataset_id="abc")
+    before = out.read_bytes()
     with pytest.raises(RenderCrashed):
-        launch.render_shard(SPECS, out, command=stub(crash=[2]))
-    with pytest.raises(RenderError, match=f"stays as it is.*{SPECS[0].spec_id} is black"):
-        launch.render_shard(SPECS, out, command=stub(invalid=[0]))
-    assert ShardReader(out).footer.indices == (0, 1)  # still there, untouched
-    launch.render_shard(SPECS, out, command=stub())
-    assert ShardReader(out).footer.indices == (0, 1, 2)
+        launch.render_shard(SPECS, out, command=stub(crash=[1]))
+    assert out.read_bytes() == before
+    kept = members(out)
+    result = launch.render_shard(SPECS, out, command=stub(crash=[0, 2]), dataset_id="abc")
+    assert (result.head_count, len(result.head_s), result.absent) == (3, 1, ())
+    reader = ShardReader(out)
+    reader.verify()
+    assert (reader.footer.indices, reader.footer.dataset_id) == ((0, 1, 2), "abc")
+    assert kept.items() < members(out).items()  # timings included
     with pytest.raises(DatasetMismatch, match="would be replaced by"):
         launch.render_shard(SPECS[:2], out, command=stub())
     out.write_bytes(b"x" * 5000)
@@ -268,7 +279,7 @@ def test_a_failed_head_is_tried_again_on_request(out):
     with pytest.raises(RenderCrashed):  # what is there is not lost, and not taken for the new one
         launch.render_shard(SPECS, out, command=("/bin/true",), retry_failed=True)
     again = launch.render_shard(SPECS, out, command=stub(invalid=[1]), retry_failed=True)
-    assert [head.index for head in again.absent] == [1]
+    assert ([head.index for head in again.absent], again.head_s) == ([1], ())
     result = launch.render_shard(SPECS, out, command=stub(), retry_failed=True)
     assert (result.head_count, result.absent) == (3, ())
     assert launch.render_shard(SPECS, out, command=("/bin/false",), retry_failed=True).wall_s == 0
@@ -309,6 +320,11 @@ def test_rejected_heads_are_counted_and_kept_apart(out):
     assert len(quality["fingerprint"]) == 512
 
     launch.render_shard(SPECS, out, command=("/bin/false",), retry_failed=True)  # none failed
+    out.unlink()
+    launch.render_shard(SPECS[2:], out, command=stub(twin=[0, 2]), quality=limits)
+    result = launch.render_shard(SPECS, out, command=command, quality=limits)
+    (head,) = [head for head in result.absent if head.index == 0]
+    assert f"near-duplicate of head {SPECS[2].spec_id}" in head.reason  # which is there already
     out.unlink()
     assert launch.render_shard(SPECS, out, command=stub(), quality=limits).head_count == 3
     assert not place.exists()
@@ -463,6 +479,31 @@ def test_a_worker_whose_parent_is_gone_does_not_start(tmp_path):
 
 
 # --------------------------------------------------------------- two processes render one shard
+
+
+def test_heads_that_came_or_went_meanwhile_are_seen(out, tmp_path):
+    """The shard is completed from what is there in the end, not from what was there at first."""
+    with ThreadPoolExecutor(1) as pool:
+        launch.render_shard(SPECS[:1], out, command=stub())
+        slow = stub(wait_for=str(tmp_path / "go"))
+        late = pool.submit(launch.render_shard, SPECS, out, command=slow)
+        wait_for(lambda: list(tmp_path.glob("jobs/.*/specs.jsonl")))
+        launch.render_shard(SPECS[:2], out, command=stub())
+        kept = members(out)
+        (tmp_path / "go").touch()
+        assert late.result().head_count == 3
+        assert kept.items() < members(out).items()
+
+        (tmp_path / "go").unlink()
+        out.unlink()
+        launch.render_shard(SPECS[:1], out, command=stub())
+        late = pool.submit(launch.render_shard, SPECS, out, command=slow)
+        wait_for(lambda: list(tmp_path.glob("jobs/.*/specs.jsonl")))
+        out.unlink()  # `repair` put it aside
+        (tmp_path / "go").touch()
+        with pytest.raises(RenderCrashed, match="not there any more"):
+            late.result()
+        assert not out.exists()
 
 
 @pytest.mark.parametrize("there", [1, 3])
