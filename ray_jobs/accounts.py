@@ -53,7 +53,8 @@ class Accounts:
         root: the dataset.
         dataset_id: its id.
         expected: heads of the dataset.
-        done, rejected: heads that were there, or kept apart, before this run.
+        missing: those that this run is to render.
+        done, rejected: heads that were there, or kept apart, before it.
         known_failures: of earlier runs, not yet overcome.
         log: is told of every event.
         clock: seconds that only grow; tests replace it.
@@ -64,6 +65,7 @@ class Accounts:
         root: Place,
         dataset_id: str,
         expected: int,
+        missing: int,
         done: int,
         rejected: int,
         known_failures: Iterable[Failure],
@@ -79,7 +81,7 @@ class Accounts:
         for failure in known_failures:
             self._failures.setdefault(failure.shard, []).append(failure)
         self._root, self._dataset_id = root, dataset_id
-        self._expected, self._before = expected, done
+        self._expected, self._left, self._before = expected, missing, done
         self._log, self._clock = log, clock
         self._started, self._started_at = clock(), utc_now()
         self._run: RunStarted | None = None
@@ -103,7 +105,8 @@ class Accounts:
         plan = work.plan
         failed = [head for head in result.absent if head.kind == "failed"]
         self.shards += 1
-        self.rendered += result.head_count
+        self._left -= plan.missing
+        self.rendered += result.head_count - plan.kept
         self.rejected += len(result.absent) - len(failed)
         self.cpu_s += result.cpu_s
         self.peak_rss_bytes = max(self.peak_rss_bytes, result.peak_rss_bytes)
@@ -146,12 +149,14 @@ class Accounts:
     def given_up(self, work: Work, error: TaskError, node: str) -> None:
         """A shard failed for good."""
         plan = work.plan
+        self._left -= plan.missing
         self._forget(plan.path.name)
         self._enter(
             Failure(
                 shard=plan.path.name,
                 start=plan.start,
                 stop=plan.stop,
+                kept=plan.kept,
                 error=error.error,
                 message=error.message,
                 log_tail=error.log_tail[-_TAIL_CHARACTERS:],
@@ -194,13 +199,12 @@ class Accounts:
     def progress(self) -> Progressed:
         """How far it is."""
         rate_per_s = self._rate_per_s()
-        failed = self.failed_heads
-        left = max(0, self._expected - self.done - self._working - failed - self.rejected)
+        left = max(0, self._left - self._working)
         return Progressed(
             expected=self._expected,
             done=self.done,
             working=self._working,
-            failed=failed,
+            failed=self.failed_heads,
             rejected=self.rejected,
             running=self._in_flight,
             heads_per_min=60 * rate_per_s if rate_per_s else None,

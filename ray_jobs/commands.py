@@ -49,7 +49,7 @@ def render(arguments: argparse.Namespace) -> int:
         _print_yaml("configuration", config)
         _print_yaml("cluster", cluster)
         plan = Dataset.preview(arguments.out, config).plan(retry_failed=arguments.retry_failed)
-        print(f"# plan: {plan.head_count} of {config.heads} heads to render into {arguments.out}")
+        print(f"# plan: {plan.missing} of {config.heads} heads to render into {arguments.out}")
         for shard in plan[:5]:
             print(
                 f"#   {shard.path.name}: heads {shard.start} ... {shard.stop - 1}: {shard.reason}"
@@ -97,7 +97,8 @@ def _estimate(arguments: argparse.Namespace, config: DatasetConfig, cluster: Clu
     if len(cluster.pools) > 1:
         raise ConfigError("--estimate knows one kind of worker; give --cluster with one pool")
     (pool,) = cluster.pools
-    heads = Dataset.preview(arguments.out, config).plan().head_count
+    plan = Dataset.preview(arguments.out, config).plan(retry_failed=arguments.retry_failed)
+    heads = plan.missing
     if not heads:
         print(f"{arguments.out}: nothing is left to be rendered")
         return 0

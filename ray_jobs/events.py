@@ -171,6 +171,7 @@ class Failure(Event):
     Attributes:
         shard: file name.
         start, stop: the heads [start, stop) of the shard.
+        kept: of a whole shard, how many of its heads are in place from an earlier run.
         error, message: type and text of the last error.
         log_tail: the last lines of Blender's log, or "".
         index, spec_id: the head; None for a whole shard.
@@ -188,11 +189,12 @@ class Failure(Event):
     spec_id: str | None = None
     node: str = ""
     attempts: int = 1
+    kept: int = 0
 
     @property
     def head_count(self) -> int:
         """Heads that are missing because of it."""
-        return self.stop - self.start if self.index is None else 1
+        return self.stop - self.start - self.kept if self.index is None else 1
 
     @property
     def what(self) -> str:

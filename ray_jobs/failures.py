@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-import numpy as np
-
 from ray_jobs.events import Failure
 from synth import storage
 from synth.config import canonical_json, from_dict, to_dict
@@ -20,6 +18,7 @@ from synth.errors import ConfigError, RecordCorrupt
 from synth.shardlayout import AbsentHead, read_footer
 from synth.shardplan import Plan, ShardPlan
 from synth.storage import Place
+from synth.survey import shard_name
 
 FAILURES_NAME = "failures.jsonl"
 
@@ -53,29 +52,31 @@ def write_failures(root: Place, failures: Iterable[Failure]) -> None:
         file.writelines(lines)
 
 
-def known_failures(
-    dataset: Dataset,
-    plans: Plan,
-    settled: np.ndarray,  # [N] rows of `synth.survey.Survey`
-) -> list[Failure]:
+def known_failures(dataset: Dataset, plans: Plan) -> list[Failure]:
     """What is failed before a run.
+
+    Of the shards that the run will try, whatever `failures.jsonl` has. Of the others, their failed
+    heads; only if the file does not name as many of a shard, the shard is asked.
 
     Args:
         dataset: whose `failures.jsonl` is read.
-        plans: the shards that the run will try: of those, whatever the file has.
-        settled: the shards that it will not: their failed heads, as the shards say.
+        plans: the shards that the run will try.
     """
-    lines: dict[tuple[str, int | None], Failure] = {
-        (failure.shard, failure.index): failure for failure in load_failures(dataset.root)
-    }
+    told: dict[str, dict[int | None, Failure]] = {}
+    for failure in load_failures(dataset.root):
+        told.setdefault(failure.shard, {})[failure.index] = failure
     every, found = dataset.expected(), []
-    for shard in settled["shard"][settled["failed"] > 0]:
-        plan = every[int(shard)]
-        for head in read_footer(plan.path).failed:
-            told = lines.get((plan.path.name, head.index))
-            found.append(told or failed_head(plan, head))
-    planned = {plan.path.name for plan in plans} if lines else set()
-    return found + [failure for failure in lines.values() if failure.shard in planned]
+    for row in plans.settled[plans.settled["failed"] > 0]:
+        plan = every[int(row["shard"])]
+        lines = told.get(plan.path.name, {})
+        lines.pop(None, None)  # of the whole shard, which is there now
+        if len(lines) == row["failed"]:
+            found += lines.values()
+        else:
+            failed = read_footer(plan.path).failed
+            found += [lines.get(head.index) or failed_head(plan, head) for head in failed]
+    planned = {shard_name(shard) for shard in plans.shards.tolist()}
+    return found + [line for name in told if name in planned for line in told[name].values()]
 
 
 def failed_head(plan: ShardPlan, head: AbsentHead, **more) -> Failure:

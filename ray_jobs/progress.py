@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from typing import IO, Literal
 
 from tqdm import tqdm
@@ -47,6 +48,10 @@ class RunLog:
         """Show an event."""
         if self._quiet:
             return
+        with suppress(OSError):  # whoever read it is gone, or its disk is full: the render goes on
+            self._show(event)
+
+    def _show(self, event: Event) -> None:
         if isinstance(event, Progressed):
             self._progress(event)
         elif self._json:
@@ -86,7 +91,8 @@ class RunLog:
     def close(self) -> None:
         """End the line."""
         if self._bar is not None:
-            self._bar.close()
+            with suppress(OSError):
+                self._bar.close()
 
 
 class StageProgress:

@@ -11,8 +11,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import numpy as np
-
 from ray_jobs.accounts import Accounts
 from ray_jobs.cluster import ClusterInfo, connect
 from ray_jobs.events import Notice, RunStarted
@@ -118,15 +116,14 @@ def render_dataset(
 @contextmanager
 def _keeping_accounts(dataset: Dataset, plans: Plan, log: RunLog) -> Iterator[Accounts]:
     """The accounts of the run; however it ends, that is written down."""
-    rows = dataset.survey().rows
-    settled = rows[~np.isin(rows["shard"], plans.shards)]
     accounts = Accounts(
         dataset.root,
         dataset.dataset_id,
         expected=dataset.config.heads,
-        done=int(settled["heads"].sum(dtype=np.int64)),
-        rejected=int(settled["rejected"].sum(dtype=np.int64)),
-        known_failures=known_failures(dataset, plans, settled),
+        missing=plans.missing,
+        done=plans.present,
+        rejected=plans.rejected,
+        known_failures=known_failures(dataset, plans),
         log=log,
     )
     try:
@@ -151,7 +148,7 @@ def _run_started(dataset: Dataset, plans: Plan, connected: ClusterInfo, fleet: F
         dataset=str(dataset.root),
         dataset_id=dataset.dataset_id,
         expected=dataset.config.heads,
-        missing=plans.head_count,
+        missing=plans.missing,
         shards=len(plans),
         slots=sum(lane.capacity for lane in fleet.lanes),
         address=connected.address,

@@ -11,12 +11,16 @@ import numpy as np
 from synth.sample import DatasetConfig, sample_head
 from synth.spec import HeadSpec
 from synth.storage import Place
-from synth.survey import ShardRange, Survey, shard_name, span
+from synth.survey import NO_ROWS, ShardRange, Survey, shard_name, span
 
 
 @dataclass(frozen=True, slots=True)
 class ShardPlan:
-    """One shard to be rendered: the heads [start, stop)."""
+    """One shard to be rendered: the heads [start, stop).
+
+    Attributes:
+        kept: how many of them are in place already and stay as they are.
+    """
 
     shard: int
     start: int
@@ -24,10 +28,12 @@ class ShardPlan:
     path: Place
     reason: str = "not rendered yet"
     damaged: bool = False
+    kept: int = 0
 
     @property
-    def head_count(self) -> int:
-        return self.stop - self.start
+    def missing(self) -> int:
+        """Heads that are still to be rendered."""
+        return self.stop - self.start - self.kept
 
     def specs(self, config: DatasetConfig) -> list[HeadSpec]:
         """Sample the specs of the shard."""
@@ -45,6 +51,11 @@ class Plan(Sequence[ShardPlan]):
         shards: numbers of the shards.
         reasons: by number, why those are to be rendered (again) that are not simply missing.
         damaged: numbers of those whose file is damaged.
+        kept: by number, how many heads are in place of those that are to be completed.
+        settled: of the other shards, what is known of them.
+
+    Attributes:
+        settled: [N] rows of `synth.survey.Survey` of the shards that there is nothing to do for.
     """
 
     def __init__(
@@ -54,9 +65,12 @@ class Plan(Sequence[ShardPlan]):
         shards: np.ndarray,  # [N] uint32, rising
         reasons: Mapping[int, str] | None = None,
         damaged: Collection[int] = (),
+        kept: Mapping[int, int] | None = None,
+        settled: np.ndarray = NO_ROWS,
     ):
         self._directory, self._wanted, self._shards = directory, wanted, shards
-        self._reasons, self._damaged = reasons or {}, frozenset(damaged)
+        self._reasons, self._damaged, self._kept = reasons or {}, frozenset(damaged), kept or {}
+        self.settled = settled
 
     def __len__(self) -> int:
         return len(self._shards)
@@ -76,12 +90,22 @@ class Plan(Sequence[ShardPlan]):
         return self._shards
 
     @property
-    def head_count(self) -> int:
-        """Heads in all the shards."""
+    def missing(self) -> int:
+        """Heads that are still to be rendered."""
         if not len(self):
             return 0
-        last = self[-1]
-        return (len(self) - 1) * self._wanted.size + last.head_count
+        last = len(self._wanted.of(int(self._shards[-1])))
+        return (len(self) - 1) * self._wanted.size + last - sum(self._kept.values())
+
+    @property
+    def present(self) -> int:
+        """Heads that are in place, in the shards of the plan and in the settled ones."""
+        return int(self.settled["heads"].sum(dtype=np.int64)) + sum(self._kept.values())
+
+    @property
+    def rejected(self) -> int:
+        """Heads that quality control rejected, in the settled shards."""
+        return int(self.settled["rejected"].sum(dtype=np.int64))
 
     @property
     def damaged(self) -> list[ShardPlan]:
@@ -97,6 +121,7 @@ class Plan(Sequence[ShardPlan]):
             self._directory / shard_name(shard),
             self._reasons.get(shard, "not rendered yet"),
             shard in self._damaged,
+            self._kept.get(shard, 0),
         )
 
 
@@ -128,7 +153,10 @@ def missing_shards(
     }
     for row in rows[again & ~short]:
         reasons[int(row["shard"])] = f"failed heads are retried: {row['failed']}"
+    settled = rows[~short & ~again]
+    kept = {int(row["shard"]): int(row["heads"]) for row in rows[short | again]}
     todo = np.ones(wanted.shard_count, bool)
-    todo[rows["shard"][~short & ~again]] = False
+    todo[settled["shard"]] = False
     shards = np.flatnonzero(todo).astype(np.uint32)
-    return Plan(directory, wanted, shards, reasons | found.damaged, found.damaged.keys())
+    reasons |= found.damaged
+    return Plan(directory, wanted, shards, reasons, found.damaged.keys(), kept, settled)

@@ -45,6 +45,7 @@ _ROW = np.dtype(
         ("version", "<u8"),
     ]
 )
+NO_ROWS = np.zeros(0, _ROW)
 
 
 def shard_name(shard: int) -> str:
@@ -204,13 +205,12 @@ def write_known(root: Place, wanted: ShardRange, found: Survey) -> None:
 
 def _read_known(root: Place, wanted: ShardRange) -> np.ndarray:
     """What was remembered, or nothing: of another dataset, damaged, or not there."""
-    nothing = np.zeros(0, _ROW)
     try:
         header, _, body = storage.read(root / KNOWN_NAME).partition(b"\n")
     except FileNotFoundError:
-        return nothing
+        return NO_ROWS
     if header != canonical_json(_header(wanted, body)).encode():
-        return nothing
+        return NO_ROWS
     return np.frombuffer(body, _ROW)
 
 

@@ -88,9 +88,8 @@ def main() -> int:
         plans = dataset.plan()
         pool = WorkerPool(workers=arguments.workers, memory_gb=0.05)
         cluster = ClusterConfig(None, (pool,))
-        accounts = Accounts(
-            dataset.root, dataset.dataset_id, heads, 0, 0, (), RunLog(log_format="json", quiet=True)
-        )
+        log = RunLog(log_format="json", quiet=True)
+        accounts = Accounts(dataset.root, dataset.dataset_id, heads, heads, 0, 0, (), log)
         committed = accounts.committed
 
         def counted(*values) -> None:

@@ -79,7 +79,7 @@ def run_stage(stage: str, root: Path) -> dict[str, float]:
 
         heads = verify(dataset, sample=0).expected_heads
     else:
-        heads = sum(plan.head_count for plan in dataset.plan(remember=True))
+        heads = sum(plan.missing for plan in dataset.plan(remember=True))
     return {
         "heads": heads,
         "wall_s": time.perf_counter() - started,

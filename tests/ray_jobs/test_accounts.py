@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
+from ray_jobs import failures
 from ray_jobs.accounts import RATE_WINDOW_S, STATUS_EVERY_S, Accounts
 from ray_jobs.events import Failure, RunStarted
-from ray_jobs.failures import load_failures
+from ray_jobs.failures import failed_head, load_failures
 from ray_jobs.retries import STORAGE_STREAK, TaskError, Verdict, Work
-from synth.dataset import ShardPlan
+from synth.dataset import Dataset, ShardPlan
 from synth.errors import RecordCorrupt, RenderStopped
 from synth.launch import ShardResult
-from synth.shardlayout import AbsentHead
+from synth.record import ShardWriter
+from synth.sample import DatasetConfig
+from synth.shardlayout import AbsentHead, read_footer
 
 CRASH = TaskError("head", "RenderCrashed", "signal 11", log_tail="last words", spec_id="id1")
 
@@ -24,7 +28,8 @@ class Books:
 
     def __init__(self, root: Path, known: tuple[Failure, ...] = ()):
         self.now, self.told, self.root = 0.0, [], root
-        self.accounts = Accounts(root, "d", 100, 20, 0, known, self.told.append, lambda: self.now)
+        args = (100, 80, 20, 0, known, self.told.append, lambda: self.now)
+        self.accounts = Accounts(root, "d", *args)
 
     def tick(self, seconds: float = 1.0, heads_done: tuple[int, ...] = ()) -> None:
         self.now += seconds
@@ -90,6 +95,56 @@ def test_failures_are_what_is_failed_now(tmp_path):
         again.accounts.committed(work(shard), result(4), "n")
     again.accounts.end("finished")
     assert not (tmp_path / "failures.jsonl").exists() and load_failures(tmp_path) == []
+
+
+def test_a_shard_that_is_completed_counts_what_is_new(tmp_path):
+    """Three of its four heads were there before, and are among the 20."""
+    books = Books(tmp_path)
+    shard = work(0, attempts=3)
+    shard = dataclasses.replace(shard, plan=dataclasses.replace(shard.plan, kept=3))
+    books.accounts.given_up(shard, CRASH, "")
+    assert (books.accounts.done, books.accounts.failed_heads) == (20, 1)
+    books.accounts.committed(shard, result(4), "n")
+    assert (books.accounts.done, books.accounts.rendered) == (21, 1)
+    assert books.accounts.failed_heads == 0
+
+
+def test_time_is_left_for_what_this_run_renders(tmp_path):
+    """Heads that failed before and are tried again are still to come; others will not."""
+    old = [Failure("shard-000001.tar", 4, 8, "E", "m", index=i, spec_id="x") for i in (4, 5)]
+    books = Books(tmp_path, tuple(old))
+    books.accounts.committed(work(0), result(4), "n")
+    books.tick(60.0)
+    assert books.accounts.progress().eta_s == pytest.approx((80 - 4) * 15)
+    books.accounts.given_up(work(1), CRASH, "n")
+    assert books.accounts.progress().eta_s == pytest.approx((80 - 8) * 15)
+
+
+def test_shards_are_asked_only_for_failures_that_no_line_tells(tmp_path, monkeypatch):
+    config = DatasetConfig(heads=7, heads_per_shard=2)
+    dataset = Dataset.create(tmp_path / "heads", config)
+    for plan in dataset.expected()[:3]:
+        with ShardWriter(plan.path, dataset_id=dataset.dataset_id) as writer:
+            for spec in plan.specs(config):
+                writer.add_absent(spec, "failed", "RenderInvalid: black")
+    asked = []
+    monkeypatch.setattr(
+        failures, "read_footer", lambda path: asked.append(path.name) or read_footer(path)
+    )
+    every = dataset.expected()
+    lines = [failed_head(every[1], head, node="n") for head in read_footer(every[1].path).absent]
+    lines.append(failed_head(every[2], read_footer(every[2].path).absent[1], node="n"))
+    for shard in (1, 3):  # that one was given up, and is there now; this one is to be tried
+        lines.append(Failure(every[shard].path.name, 0, 2, "Lost", "m"))
+    lines.append(Failure("shard-000009.tar", 18, 20, "Lost", "of a longer plan"))
+    failures.write_failures(dataset.root, lines)
+    found = failures.known_failures(dataset, dataset.plan())
+    told = [(failure.shard[11:12], failure.index, failure.node) for failure in found]
+    assert told == [
+        ("0", 0, ""), ("0", 1, ""), ("1", 2, "n"), ("1", 3, "n"), ("2", 4, ""), ("2", 5, "n"),
+        ("3", None, ""),
+    ]  # fmt: skip
+    assert [name[11:12] for name in asked] == ["0", "2"]
 
 
 def test_a_failures_file_that_cannot_be_read_is_named(tmp_path):

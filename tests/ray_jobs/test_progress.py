@@ -85,6 +85,21 @@ def test_quiet_is_quiet(capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_log_that_nobody_reads_any_more_stops_nothing(monkeypatch):
+    clock = Clock(monkeypatch)
+
+    class Broken(Terminal):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError(32, "Broken pipe")
+
+    for log_format in ("text", "json"):
+        log = RunLog(stream=Broken(), log_format=log_format)
+        clock.now += 100
+        log(progressed(3))
+        log(FAILURE)
+        log.close()
+
+
 def test_stages_are_shown_on_a_terminal_only():
     for stream, shown in ((Terminal(), True), (io.StringIO(), False)):
         with StageProgress("lift", stream=stream) as bar:

@@ -91,7 +91,9 @@ def test_the_plan_is_what_is_missing(full):
 def test_a_dataset_grows_and_rerenders_only_the_partial_shard(full):
     before = {path.name: path.stat().st_mtime_ns for path in full.shard_paths()}
     larger = Dataset.create(full.root, grown(8))
-    assert [(p.shard, p.start, p.stop) for p in larger.plan()] == [(2, 4, 6), (3, 6, 8)]
+    plan = larger.plan()
+    assert [(p.shard, p.start, p.stop, p.missing) for p in plan] == [(2, 4, 6, 1), (3, 6, 8, 2)]
+    assert (plan.missing, plan.present) == (3, 5)
     assert "heads 4 of 4-5" in larger.plan()[0].reason
     fill(larger)
     assert verify(larger).ok
@@ -114,7 +116,7 @@ def test_a_shard_that_accounts_for_a_missing_head_is_committed(full):
     assert "4 of 5 heads (1 failed) in 3 shards" in str(report)
     assert "4 of 5 (1 failed)" in str(info)
     (again,) = full.plan(retry_failed=True)
-    assert (again.shard, again.reason) == (1, "failed heads are retried: 1")
+    assert (again.shard, again.reason, again.missing) == (1, "failed heads are retried: 1", 1)
     write(plan.path, full, (2,))  # neither there nor accounted for
     assert "heads 2 of 2-3" in full.plan()[0].reason
     assert not verify(full).ok
@@ -273,12 +275,12 @@ def test_a_foreign_shard_is_found_although_its_place_is_known(full):
 
 def test_a_plan_of_a_million_heads_is_made_while_it_is_walked(tmp_path):
     plan = Dataset.create(tmp_path / "heads", grown(1_000_000)).plan()
-    assert (len(plan), plan.head_count) == (500_000, 1_000_000)
+    assert (len(plan), plan.missing) == (500_000, 1_000_000)
     assert (plan[-1].start, plan[-1].stop) == (999_998, 1_000_000)
     assert [shard.shard for shard in plan[10:12]] == [10, 11]
     assert next(iter(plan)) == plan[0]
     walked = iter(plan)
-    assert sum(shard.head_count for shard in itertools.islice(walked, 30_000)) == 60_000
+    assert sum(shard.missing for shard in itertools.islice(walked, 30_000)) == 60_000
     assert sum(type(item) is ShardPlan for item in gc.get_objects()) < 10
     assert next(walked).shard == 30_000
 
