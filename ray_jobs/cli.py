@@ -161,7 +161,7 @@ def _add_render(verbs) -> None:
     parser.add_argument(
         "--estimate",
         action="store_true",
-        help="render three heads in a scratch directory and say what all of them will take",
+        help="say what rendering will take, from the heads that are there or three rendered now",
     )
     parser.add_argument(
         "--log-format",

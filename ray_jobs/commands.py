@@ -90,23 +90,29 @@ def _starting_point(arguments: argparse.Namespace) -> str | DatasetConfig:
 
 
 def _estimate(arguments: argparse.Namespace, config: DatasetConfig, cluster: ClusterConfig) -> int:
-    """`headloom render --estimate`: measure a few heads here, add up the others."""
-    from ray_jobs.estimate import MEASURED_HEADS, estimate, measure
+    """`headloom render --estimate`: what the heads took that are there, or a few rendered here."""
+    from ray_jobs.estimate import MEASURED_HEADS, estimate, measure, recorded
     from synth.dataset import Dataset
 
-    if len(cluster.pools) > 1:
-        raise ConfigError("--estimate knows one kind of worker; give --cluster with one pool")
-    (pool,) = cluster.pools
-    plan = Dataset.preview(arguments.out, config).plan(retry_failed=arguments.retry_failed)
-    heads = plan.missing
-    if not heads:
+    if len(cluster.pools) > 1 and any(pool.workers is None for pool in cluster.pools):
+        raise ConfigError(
+            "--estimate must know how many workers there are of each kind: set `workers` in the "
+            f"pools of --cluster {arguments.cluster}"
+        )
+    dataset = Dataset.preview(arguments.out, config)
+    plan = dataset.plan(retry_failed=arguments.retry_failed)
+    if not plan.missing:
         print(f"{arguments.out}: nothing is left to be rendered")
         return 0
-    if not arguments.quiet:
-        print(f"rendering {MEASURED_HEADS} heads to measure them ...", file=sys.stderr)
-    found = estimate(
-        measure(config, pool), heads=heads, heads_per_shard=config.heads_per_shard, pool=pool
-    )
+    pools = []
+    for pool in cluster.pools:
+        measured = recorded(dataset, plan, pool)
+        if measured is None:
+            if not arguments.quiet:
+                print(f"rendering {MEASURED_HEADS} heads on {pool} ...", file=sys.stderr)
+            measured = measure(config, pool)
+        pools.append((pool, measured))
+    found = estimate(pools, heads=plan.missing, shards=len(plan))
     print(json.dumps(to_dict(found)) if arguments.log_format == "json" else found)
     return 0
 
