@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ray_jobs import failures
-from ray_jobs.accounts import RATE_WINDOW_S, STATUS_EVERY_S, Accounts
+from ray_jobs import accounts, failures
+from ray_jobs.accounts import LISTED_TASKS, RATE_WINDOW_S, STATUS_EVERY_S, Accounts
 from ray_jobs.events import Failure, RunStarted
 from ray_jobs.failures import failed_head, load_failures
 from ray_jobs.retries import STORAGE_STREAK, TaskError, Verdict, Work
@@ -174,6 +174,32 @@ def test_the_status_is_written_every_few_seconds(tmp_path):
     status = books.status()
     assert (status["state"], status["message"]) == ("interrupted", "run it again")
     assert status["finished"] and status["running"] == [] and status["shards"]["retried"] == 1
+
+
+def test_the_status_lists_the_tasks_that_run_longest(tmp_path):
+    books = Books(tmp_path)
+    books.now = STATUS_EVERY_S
+    tasks = [{"shard": i, "since": f"{i:03d}", "heads_done": 1} for i in range(LISTED_TASKS + 50)]
+    books.accounts.tick(tasks[::-1], len(tasks))
+    status = books.status()
+    assert [task["shard"] for task in status["running"]] == list(range(LISTED_TASKS))
+    assert status["heads"]["working"] == status["shards"]["in_flight"] == LISTED_TASKS + 50
+
+
+def test_a_long_list_of_failures_is_not_written_all_the_time(tmp_path, monkeypatch):
+    books, written = Books(tmp_path), []
+
+    def write(root, failed):
+        written.append(len(failed))
+        books.now += 2.0
+
+    monkeypatch.setattr(accounts, "write_failures", write)
+    for shard in range(16):  # one every six seconds
+        books.accounts.given_up(work(shard), CRASH, "")
+        books.tick(STATUS_EVERY_S + 1.0)
+    assert written == [1, 8, 15]
+    books.accounts.end("finished")
+    assert written[-1] == 16
 
 
 def test_a_storage_that_is_gone_stops_the_run_and_a_hiccup_does_not(tmp_path):

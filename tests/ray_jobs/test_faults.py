@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import importlib.util
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -122,7 +123,7 @@ def test_killed_blender(farm, tmp_path):
 
 
 def test_killed_ray_worker(farm, tmp_path):
-    """Its Blender dies with it, by its death signal; Ray starts the task again elsewhere."""
+    """Its Blender dies with it, by its death signal; the driver starts the task again."""
 
     def kill() -> None:
         farms.wait_for(lambda: list(tmp_path.glob("once/hang-*")))
@@ -135,6 +136,7 @@ def test_killed_ray_worker(farm, tmp_path):
     with farms.meanwhile(kill):
         summary = farm.render(behaviour={"hang": [0], "once": str(tmp_path / "once")}, workers=1)
     assert (summary.rendered, summary.failed) == (5, ())
+    assert farm.status()["shards"]["retried"] == 1
     farm.check()
 
 
@@ -176,8 +178,14 @@ def test_unfinished_files_of_a_killed_driver(farm):
         "for path in sys.argv[1:]:\n    pathlib.Path(path, temporary_name('dead')).touch()"
     )
     places = [str(farm.out), str(farm.out / "shards"), str(farm.out / "rejects")]
-    subprocess.run([sys.executable, "-c", code, *places], check=True, timeout=60)
+    leave = [sys.executable, "-c", code, *places]
+    subprocess.run(leave, check=True, timeout=60)
     assert len(farm.unfinished()) == 3
+    see = f"ls -A {' '.join(places)} >> {farm.out}/seen"
+    command = ("sh", "-c", f'{see}; {shlex.join(leave)}; exec "$@"', "sh", *farms.stub())
+    farm.render(command=command, workers=1)  # others like them come and go in that very run
+    assert farm.unfinished() == []
+    assert "dead" not in (farm.out / "seen").read_text().partition("shard-000000.tar")[0]
     farm.finish_in_peace()
 
 

@@ -68,8 +68,9 @@ def test_a_dataset_is_rendered_resumed_and_extended(cluster, tmp_path, capfd):
     (out / "shards" / "shard-000001.tar").unlink()
     second = render(CONFIG, out)
     assert (second.heads, second.rendered) == (7, 2)
+    assert (out / "known_shards.bin").exists()
     third = render(dataclasses.replace(CONFIG, heads=10), out)
-    assert (third.heads, third.rendered, third.expected) == (10, 4, 10)
+    assert (third.heads, third.rendered, third.expected) == (10, 3, 10)
     assert verify(Dataset.open(out)).ok
     made = third.index.stat().st_mtime_ns, third.contact_sheet.stat().st_mtime_ns
     fourth = render(dataclasses.replace(CONFIG, heads=10), out)
@@ -120,7 +121,7 @@ def test_a_failed_head_costs_no_other_and_is_tried_again_when_asked(cluster, tmp
     assert [f.message for f in second.failed] == [f.message for f in summary.failed]
     assert (second.rendered, second.heads) == (0, 5)
     third = render(CONFIG, out, retry_failed=True)
-    assert (third.failed, third.heads) == ((), 7)
+    assert (third.failed, third.heads, third.rendered) == ((), 7, 2)
     assert not (out / "failures.jsonl").exists()
     assert verify(Dataset.open(out)).ok
 
