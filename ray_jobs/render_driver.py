@@ -168,7 +168,13 @@ class Driver:
 
 
 def _system_error(error: Exception) -> TaskError:
-    from ray.exceptions import OutOfMemoryError, RaySystemError, RayTaskError, TaskCancelledError
+    from ray.exceptions import (
+        NodeDiedError,
+        OutOfMemoryError,
+        RaySystemError,
+        RayTaskError,
+        TaskCancelledError,
+    )
 
     if isinstance(error, TaskCancelledError):
         return TaskError("unfit", type(error).__name__, "no machine that it could use is left")
@@ -180,7 +186,7 @@ def _system_error(error: Exception) -> TaskError:
         return TaskError("permanent", type(cause).__name__, message, log_tail=str(error))
     lines = str(error).strip().splitlines()  # pages of advice around one sentence
     return TaskError(
-        "lost",
+        "gone" if isinstance(error, NodeDiedError) else "lost",
         type(error).__name__,
         lines[0] if lines else repr(error),
         out_of_memory=isinstance(error, OutOfMemoryError),

@@ -10,10 +10,13 @@ retries them without end).
     a permanent error of the heads it tried       the head         1       the head is skipped
     a crash or timeout that names none            the shard        3       it is given up
     an error of the storage                       the shard        3       it is given up
-    its worker or machine lost, out of memory     the shard, apart 5       it is given up
+    its worker or machine lost, out of memory     the shard, apart 5       it is given up (1)
     a permanent error (no such asset, device)     the shard        1       it is given up
     a machine that cannot take part               nothing          -       another machine
     the same, and nobody knows which machine      the shard, apart 5       it is given up
+
+(1) That a machine is lost says nothing about what is rendered: it is no failure to the run, even if
+hundreds of shards are lost with it at once, as when the spot machines of a region are taken.
 
 A skipped head is noted as failed and its shard-mates are rendered. The run as a whole stops
 (`RenderStopped`) when the same trouble hits everything: `MIN_STREAK` attempts in a row, and at
@@ -40,7 +43,7 @@ STORAGE_STREAK = 3
 NODE_STREAK = 3
 """After so many failures in a row on one machine, none in between, others are used for a while."""
 
-ErrorKind = Literal["head", "bad_head", "shard", "storage", "lost", "unfit", "permanent"]
+ErrorKind = Literal["head", "bad_head", "shard", "storage", "lost", "gone", "unfit", "permanent"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class TaskError:
     """Why an attempt failed.
 
     Attributes:
-        kind: what it counts against, see the table above.
+        kind: what it counts against, see the table above; "gone" is a lost machine.
         error, message: type and text.
         log_tail: the last lines of Blender's log.
         spec_id: the head that may be the cause, or None.
@@ -119,7 +122,7 @@ def judge(work: Work, error: TaskError, node_id: str) -> Verdict:
         return _judge_head(work, error)
     if error.kind == "permanent":
         return Verdict(delay_s=None)
-    group = "lost" if error.kind in ("lost", "unfit") else "shard"
+    group = "lost" if error.kind in ("lost", "gone", "unfit") else "shard"
     work.counts[group] += 1
     if work.counts[group] >= (MAX_LOST if group == "lost" else MAX_SHARD_ATTEMPTS):
         return Verdict(delay_s=None)
@@ -171,6 +174,8 @@ class Breaker:
         Raises:
             RenderStopped: the same trouble hits everything.
         """
+        if error.kind == "gone":
+            return
         self._by_node[node_id] += 1
         self._streak.append(str(error))
         if error.kind == "storage":

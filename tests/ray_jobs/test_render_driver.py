@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import ray
-from ray.exceptions import OutOfMemoryError, RayTaskError, WorkerCrashedError
+from ray.exceptions import NodeDiedError, OutOfMemoryError, RayTaskError, WorkerCrashedError
 
 from ray_jobs import render_driver
 from ray_jobs.accounts import Accounts
@@ -170,6 +170,17 @@ def test_only_heads_that_are_rendered_keep_a_failing_run_going(farm, told):
             farm.run(shards=3 * MIN_STREAK)
     else:
         assert len(farm.run(shards=3 * MIN_STREAK).failures) == 3 * MIN_STREAK
+
+
+def test_losing_many_machines_at_once_does_not_stop_the_run(farm):
+    def task(shard, before):
+        if before < 2:
+            raise NodeDiedError("the node where this task was running is dead")
+        return done(shard)
+
+    farm.task = task
+    accounts = farm.run(shards=2 * MIN_STREAK, workers=2 * MIN_STREAK)
+    assert (accounts.retries, accounts.failures) == (4 * MIN_STREAK, ())
 
 
 def test_a_task_that_cannot_report_is_told_by_ray_and_placed_by_what_it_said(farm):

@@ -88,7 +88,13 @@ def test_a_permanent_error_of_a_head_is_not_repeated():
 
 @pytest.mark.parametrize(
     ("kind", "limit"),
-    [("shard", MAX_SHARD_ATTEMPTS), ("storage", 3), ("lost", MAX_LOST), ("permanent", 1)],
+    [
+        ("shard", MAX_SHARD_ATTEMPTS),
+        ("storage", 3),
+        ("lost", MAX_LOST),
+        ("gone", MAX_LOST),
+        ("permanent", 1),
+    ],
 )
 def test_attempts_are_bounded(kind, limit):
     shard = work()
