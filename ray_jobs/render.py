@@ -98,6 +98,7 @@ def render_dataset(
                     )
                     accounts.start(_run_started(dataset, plans, connected, fleet))
                     Driver(dataset, plans, options, fleet, accounts, retry_failed).run()
+            accounts.write_status("running", "writing the contact sheet and the index")
             sheet, index = _summaries(dataset, accounts)
         return RenderSummary(
             root=root,

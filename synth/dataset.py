@@ -352,11 +352,11 @@ class Dataset:
 
         Lists the shards and reads the ends of those not known yet, no pixels; see `synth.survey`.
         A shard with fewer heads than its range (the last one, before the dataset was extended) is
-        to be rendered again as a whole.
+        to be completed.
 
         Args:
             heads: plan for this number of heads; None for the dataset's own.
-            retry_failed: also the shards with heads that could not be rendered.
+            retry_failed: also the shards with heads that could not be rendered, to be completed.
             remember: write down what was learned, so that the next plan need not open these shards
                 again; for whoever writes the dataset.
 

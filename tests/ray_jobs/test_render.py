@@ -12,6 +12,8 @@ import imageio.v3 as iio
 import pyarrow.parquet as parquet
 import pytest
 
+from ray_jobs import index
+from ray_jobs import render as render_module
 from ray_jobs.cluster import ClusterInfo, Node, connect
 from ray_jobs.render import render_dataset
 from ray_jobs.render_task import time_limit_s
@@ -188,6 +190,22 @@ def test_another_configuration_is_refused_before_ray_starts(tmp_path):
     Dataset.create(tmp_path / "heads", CONFIG)
     with pytest.raises(DatasetMismatch, match="samples: 1 in the dataset, 2 given"):
         render(dataclasses.replace(CONFIG, samples=2), tmp_path / "heads", address="127.0.0.1:1")
+
+
+def test_the_status_tells_of_the_end_of_a_run_which_takes_long_for_a_million_heads(
+    heads, monkeypatch
+):
+    told = []
+
+    def write_index(dataset):
+        told.append(json.loads((heads.root / "status.json").read_text()))
+        return index.write_index(dataset)
+
+    monkeypatch.setattr(render_module, "write_index", write_index)
+    assert render(heads.config, heads.root).heads == 13
+    assert (told[0]["state"], told[0]["finished"]) == ("running", None)
+    assert "the index" in told[0]["message"]
+    assert json.loads((heads.root / "status.json").read_text())["state"] == "finished"
 
 
 def test_the_time_limit_grows_with_the_work():
