@@ -18,7 +18,7 @@ from typing import Literal
 
 from synth import storage
 from synth.config import atomic_write, canonical_json
-from synth.errors import DatasetMismatch, RecordCorrupt, RenderCrashed
+from synth.errors import DatasetMismatch, RecordCorrupt, RenderCrashed, RenderError
 from synth.quality import QualityConfig
 from synth.record import ShardReader, ShardWriter
 from synth.shardlayout import AbsentHead, Footer, read_footer
@@ -161,6 +161,7 @@ def render_shard(
     if before and before.settled == wanted and not (retry_failed and before.failed):
         return ShardResult(out, before.spec_ids, before.absent)
     kept = _fingerprints(out) if before else {}
+    asked = {index: spec_id for index, spec_id in wanted.items() if spec_id not in kept}
     job = RenderJob(
         Path(out.name),
         threads,
@@ -176,7 +177,7 @@ def render_shard(
         started = time.perf_counter()
         with trouble_of_this_machine(out.name):
             write_json(directory / JOB_NAME, job)
-            _write_specs(directory, [spec for spec in specs if spec.spec_id not in kept])
+            _write_specs(directory, [spec for spec in specs if spec.index in asked])
             exit_code = run_worker(
                 directory,
                 command,
@@ -191,13 +192,12 @@ def render_shard(
             footer = read_footer(directory / out.name)
         except FileNotFoundError:
             raise worker_failure(directory, exit_code, out.name) from None
-        if footer.settled != wanted:
+        if footer.settled != asked:
             raise RenderError(
-                f"{out.name}: asked for heads {', '.join(wanted.values())}, the Blender process "
+                f"{out.name}: asked for heads {', '.join(asked.values())}, the Blender process "
                 f"rendered {', '.join(footer.settled.values())}; was Headloom exchanged while it "
                 "runs? Start the run again"
             )
-        result = _result(directory, out, footer, wall_s, job.node)
         now = _present(out, wanted)
         if now and now != before and now.settled == wanted:
             return ShardResult(out, now.spec_ids, now.absent)  # another was quicker
@@ -205,6 +205,7 @@ def render_shard(
             footer = _add_present(directory / out.name, out, wanted.values())
         if footer.settled != wanted:
             raise RenderCrashed(f"{out.name}: heads that were in place are not there any more")
+        result = _result(directory, out, footer, wall_s, job.node)
         _put(directory, out)
         return result
 

@@ -154,7 +154,7 @@ def test_killed_driver(tmp_path, peace):
                 driver = farm.start("--workers", "1", command=worker)
                 farms.wait_for(lambda once=once: list(once.iterdir()))
                 driver.send_signal(how)
-                assert driver.wait(150) == {"SIGKILL": -9, "SIGTERM": 15, "SIGINT": 130}[how.name]
+                assert driver.wait(150) == {"SIGKILL": -9, "SIGTERM": 143, "SIGINT": 130}[how.name]
                 state = farm.status()["state"]
                 assert state == ("running" if how == signal.SIGKILL else "interrupted")
                 farms.wait_for(lambda: farms.reap(ours) or not farm.workers(), timeout_s=30.0)
