@@ -9,6 +9,7 @@ import pytest
 import ray
 
 from ray_jobs import render_task as module
+from ray_jobs.node_check import Expectation
 from ray_jobs.pools import WorkerPool
 from ray_jobs.render_options import RenderOptions
 from ray_jobs.render_task import RenderContext, TaskReport, render_task, time_limit_s
@@ -90,6 +91,10 @@ def test_what_goes_wrong_comes_back_as_data(on_a_machine, monkeypatch):
     assert (report.node, report.result) == ("host (n1)", None)
     assert (report.error.kind, report.error.spec_id) == ("bad_head", "ab")
     assert (report.error.message, report.error.log_tail) == ("head ab is black", "last words")
+
+    other = Expectation(Path("/heads"), "d1", (("headloom", "9.9"),))
+    report, _ = run(monkeypatch, fail, expectation=other)
+    assert (report.node_id, report.error.kind, report.error.error) == ("n1", "unfit", "NodeUnfit")
 
     def bug(*_, **__):
         raise KeyError("hair")

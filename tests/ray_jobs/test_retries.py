@@ -99,8 +99,7 @@ def test_a_permanent_error_of_a_head_is_not_repeated():
 def test_attempts_are_bounded(kind, limit):
     shard = work()
     delays = [judge(shard, error(kind), "").delay_s for _ in range(limit)]
-    assert delays[-1] is None and None not in delays[:-1]
-    assert delays[:-1] == sorted(delays[:-1])
+    assert delays == [*BACKOFF_S[: limit - 1], None]
 
 
 def test_lost_machines_do_not_use_up_the_attempts_of_crashes():
@@ -155,6 +154,25 @@ def test_a_full_disk_stops_the_run_soon_and_that_of_one_machine_does_not():
         breaker.attempt_failed(full, "n", 1000, machines=9)
     with pytest.raises(RenderStopped):
         breaker.attempt_failed(full, "other", 1000, machines=9)
+
+
+def test_only_failures_in_a_row_stop_a_run():
+    full = TaskError("storage", "OSError", "[Errno 28] No space left on device: /data")
+    between = {
+        "head": lambda breaker: breaker.head_rendered(),
+        "shard": lambda breaker: breaker.shard_committed("n"),
+        "other": lambda breaker: breaker.attempt_failed(error("shard"), "n", 1, 1),
+    }
+    for failed, limit, names in (
+        (full, STORAGE_STREAK, ("head", "shard", "other")),
+        (error("shard"), MIN_STREAK, ("head", "shard")),
+    ):
+        for name in names:
+            breaker = Breaker()
+            for _ in range(2):
+                for _ in range(limit - 1):
+                    breaker.attempt_failed(failed, "n", 1, 1)
+                between[name](breaker)
 
 
 def test_a_machine_is_distrusted_when_it_only_fails():
