@@ -33,7 +33,8 @@ class Farm:
 
     Attributes:
         submitted: of every task its shard, its options and the time.
-        task: called with the shard and how often it was tried before; what a task returns.
+        task: called with the shard and how often it was tried before; what a task returns, None
+            if it does not end.
         running: what the tasks in flight tell, by shard.
     """
 
@@ -65,8 +66,10 @@ class Farm:
         before = sum(shard == plan.shard for shard, *_ in self.submitted)
         self.submitted.append((plan.shard, self._options, self.now))
         self._future = Future()
+        self._future.object_ref = plan.shard
         try:
-            self._future.set_result(self.task(plan.shard, before))
+            if report := self.task(plan.shard, before):
+                self._future.set_result(report)
         except Exception as error:
             self._future.set_exception(error)
         return self
@@ -133,10 +136,10 @@ def test_later_tasks_reserve_what_was_measured(farm):
 
 def test_an_unfit_machine_is_left_alone_and_costs_no_attempt(farm):
     unfit = TaskError("unfit", "NodeUnfit", "has no dataset")
-    farm.task = lambda shard, before: failed(unfit) if before < 4 else done(shard)
+    farm.task = lambda shard, before: failed(unfit) if before < MIN_STREAK else done(shard)
     accounts = farm.run()
     assert (accounts.rendered, accounts.failures) == (2, ())
-    assert [away(options) for _, options, _ in farm.submitted] == [None, *["!in(a)"] * 4]
+    assert [away(options) for _, options, _ in farm.submitted] == [None, *["!in(a)"] * MIN_STREAK]
     assert farm.notices == ["not used: a has no dataset"]
 
 
@@ -170,6 +173,16 @@ def test_only_heads_that_are_rendered_keep_a_failing_run_going(farm, told):
             farm.run(shards=3 * MIN_STREAK)
     else:
         assert len(farm.run(shards=3 * MIN_STREAK).failures) == 3 * MIN_STREAK
+
+
+def test_what_is_in_flight_is_killed_when_the_run_stops(farm, monkeypatch):
+    cancelled = []
+    monkeypatch.setattr(ray, "cancel", lambda shard, force: cancelled.append((shard, force)))
+    gone = failed(TaskError("permanent", "AssetError", "gone"))
+    farm.task = lambda shard, before: gone if shard else None
+    with pytest.raises(RenderStopped):
+        farm.run(shards=2 * MIN_STREAK, workers=2)
+    assert cancelled[0] == (0, True)
 
 
 def test_losing_many_machines_at_once_does_not_stop_the_run(farm):
