@@ -80,9 +80,11 @@ class Farm:
         if command is not None:
             options = {"command": list(command), "memory_bytes": MEMORY_BYTES}
             program = [sys.executable, "-c", _DRIVER, json.dumps(options)]
+        # a shell has what it starts with `&` ignore SIGINT, and that is inherited
+        heed = ["env", "--default-signal=INT"]
         with self.log.open("ab") as log:
             driver = subprocess.Popen(
-                [*program, *arguments], stdout=log, stderr=log, env=self.environment
+                [*heed, *program, *arguments], stdout=log, stderr=log, env=self.environment
             )
         self._drivers.append(driver)
         return driver

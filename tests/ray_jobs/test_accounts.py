@@ -98,8 +98,8 @@ def test_failures_are_what_is_failed_now(tmp_path):
 
 
 def test_a_shard_that_is_completed_counts_what_is_new(tmp_path):
-    """Three of its four heads were there before, and are among the 20."""
-    books = Books(tmp_path)
+    """Three of its four heads were there before, and are among the 20; the other had failed."""
+    books = Books(tmp_path, (Failure("shard-000000.tar", 0, 4, "E", "m", index=1, spec_id="id1"),))
     shard = work(0, attempts=3)
     shard = dataclasses.replace(shard, plan=dataclasses.replace(shard.plan, kept=3))
     books.accounts.given_up(shard, CRASH, "")
