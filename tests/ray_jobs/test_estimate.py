@@ -66,6 +66,8 @@ def test_several_kinds_of_workers_share_the_heads_as_fast_as_they_are():
     assert found.gpu_hours == pytest.approx(2 * found.hours)
     busy_s = slow.heads * 102 + fast.heads * 11 * 2
     assert found.cpu_core_hours == pytest.approx(busy_s / 3600)
+    (alone,) = estimate.estimate([(WorkerPool("CUDA", gpus=0.5), FAST)], heads=9, shards=3).pools
+    assert (alone.workers, alone.gpus) == (2, 1)
     assert "GPU-hours" in str(found) and "on 2 GPUs" in str(found) and "one head" in str(found)
 
 
