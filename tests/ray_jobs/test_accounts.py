@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
 from pathlib import Path
 
@@ -237,6 +238,7 @@ def test_the_books_do_not_grow_with_the_shards(tmp_path):
         books.accounts.committed(work(shard % 100), result(4), "n")
         if shard % 2000 == 1000:
             books.tick(STATUS_EVERY_S, (1,))
+            gc.collect()
             sizes.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
     assert sizes[1] - sizes[0] < 10_000
