@@ -597,3 +597,12 @@ def test_what_is_not_a_dataset_is_named(tmp_path):
     (tmp_path / "dataset.yaml").write_text("schema: 99")
     with pytest.raises(SchemaMismatch, match="dataset schema 99"):
         Dataset.open(tmp_path)
+
+
+def test_a_dataset_has_one_kind_of_device_unless_asked(full):
+    full.record_devices(["CPU"])
+    full.record_devices(["CPU"])
+    with pytest.raises(DatasetMismatch, match="was rendered on CPU"):
+        full.record_devices(["OPTIX"])
+    full.record_devices(["OPTIX"], mix=True)
+    Dataset.open(full.root).record_devices(["CPU", "OPTIX"])
