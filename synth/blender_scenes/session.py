@@ -108,6 +108,7 @@ def _denoise_alpha(scene: bpy.types.Scene) -> None:
         tree.links.new(layers.outputs["Alpha"], grey.inputs[channel])
     denoise = tree.nodes.new("CompositorNodeDenoise")
     denoise.use_hdr = False
+    denoise.quality = "FAST"  # half the time of "HIGH", and as near to the truth
     tree.links.new(grey.outputs[0], denoise.inputs["Image"])
     clean = tree.nodes.new("CompositorNodeSeparateColor")
     tree.links.new(denoise.outputs[0], clean.inputs[0])
