@@ -73,6 +73,9 @@ def test_mistakes_are_one_sentence(heads, tmp_path, say, monkeypatch):
     crowd = say(1, "sample", heads.root, "--n", "all", "--out", tmp_path / "s.png")
     assert "13 heads are too many for one picture; --n 12 or fewer" in crowd
     assert not (tmp_path / "s.png").exists()
+    empty = Dataset.create(tmp_path / "empty", heads.config)
+    assert "no heads are rendered yet" in say(1, "sample", empty.root)
+    assert not (empty.root / INDEX_NAME).exists()
     assert "is not a dataset" in say(1, "merge", tmp_path / "none", "--out", tmp_path / "all")
     say(0, "merge", heads.root, "--out", tmp_path / "all")
     assert cli.main(["render", "--out", str(tmp_path / "all"), "--dry-run"]) == 1
@@ -115,7 +118,7 @@ def give_fingerprints(heads, prints: dict[int, str | None]) -> None:
 
 def test_heads_that_look_alike_are_found_and_left_out(heads, tmp_path, say):
     prints = {index: bytes([10 * index] * 256).hex() for index in range(13)}
-    prints |= {11: prints[2], 12: None}  # another shard's, and one that was not judged
+    prints |= {11: prints[2], 0: None}  # another shard's, and one that was not judged
     give_fingerprints(heads, prints)
     text = say(0, "duplicates", heads.root)
     assert "1 of 13 heads look like an earlier one (distance below 1.8)" in text
@@ -171,6 +174,7 @@ def test_repair_puts_aside_and_rendering_finishes(heads, other, render, say):
         "shard-000003.tar": "foreign",
         "shard-000009.tar": "foreign",
     }
+    assert not json.loads(say(1, "verify", heads.root, "--json"))["ok"]
     assert "would be moved" in say(0, "repair", heads.root, "--dry-run")
     assert {path.name: path.read_bytes() for path in heads.shard_paths()} == before
     assert verify(heads).heads == 1  # whole and in its place
