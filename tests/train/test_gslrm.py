@@ -284,7 +284,7 @@ def test_bad_inputs_are_named(change, message):
 
 
 def test_presets_load_and_round_trip():
-    assert {"tiny", "mini", "paper"} <= set(presets("gslrm"))
+    assert set(presets("gslrm")) == {"tiny", "mini", "base", "paper"}
     sizes = {}
     for name in presets("gslrm"):
         config = resolve_config("gslrm", name)
