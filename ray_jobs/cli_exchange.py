@@ -96,12 +96,13 @@ def add_import(verbs) -> None:
     )
     parser.add_argument("source", type=local_path, metavar="SOURCE", help="folder above the heads'")
     parser.add_argument(
+        "--format",
         "--from",
         dest="layout",
         required=True,
-        choices=tuple(import_layouts.LAYOUTS),
+        choices=(*import_layouts.LAYOUTS, import_layouts.FACELIFT),
         metavar="LAYOUT",
-        help="one of the above",
+        help="one of the above; facelift: whichever of its two is there",
     )
     parser.add_argument(
         "--out",

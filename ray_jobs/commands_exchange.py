@@ -48,9 +48,10 @@ def import_heads(arguments: argparse.Namespace) -> int:
     """`headloom dataset import`: exit code 1 if a head could not be imported."""
     from ray_jobs.progress import StageProgress
     from synth.import_heads import ImportOptions, import_dataset
+    from synth.import_layouts import layout_in
 
     options = ImportOptions(
-        layout=arguments.layout,
+        layout=layout_in(arguments.layout, arguments.source),
         opaque=arguments.opaque,
         heads_per_shard=arguments.heads_per_shard,
         licence=arguments.licence,

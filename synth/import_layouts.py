@@ -157,6 +157,24 @@ LAYOUTS: dict[str, ImportLayout] = {
 """What heads can be imported from, by the name that `--from` takes."""
 
 
+FACELIFT = "facelift"
+"""Stands for whichever of FaceLift's two layouts is there."""
+
+
+def layout_in(name: str, source: Path) -> str:
+    """The layout that a name means for a folder: a key of `LAYOUTS`, if the name is `FACELIFT`.
+
+    A folder with both (FaceLift keeps them side by side) is the reconstructor's, which has cameras.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+    if name != FACELIFT:
+        return name
+    with_cameras = LAYOUTS["facelift-gslrm"].folders(source)
+    return "facelift-gslrm" if with_cameras else "facelift-mvdiffusion"
+
+
 def _scene(path: Path) -> Mapping[str, Any]:
     """A file of cameras with at least one frame."""
     try:

@@ -18,7 +18,7 @@ from synth.errors import DatasetMismatch, InputError, RecordError
 from synth.export import export_dataset
 from synth.export_frame import ExportRequest
 from synth.import_heads import ImportOptions, find_heads, import_dataset
-from synth.import_layouts import LAYOUTS
+from synth.import_layouts import LAYOUTS, layout_in
 from synth.record import ShardReader
 from synth.sample import DatasetConfig
 from synth.shardlayout import read_footer
@@ -175,6 +175,18 @@ def test_heads_of_one_name_are_told_by_their_folders(tmp_path):
     assert [(head.name, head.split) for head in heads] == [
         ("new/anna", "val"), ("old/anna", "train"),
     ]  # fmt: skip
+
+
+def test_facelift_is_whichever_of_its_layouts_is_there(tmp_path):
+    six = tmp_path / "six" / "mvdiffusion" / "anna"
+    six.mkdir(parents=True)
+    (six / "cam_000.png").touch()
+    assert layout_in("facelift", tmp_path / "six") == "facelift-mvdiffusion"
+    both = tmp_path / "six" / "gslrm" / "anna"
+    both.mkdir(parents=True)
+    (both / "opencv_cameras.json").touch()
+    assert layout_in("facelift", tmp_path / "six") == "facelift-gslrm"
+    assert layout_in("nerfstudio", tmp_path / "six") == "nerfstudio"
 
 
 def test_heads_behind_links_are_found_once(tmp_path):
